@@ -1,0 +1,2 @@
+//! One supervised program under a restart policy.
+pub mod config;

@@ -1,0 +1,17 @@
+//! What every actor of coproc needs: supervision of actors, the event broker, processes and
+//! their output, and the small value types that the config is made of.
+//!
+//! Nothing in here knows the command line, the config files or any sibling crate.
+
+pub mod broker;
+pub mod duration;
+pub mod event;
+pub mod exit;
+pub mod flag;
+pub mod name;
+pub mod output;
+pub mod process;
+pub mod scope;
+pub mod signal;
+pub mod supervision;
+pub mod words;

@@ -1,0 +1,77 @@
+//! The surroundings that a config gives a program: user, environment, folder, mask and limits.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Everything about a process but its argument vector. Absent means: as the wrapper has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// A user's name or number; its group and supplementary groups come with it.
+    pub user: Option<String>,
+    /// A group's name or number in place of the user's own.
+    pub group: Option<String>,
+    /// Variables added to the wrapper's environment.
+    pub env: BTreeMap<String, String>,
+    /// A file of `NAME=VALUE` lines, read at each start; `env` wins over it.
+    pub env_file: Option<PathBuf>,
+    /// The working directory.
+    pub cwd: Option<PathBuf>,
+    /// The file mode creation mask, 0 to 0o777.
+    pub umask: Option<u32>,
+    /// Resource limits by resource.
+    pub limits: BTreeMap<Resource, Limit>,
+}
+
+/// A limit of setrlimit(2), by the name after `RLIMIT_` in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource(&'static str, u32);
+
+/// The soft and the hard limit; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What the kernel enforces.
+    pub soft: Option<u64>,
+    /// How far the program may raise it.
+    pub hard: Option<u64>,
+}
+
+const RESOURCES: [(&str, u32); 16] = [
+    ("as", libc::RLIMIT_AS),
+    ("core", libc::RLIMIT_CORE),
+    ("cpu", libc::RLIMIT_CPU),
+    ("data", libc::RLIMIT_DATA),
+    ("fsize", libc::RLIMIT_FSIZE),
+    ("locks", libc::RLIMIT_LOCKS),
+    ("memlock", libc::RLIMIT_MEMLOCK),
+    ("msgqueue", libc::RLIMIT_MSGQUEUE),
+    ("nice", libc::RLIMIT_NICE),
+    ("nofile", libc::RLIMIT_NOFILE),
+    ("nproc", libc::RLIMIT_NPROC),
+    ("rss", libc::RLIMIT_RSS),
+    ("rtprio", libc::RLIMIT_RTPRIO),
+    ("rttime", libc::RLIMIT_RTTIME),
+    ("sigpending", libc::RLIMIT_SIGPENDING),
+    ("stack", libc::RLIMIT_STACK),
+];
+
+impl Resource {
+    /// The resource of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        RESOURCES.iter().find(|(n, _)| *n == name).map(|(n, number)| Self(n, *number))
+    }
+
+    /// All names.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        RESOURCES.iter().map(|(name, _)| *name)
+    }
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+
+    /// The kernel's number.
+    pub fn number(self) -> u32 {
+        self.1
+    }
+}

@@ -1,0 +1,6 @@
+//! Processes: how they are started, waited for and signalled. The only home of `unsafe` in this crate.
+#![allow(unsafe_code)]
+
+mod context;
+
+pub use context::{Context, Limit, Resource};

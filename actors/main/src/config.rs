@@ -1,0 +1,39 @@
+//! What the `[main]` table and the core settings say about the main process.
+
+use std::time::Duration;
+
+use coproc_core::event::EventName;
+use coproc_core::process::Context;
+use coproc_core::signal::Signal;
+
+/// The main process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Main {
+    /// Whether nginx's log lines are events.
+    pub kind: Kind,
+    /// Program and arguments, not yet interpolated; for an nginx without `exec` the words that
+    /// nginx-wrapper uses: the binary, `-p` and `-c`.
+    pub exec: Vec<String>,
+    /// When it starts, if later than after `pre-start`.
+    pub exec_event: Option<EventName>,
+    /// User, environment, folder and limits.
+    pub context: Context,
+    /// What TERM and INT to the wrapper become.
+    pub stop_signal: Signal,
+    /// How long it may take to end after `stop_signal` before it is killed; by default what is left
+    /// of `shutdown_timeout` less five seconds.
+    pub stop_timeout: Option<Duration>,
+    /// What makes it read its configuration again.
+    pub reload_signal: Signal,
+    /// How long a reload may take until it counts as refused.
+    pub reload_timeout: Duration,
+}
+
+/// What kind of program the main process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// nginx: its worker events are read from its log lines.
+    Nginx,
+    /// Any other program.
+    Program,
+}

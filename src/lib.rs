@@ -1,0 +1,2 @@
+//! coproc.
+pub mod log;

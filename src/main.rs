@@ -1,0 +1,2 @@
+//! The order of the day.
+fn main() {}
