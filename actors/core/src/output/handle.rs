@@ -1,0 +1,136 @@
+//! The handle that every part keeps, and the one that ends the output.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::queue::{Command, Queue};
+use super::reader::Reader;
+use super::{Level, LogLine, Record, Sink, Source};
+
+/// The name of the thread, as `ps -L` shows it.
+const THREAD: &str = "coproc-output";
+
+/// How many lines may wait for one who follows them.
+const FOLLOWER: usize = 1024;
+
+/// How long after its deadline the thread may need for the last write.
+const LAST_WRITE: Duration = Duration::from_millis(500);
+
+/// What bounds the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Lines below it are neither written nor kept.
+    pub level: Level,
+    /// The longest piece of a line, in bytes.
+    pub max_line: usize,
+    /// How many bytes of each child's lines are kept to look back on.
+    pub history: usize,
+    /// How many of coproc's own lines may wait.
+    pub queue: usize,
+}
+
+/// The way to the log. Cheap to clone, and no call waits for a destination.
+#[derive(Clone, Debug)]
+pub struct Output {
+    queue: Arc<Queue>,
+    level: Level,
+}
+
+/// The thread that reads and writes. Dropping this leaves it running; [`OutputThread::finish`]
+/// ends it.
+#[derive(Debug)]
+pub struct OutputThread {
+    queue: Arc<Queue>,
+    thread: JoinHandle<()>,
+    done: Receiver<()>,
+}
+
+impl Output {
+    /// Starts the thread; its lines go to `sink`.
+    pub fn start(sink: Box<dyn Sink>, limits: Limits) -> io::Result<(Self, OutputThread)> {
+        let queue = Arc::new(Queue::new(limits.queue)?);
+        let reader = Reader::new(queue.clone(), sink, &limits)?;
+        let (sender, done) = channel();
+        let thread = thread::Builder::new().name(THREAD.into()).spawn(move || {
+            reader.run();
+            // Nobody waits if `finish` has given up.
+            let _ = sender.send(());
+        })?;
+        let output = Self { queue: queue.clone(), level: limits.level };
+        Ok((output, OutputThread { queue, thread, done }))
+    }
+
+    /// Reads `stream`, the reading end of a pipe, until its end. It is made non-blocking. Once the
+    /// thread has finished, the stream is closed at once and the tap told so.
+    pub fn attach(&self, stream: OwnedFd, source: Source) {
+        if let Err(Command::Attach(_, source)) = self.queue.command(Command::Attach(stream, source))
+            && let Some(mut tap) = source.tap
+        {
+            tap.closed();
+        }
+    }
+
+    /// Is a line of this level written?
+    pub fn enabled(&self, level: Level) -> bool {
+        level >= self.level
+    }
+
+    /// The level below which lines are not written.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Writes a line of coproc itself. If too many wait for a slow destination it is dropped, and
+    /// the log says how many were.
+    pub fn own(&self, record: Record) {
+        if self.enabled(record.level) {
+            self.queue.record(record);
+        }
+    }
+
+    /// Opens the destination anew.
+    pub fn reopen(&self) {
+        // Without the thread there is nothing to open.
+        let _ = self.queue.command(Command::Reopen);
+    }
+
+    /// The last `count` lines of one child, or of all and of coproc itself, oldest first. The
+    /// channel closes without an answer once the thread has finished.
+    pub fn history(&self, name: Option<&str>, count: usize) -> oneshot::Receiver<Vec<LogLine>> {
+        let (reply, lines) = oneshot::channel();
+        let name = name.map(Into::into);
+        // The channel's end says what is to be said.
+        let _ = self.queue.command(Command::History { name, count, reply });
+        lines
+    }
+
+    /// The lines of one child, or all, from now on, until the receiver is dropped. One who is slow
+    /// misses lines, and the next line tells how many.
+    pub fn follow(&self, name: Option<&str>) -> mpsc::Receiver<LogLine> {
+        let (sender, lines) = mpsc::channel(FOLLOWER);
+        // The channel's end says what is to be said.
+        let _ = self.queue.command(Command::Follow { name: name.map(Into::into), lines: sender });
+        lines
+    }
+}
+
+impl OutputThread {
+    /// Waits until every stream has ended, or for the deadline and then takes what the pipes hold;
+    /// writes it all and ends the thread. False if the destination did not take it in time: the
+    /// thread is then left behind.
+    pub fn finish(self, deadline: Instant) -> bool {
+        // A thread that is gone already has told so.
+        let _ = self.queue.command(Command::Finish(deadline));
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.done.recv_timeout(left + LAST_WRITE) {
+            Ok(()) => self.thread.join().is_ok(),
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What `coproc logs` shows: the last lines of every child and of coproc, and who follows them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::ring::Ring;
+use super::{Line, LogLine};
+
+/// Rings by name, and followers. The names are those of the configured children, so they are few.
+#[derive(Debug)]
+pub(super) struct Memory {
+    rings: Vec<(Arc<str>, Ring)>,
+    index: HashMap<Arc<str>, usize>,
+    own: Ring,
+    followers: Vec<Follower>,
+    /// How much each ring holds, in bytes.
+    size: usize,
+    /// The number of the next line, which gives lines of different rings one order.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Follower {
+    /// The child whose lines it wants; none for all lines.
+    name: Option<Arc<str>>,
+    lines: mpsc::Sender<LogLine>,
+    missed: u64,
+}
+
+/// Which ring a stream's lines go to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(usize);
+
+impl Memory {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            rings: Vec::new(),
+            index: HashMap::new(),
+            own: Ring::new(size),
+            followers: Vec::new(),
+            size,
+            next: 0,
+        }
+    }
+
+    /// The place of a child's lines, which outlives its streams.
+    pub(super) fn place(&mut self, name: &Arc<str>) -> Place {
+        let next = self.rings.len();
+        let place = *self.index.entry(name.clone()).or_insert(next);
+        if place == next {
+            self.rings.push((name.clone(), Ring::new(self.size)));
+        }
+        Place(place)
+    }
+
+    /// Keeps a line, of a child or (without a place) of coproc, and gives it to the followers.
+    pub(super) fn line(&mut self, place: Option<Place>, line: &Line<'_>) {
+        let ring = place.and_then(|place| self.rings.get_mut(place.0));
+        match ring {
+            Some((_, ring)) => ring.push(self.next, line, false),
+            None => self.own.push(self.next, line, true),
+        }
+        self.next += 1;
+        if !self.followers.is_empty() {
+            self.followers.retain_mut(|follower| follower.line(line));
+        }
+    }
+
+    /// The last `count` lines of one child, or of all and coproc itself.
+    pub(super) fn last(&mut self, name: Option<&str>, count: usize) -> Vec<LogLine> {
+        let mut lines = match name {
+            Some(name) => match self.index.get(name).and_then(|&at| self.rings.get_mut(at)) {
+                Some((name, ring)) => ring.last(count, name),
+                None => Vec::new(),
+            },
+            None => {
+                let mut all = self.own.last(count, &"".into());
+                for (name, ring) in &mut self.rings {
+                    all.extend(ring.last(count, name));
+                }
+                all.sort_unstable_by_key(|(number, _)| *number);
+                all
+            }
+        };
+        let surplus = lines.len().saturating_sub(count);
+        lines.drain(..surplus).for_each(drop);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// From now on `lines` receives what comes.
+    pub(super) fn follow(&mut self, name: Option<Arc<str>>, lines: mpsc::Sender<LogLine>) {
+        // A follower of a silent child notices its end only here.
+        self.followers.retain(|follower| !follower.lines.is_closed());
+        self.followers.push(Follower { name, lines, missed: 0 });
+    }
+}
+
+impl Follower {
+    /// Offers a line; false once nobody listens.
+    fn line(&mut self, line: &Line<'_>) -> bool {
+        if let Some(name) = &self.name
+            && (line.stream.is_none() || **name != *line.logger)
+        {
+            return true;
+        }
+        let permit = match self.lines.try_reserve() {
+            Ok(permit) => permit,
+            Err(TrySendError::Full(())) => {
+                self.missed += 1;
+                return true;
+            }
+            Err(TrySendError::Closed(())) => return false,
+        };
+        permit.send(LogLine {
+            time: line.time,
+            logger: self.name.clone().unwrap_or_else(|| line.logger.into()),
+            stream: line.stream,
+            level: line.level,
+            text: line.text.into(),
+            part: line.part,
+            missed: std::mem::take(&mut self.missed),
+        });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::{Level, Part, Stream};
+    use std::time::UNIX_EPOCH;
+
+    fn line<'a>(logger: &'a str, text: &'a str, stream: Option<Stream>) -> Line<'a> {
+        let (time, level, part) = (UNIX_EPOCH, Level::Info, Part::Whole);
+        Line { time, logger, stream, level, text: text.as_bytes(), part }
+    }
+
+    fn texts(lines: &[LogLine]) -> Vec<String> {
+        lines.iter().map(|l| format!("{} {}", l.logger, String::from_utf8_lossy(&l.text))).collect()
+    }
+
+    #[test]
+    fn lines_of_all_come_in_their_order() {
+        let mut memory = Memory::new(1000);
+        let a = memory.place(&"a".into());
+        let b = memory.place(&"b".into());
+        memory.line(Some(b), &line("b", "1", Some(Stream::Stdout)));
+        memory.line(None, &line("signals", "2", None));
+        memory.line(Some(a), &line("a", "3", Some(Stream::Stderr)));
+        let again = memory.place(&"b".into());
+        memory.line(Some(again), &line("b", "4", Some(Stream::Stdout)));
+        assert_eq!(texts(&memory.last(None, 9)), ["b 1", "signals 2", "a 3", "b 4"]);
+        assert_eq!(texts(&memory.last(None, 2)), ["a 3", "b 4"]);
+        assert_eq!(texts(&memory.last(Some("b"), 9)), ["b 1", "b 4"]);
+        assert_eq!(texts(&memory.last(Some("c"), 9)), [""; 0]);
+    }
+
+    #[test]
+    fn a_slow_follower_misses_lines_and_is_told_how_many() {
+        let mut memory = Memory::new(0);
+        let place = memory.place(&"a".into());
+        let (sender, mut receiver) = mpsc::channel(2);
+        memory.follow(Some("a".into()), sender);
+        for text in ["1", "2", "3", "4"] {
+            memory.line(Some(place), &line("a", text, Some(Stream::Stdout)));
+        }
+        memory.line(None, &line("a", "own", None));
+        assert_eq!(receiver.try_recv().unwrap().missed, 0);
+        assert_eq!(receiver.try_recv().unwrap().missed, 0);
+        memory.line(Some(place), &line("a", "5", Some(Stream::Stdout)));
+        let fifth = receiver.try_recv().unwrap();
+        assert_eq!((&*fifth.text, fifth.missed), (&b"5"[..], 2));
+        drop(receiver);
+        memory.line(Some(place), &line("a", "6", Some(Stream::Stdout)));
+        assert!(memory.followers.is_empty());
+    }
+}

@@ -1,0 +1,283 @@
+//! The output thread: reads every child's pipes side by side and hands their lines to the sink.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+use super::memory::{Memory, Place};
+use super::queue::{Command, Queue};
+use super::{
+    Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Splitter, nginx, recognise,
+};
+
+/// One buffer serves all streams: a hundred idle children cost no memory for reading.
+const BUFFER: usize = 64 * 1024;
+
+/// As many streams get a turn between two looks at the queue.
+const EVENTS: usize = 64;
+
+/// What may at most wait in one pipe when time is up; who writes on meanwhile is not waited for.
+const LAST_READ: usize = 1024 * 1024;
+
+/// The queue's key in the epoll set; streams count from one.
+const QUEUE: u64 = 0;
+
+/// The thread's state.
+pub(super) struct Reader {
+    epoll: OwnedFd,
+    queue: Arc<Queue>,
+    streams: HashMap<u64, Open>,
+    next: u64,
+    max_line: usize,
+    buffer: Box<[u8]>,
+    desk: Desk,
+    /// When to stop, once asked to.
+    deadline: Option<Instant>,
+}
+
+/// An attached stream.
+struct Open {
+    fd: OwnedFd,
+    lines: Splitter,
+    source: Source,
+    place: Place,
+    /// The level of the line whose pieces are coming.
+    level: Level,
+}
+
+/// Where lines are handed on.
+struct Desk {
+    sink: Box<dyn Sink>,
+    memory: Memory,
+    level: Level,
+}
+
+impl Reader {
+    pub(super) fn new(queue: Arc<Queue>, sink: Box<dyn Sink>, limits: &Limits) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &*queue, epoll::EventData::new_u64(QUEUE), epoll::EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            queue,
+            streams: HashMap::new(),
+            next: QUEUE + 1,
+            max_line: limits.max_line,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            desk: Desk { sink, memory: Memory::new(limits.history), level: limits.level },
+            deadline: None,
+        })
+    }
+
+    /// Reads until it is told to finish.
+    pub(super) fn run(mut self) {
+        let mut events = Vec::with_capacity(EVENTS);
+        while let Some(timeout) = self.timeout() {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                // Only a broken program gets here, and the children's lines must not stay unread
+                // in silence.
+                Err(error) => {
+                    let message = format!("the output can no longer be read: {error}");
+                    self.desk.own(&Record::new(Level::Fatal, "log", message));
+                    break;
+                }
+            }
+            for event in events.drain(..) {
+                // Copied out: the event is packed.
+                match { event.data }.u64() {
+                    QUEUE => self.serve(),
+                    key => self.read(key),
+                }
+            }
+            self.desk.sink.flush();
+        }
+        self.end();
+    }
+
+    /// How long to wait for the next event, or none when the work is done.
+    fn timeout(&self) -> Option<Option<Timespec>> {
+        let Some(deadline) = self.deadline else { return Some(None) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if self.streams.is_empty() || left.is_zero() {
+            return None;
+        }
+        Some(Timespec::try_from(left).ok())
+    }
+
+    /// Writes coproc's own lines and does what was asked.
+    fn serve(&mut self) {
+        let waiting = self.queue.take();
+        for record in &waiting.records {
+            self.desk.own(record);
+        }
+        if waiting.lost > 0 {
+            let lines = if waiting.lost == 1 { "line" } else { "lines" };
+            let message = format!("{} {lines} of coproc dropped: the log is slow", waiting.lost);
+            self.desk.own(&Record::new(Level::Warn, "log", message));
+        }
+        for command in waiting.commands {
+            match command {
+                Command::Attach(fd, source) => self.attach(fd, source),
+                Command::Reopen => self.desk.sink.reopen(),
+                // Nobody waits any more if a reply cannot be sent.
+                Command::History { name, count, reply } => {
+                    let _ = reply.send(self.desk.memory.last(name.as_deref(), count));
+                }
+                Command::Follow { name, lines } => self.desk.memory.follow(name, lines),
+                Command::Finish(deadline) => self.deadline = Some(deadline),
+            }
+        }
+    }
+
+    fn attach(&mut self, fd: OwnedFd, mut source: Source) {
+        let key = self.next;
+        let watched = fcntl_getfl(&fd)
+            .and_then(|flags| fcntl_setfl(&fd, flags | OFlags::NONBLOCK))
+            .and_then(|()| {
+                let data = epoll::EventData::new_u64(key);
+                epoll::add(&self.epoll, &fd, data, epoll::EventFlags::IN)
+            });
+        if let Err(error) = watched {
+            let message = format!("{} of {} cannot be read: {error}", source.stream, source.name);
+            self.desk.own(&Record::new(Level::Error, "log", message));
+            if let Some(tap) = &mut source.tap {
+                tap.closed();
+            }
+            return;
+        }
+        self.next += 1;
+        let place = self.desk.memory.place(&source.name);
+        let lines = Splitter::new(self.max_line);
+        self.streams.insert(key, Open { fd, lines, source, place, level: Level::Info });
+    }
+
+    /// One read of one stream: each that is ready gets its turn, however much another writes.
+    fn read(&mut self, key: u64) {
+        let Some(open) = self.streams.get_mut(&key) else { return };
+        match open.read(&mut self.buffer, &mut self.desk) {
+            Ok(0) => self.close(key),
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => {
+                let (stream, name) = (open.source.stream, open.source.name.clone());
+                let message = format!("{stream} of {name} cannot be read any further: {error}");
+                self.desk.own(&Record::new(Level::Error, "log", message));
+                self.close(key);
+            }
+        }
+    }
+
+    fn close(&mut self, key: u64) {
+        if let Some(mut open) = self.streams.remove(&key) {
+            open.finish(&mut self.desk);
+            // A copy of the descriptor elsewhere would keep it in the set.
+            let _ = epoll::delete(&self.epoll, &open.fd);
+        }
+    }
+
+    /// Takes what the pipes still hold and leaves.
+    fn end(mut self) {
+        for (_, mut open) in std::mem::take(&mut self.streams) {
+            let mut taken = 0;
+            while taken < LAST_READ {
+                match open.read(&mut self.buffer, &mut self.desk) {
+                    Ok(0) => break,
+                    Ok(count) => taken += count,
+                    Err(Errno::INTR) => {}
+                    Err(_) => break,
+                }
+            }
+            open.finish(&mut self.desk);
+        }
+        self.serve_last();
+        self.desk.sink.flush();
+    }
+
+    /// Nothing may be asked after this, and who asked just before is not left waiting.
+    fn serve_last(&mut self) {
+        let waiting = self.queue.close();
+        for record in &waiting.records {
+            self.desk.own(record);
+        }
+        for command in waiting.commands {
+            if let Command::Attach(_, source) = command
+                && let Some(mut tap) = source.tap
+            {
+                tap.closed();
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Reads once and hands on the lines; the number of bytes, zero at the end.
+    fn read(&mut self, buffer: &mut [u8], desk: &mut Desk) -> Result<usize, Errno> {
+        let count = rustix::io::read(&self.fd, &mut *buffer)?;
+        let Self { lines, source, place, level, .. } = self;
+        let now = SystemTime::now();
+        lines.feed(&buffer[..count], |piece| desk.piece(now, source, *place, level, piece));
+        Ok(count)
+    }
+
+    /// Hands on what no newline ended, and tells the tap.
+    fn finish(&mut self, desk: &mut Desk) {
+        let Self { lines, source, place, level, .. } = self;
+        let now = SystemTime::now();
+        lines.finish(|piece| desk.piece(now, source, *place, level, piece));
+        if let Some(tap) = &mut source.tap {
+            tap.closed();
+        }
+    }
+}
+
+impl Desk {
+    fn piece(
+        &mut self,
+        time: SystemTime,
+        source: &mut Source,
+        place: Place,
+        level: &mut Level,
+        piece: Piece<'_>,
+    ) {
+        let mut text = piece.bytes;
+        if piece.first {
+            if let Some(tap) = &mut source.tap {
+                tap.line(text);
+            }
+            let head = match source.kind {
+                Kind::Nginx => nginx::head(text),
+                Kind::Plain => None,
+            };
+            *level = match head {
+                Some(head) => {
+                    text = head.message;
+                    head.level
+                }
+                None => recognise(text).unwrap_or(Level::Info),
+            };
+        }
+        let part = Part::new(piece.first, piece.last);
+        // A blank line has nothing to say beside a time and a name.
+        if *level < self.level || (text.is_empty() && part == Part::Whole) {
+            return;
+        }
+        let stream = Some(source.stream);
+        let line = Line { time, logger: &source.name, stream, level: *level, text, part };
+        self.memory.line(Some(place), &line);
+        self.sink.line(&line);
+    }
+
+    fn own(&mut self, record: &Record) {
+        if record.level >= self.level {
+            let line = record.line();
+            self.memory.line(None, &line);
+            self.sink.line(&line);
+        }
+    }
+}
