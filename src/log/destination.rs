@@ -190,8 +190,15 @@ impl Place {
         let Kind::File(file) = &mut self.kind else { return };
         let Some(rotation) = file.rotation else { return };
         let path = file.path.display().to_string();
+        let there = fs::symlink_metadata(&file.path).ok();
+        // To rename `/dev/stdout` or the like would harm others.
+        if there.as_ref().is_some_and(|there| !there.is_file()) {
+            self.notice = Some(format!("{path} is no plain file and is not put aside"));
+            file.allowance = u64::MAX;
+            return;
+        }
         // Whoever moved or removed the file has put it aside already.
-        let ours = fs::metadata(&file.path).is_ok_and(|there| {
+        let ours = there.is_some_and(|there| {
             rustix::fs::fstat(&self.out)
                 .is_ok_and(|here| there.ino() == here.st_ino && there.dev() == here.st_dev)
         });
@@ -234,8 +241,9 @@ impl LogFile {
         }
         match memchr::memrchr(b'\n', &lines[..room]) {
             Some(end) => end + 1,
-            None if self.size > 0 => 0,
-            // A line longer than the limit has a file of its own.
+            None if self.size > 0 && self.allowance <= self.size => 0,
+            // A line longer than the limit has a file of its own, or stands where it must if the
+            // file could not be put aside.
             None => memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1),
         }
     }
@@ -341,10 +349,22 @@ mod tests {
         // A folder that is not empty stands where the file should go.
         fs::create_dir_all(numbered(&path, 1).join("x")).unwrap();
         let mut place = open(&path, Some((4, 1)));
-        place.write(b"aaa\nbbb\nccc\n").unwrap();
-        assert_eq!(read(&path), "aaa\nbbb\nccc\n");
+        place.write(b"aaa\nbbb\nccc\na long line\n").unwrap();
+        assert_eq!(read(&path), "aaa\nbbb\nccc\na long line\n");
         assert!(place.notice().unwrap().contains("cannot be put aside"));
         assert!(place.notice().is_none());
+    }
+
+    #[test]
+    fn only_plain_files_are_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        let mut place = open(&path, Some((4, 1)));
+        place.write(b"aaa\nbbb\nccc\na long line\n").unwrap();
+        assert!(place.notice().unwrap().contains("no plain file"));
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        assert_eq!(read(&numbered(&path, 1)), "absent");
     }
 
     #[test]
