@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::memory::{Memory, Place};
-use super::queue::{Command, Queue};
+use super::queue::{Command, Queue, Waiting};
 use super::{
     Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Splitter, nginx, recognise,
 };
@@ -114,14 +114,7 @@ impl Reader {
     /// Writes coproc's own lines and does what was asked.
     fn serve(&mut self) {
         let waiting = self.queue.take();
-        for record in &waiting.records {
-            self.desk.own(record);
-        }
-        if waiting.lost > 0 {
-            let lines = if waiting.lost == 1 { "line" } else { "lines" };
-            let message = format!("{} {lines} of coproc dropped: the log is slow", waiting.lost);
-            self.desk.own(&Record::new(Level::Warn, "log", message));
-        }
+        self.desk.waiting(&waiting);
         for command in waiting.commands {
             match command {
                 Command::Attach(fd, source) => self.attach(fd, source),
@@ -202,9 +195,7 @@ impl Reader {
     /// Nothing may be asked after this, and who asked just before is not left waiting.
     fn serve_last(&mut self) {
         let waiting = self.queue.close();
-        for record in &waiting.records {
-            self.desk.own(record);
-        }
+        self.desk.waiting(&waiting);
         for command in waiting.commands {
             if let Command::Attach(_, source) = command
                 && let Some(mut tap) = source.tap
@@ -271,6 +262,18 @@ impl Desk {
         let line = Line { time, logger: &source.name, stream, level: *level, text, part };
         self.memory.line(Some(place), &line);
         self.sink.line(&line);
+    }
+
+    /// coproc's own lines that waited, and how many could not.
+    fn waiting(&mut self, waiting: &Waiting) {
+        for record in &waiting.records {
+            self.own(record);
+        }
+        if waiting.lost > 0 {
+            let lines = if waiting.lost == 1 { "line" } else { "lines" };
+            let message = format!("{} {lines} of coproc dropped: the log is slow", waiting.lost);
+            self.own(&Record::new(Level::Warn, "log", message));
+        }
     }
 
     fn own(&mut self, record: &Record) {
