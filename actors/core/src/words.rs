@@ -19,7 +19,6 @@ const EXPECTED: &str = "an array of words, or one text";
 impl Words {
     /// Splits a text; `None` where a quote is not closed or the last character is a backslash.
     pub fn split(text: &str) -> Option<Self> {
-        // A comment sign is an ordinary character here: `exec = "curl http://x/#y #z"`.
         shell_words::split(text).ok().map(Self)
     }
 }
