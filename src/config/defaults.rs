@@ -1,0 +1,43 @@
+//! The lowest layer: what is in force where nobody says anything.
+
+use super::core::{DEFAULTS, TEMPLATE_DEFAULTS};
+use super::origin::Origin;
+use super::tree::{Data, Entry, Layer, Node};
+
+/// Defaults of the top level, of every table and of each of the coprocesses.
+pub(super) fn layer(
+    coprocesses: &[String],
+    template: bool,
+    environment: &[(String, String)],
+) -> Layer {
+    let mut layer = Layer::new("defaults");
+    let mut fill = |table: &[&str], defaults: &[(&str, &str)]| {
+        for (key, value) in defaults {
+            let path = table.iter().chain([key]).map(|s| (*s).to_owned()).collect::<Vec<_>>();
+            layer.set(&path, Node::text(*value, Origin::Default));
+        }
+    };
+    fill(&[], &DEFAULTS);
+    fill(&["log"], &crate::log::table::DEFAULTS);
+    fill(&["log", "formatter_options"], &[("full_timestamp", "true"), ("pad_level_text", "true")]);
+    fill(&["main"], &coproc_main::table::DEFAULTS);
+    fill(&["control"], &[("mode", "0600")]);
+    if template {
+        fill(&["template"], &TEMPLATE_DEFAULTS);
+    }
+    for key in coprocesses {
+        fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);
+    }
+    let words = |data| Node { data, origin: Origin::Default };
+    layer.set(&["enabled_plugins".to_owned()], words(Data::List(Vec::new())));
+    let variables = environment
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.clone(),
+            origin: Origin::Default,
+            node: Node::text(value.as_str(), Origin::Default),
+        })
+        .collect();
+    layer.set(&["env".to_owned()], words(Data::Table(variables)));
+    layer
+}
