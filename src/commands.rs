@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use coproc_core::exit;
 
 use crate::cli::DebugFormat;
-use crate::config::{self, Config, Format, Sources};
+use crate::config::{self, Format, Sources};
 use crate::console::{answer, complain};
 
 /// `coproc check`.
 pub fn check(sources: &Sources) -> ExitCode {
     match config::load(sources) {
         Ok(loaded) => {
-            warn(&loaded.config);
+            warn(&loaded.config.warnings);
             let number = match loaded.config.coprocesses.len() {
                 0 => "no coprocesses".to_owned(),
                 1 => "1 coprocess".to_owned(),
@@ -22,6 +22,7 @@ pub fn check(sources: &Sources) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(errors) => {
+            warn(errors.warnings());
             complain(&errors.to_string());
             ExitCode::from(exit::USAGE)
         }
@@ -33,6 +34,7 @@ pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
     let loaded = match config::load_leniently(sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
+            warn(errors.warnings());
             complain(&errors.to_string());
             return ExitCode::from(exit::USAGE);
         }
@@ -44,7 +46,7 @@ pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
             return ExitCode::from(error.code);
         }
     };
-    warn(&config);
+    warn(&config.warnings);
     let format = match format {
         None => Format::Text,
         Some(DebugFormat::Toml) => Format::Toml,
@@ -74,8 +76,8 @@ pub fn version_line() -> String {
     format!("{version} ({commit}) {time}")
 }
 
-fn warn(config: &Config) {
-    for warning in &config.warnings {
+fn warn(warnings: &[String]) {
+    for warning in warnings {
         complain(&format!("warning: {warning}\n"));
     }
 }

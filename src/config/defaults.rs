@@ -4,6 +4,9 @@ use super::core::{DEFAULTS, TEMPLATE_DEFAULTS};
 use super::origin::Origin;
 use super::tree::{Data, Entry, Layer, Node};
 
+/// Keys whose defaults are lists, with blanks between the words.
+const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
+
 /// Defaults of the top level, of every table and of each of the coprocesses.
 pub(super) fn layer(
     coprocesses: &[String],
@@ -14,7 +17,14 @@ pub(super) fn layer(
     let mut fill = |table: &[&str], defaults: &[(&str, &str)]| {
         for (key, value) in defaults {
             let path = table.iter().chain([key]).map(|s| (*s).to_owned()).collect::<Vec<_>>();
-            layer.set(&path, Node::text(*value, Origin::Default));
+            let node = match LISTS.contains(key) {
+                false => Node::text(*value, Origin::Default),
+                true => {
+                    let words = value.split(' ').map(|word| Node::text(word, Origin::Default));
+                    Node { data: Data::List(words.collect()), origin: Origin::Default }
+                }
+            };
+            layer.set(&path, node);
         }
     };
     fill(&[], &DEFAULTS);

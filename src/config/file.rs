@@ -36,7 +36,8 @@ pub(super) fn layers(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<Laye
                         Problem::wrong(
                             first,
                             format!(
-                                "there is no `{first}` and no `{second}` in the current directory"
+                                "the default config file is not in the current directory, and \
+                                 neither is `{second}`"
                             ),
                         )
                         .hint("name a config file with `-c FILE`, or the main program after `--`"),

@@ -137,18 +137,18 @@ impl Loaded {
 /// Reads and checks the config, with every problem at once. Looks at nothing but the config files:
 /// no user, no program, no network card.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
-    let (loaded, problems) = resolve::examine(sources);
+    let (loaded, problems, warnings) = resolve::examine(sources);
     match loaded {
         Some(loaded) if problems.is_empty() => Ok(loaded),
-        _ => Err(problems.into()),
+        _ => Err(ConfigErrors::new(problems, warnings)),
     }
 }
 
 /// As [`load`], but keys that coproc does not know are let through, for `debug` to list.
 pub fn load_leniently(sources: &Sources) -> Result<Loaded, ConfigErrors> {
-    let (loaded, problems) = resolve::examine(sources);
+    let (loaded, problems, warnings) = resolve::examine(sources);
     match loaded {
         Some(loaded) if problems.iter().all(|p| p.weight == Weight::Unknown) => Ok(loaded),
-        _ => Err(problems.into()),
+        _ => Err(ConfigErrors::new(problems, warnings)),
     }
 }

@@ -138,40 +138,52 @@ fn snippet(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     if secret(line) {
         return Ok(());
     }
-    let number = place.line().to_string();
-    let blank = " ".repeat(number.len());
+    let number = place.line();
+    let blank = " ".repeat(number.to_string().len().max(5));
     // Tabs stay tabs, so that the carets stand below the place on every terminal.
     let lead = line.chars().take(place.column() - 1);
     let lead = lead.map(|c| if c == '\t' { '\t' } else { ' ' }).collect::<String>();
-    writeln!(f, "    {blank}  |")?;
-    writeln!(f, "    {number} | {}", line.trim_end())?;
-    writeln!(f, "    {blank}  | {lead}{}", "^".repeat(place.width()))
+    writeln!(f, "{blank} |")?;
+    writeln!(f, "{number:>5} | {}", line.trim_end())?;
+    writeln!(f, "{blank} | {lead}{}", "^".repeat(place.width()))
 }
 
 /// All that is wrong with a config.
 #[derive(Clone, Debug)]
-pub struct ConfigErrors(Vec<Problem>);
+pub struct ConfigErrors {
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
 
 impl ConfigErrors {
     /// Every problem, in the order in which they are told.
     pub fn problems(&self) -> &[Problem] {
-        &self.0
+        &self.problems
+    }
+
+    /// What is odd besides, in whole sentences.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    pub(super) fn new(problems: Vec<Problem>, warnings: Vec<String>) -> Self {
+        Self { problems, warnings }
     }
 }
 
 impl From<Vec<Problem>> for ConfigErrors {
     fn from(problems: Vec<Problem>) -> Self {
-        Self(problems)
+        Self::new(problems, Vec::new())
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
+        match self.problems.len() {
             1 => writeln!(f, "error: invalid configuration")?,
             n => writeln!(f, "error: invalid configuration ({n} problems)")?,
         }
-        for problem in &self.0 {
+        for problem in &self.problems {
             write!(f, "\n{problem}")?;
         }
         Ok(())

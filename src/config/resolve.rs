@@ -24,7 +24,7 @@ use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
 /// if nothing worse is wrong than keys that are not known.
-pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>) {
+pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<String>) {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let variables = sources.variables();
@@ -47,7 +47,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>) {
         flags::layer(sources, &mut problems),
     ];
     if unread {
-        return (None, problems);
+        return (None, problems, warnings);
     }
     let mut new = above.iter().flat_map(coprocess_keys).collect::<Vec<_>>();
     new.sort();
@@ -117,7 +117,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>) {
     let mut resolver =
         Resolver { sources, stack: &stack, root: &root, refused: &refused, problems, warnings };
     let config = resolver.config(&keys);
-    let Resolver { mut problems, .. } = resolver;
+    let Resolver { mut problems, warnings, .. } = resolver;
     problems.sort_by_key(Problem::order);
     let loaded = config.map(|config| Loaded {
         config,
@@ -129,7 +129,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>) {
         unknown,
         template,
     });
-    (loaded, problems)
+    (loaded, problems, warnings)
 }
 
 /// Where a key is said, for the end of a warning.
@@ -198,7 +198,7 @@ impl Resolver<'_> {
             stray_timeout: seconds(root.stray_timeout, 1),
             scope: Arc::new(Scope::default()),
             facts,
-            warnings: std::mem::take(&mut self.warnings),
+            warnings: self.warnings.clone(),
         })
     }
 

@@ -84,6 +84,11 @@ impl Stack {
     pub(super) fn unknown(&self, path: &[String], what: impl Into<String>) -> Problem {
         let problem = Problem::unknown(dotted(path), what);
         match self.entry(path) {
+            Some(Entry {
+                origin: Origin::File(key),
+                node: Node { data: Data::Table(_), .. },
+                ..
+            }) => problem.at("set in", key.header()),
             Some(entry) => problem.said(&entry.origin),
             None => problem,
         }
