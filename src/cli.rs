@@ -21,7 +21,7 @@ use coproc_core::signal::Signal;
     after_help = ROOT_NOTES
 )]
 pub struct Cli {
-    /// A config file; may be repeated, later files win.
+    /// A config file, as `-c` of a command names one.
     #[arg(long = "config", value_name = "FILE", global = true, help_heading = "Config")]
     pub config: Vec<PathBuf>,
 
@@ -31,7 +31,7 @@ pub struct Cli {
 }
 
 const ROOT_NOTES: &str = "\
-Config:
+Where the config comes from:
   Without -c and COPROC_CONFIG, coproc.toml in the current directory is read, else nginx-wrapper.toml.
   A value of `--set` wins over the environment (COPROC_LOG__LEVEL=debug), which wins over the files.
 

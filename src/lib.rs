@@ -32,21 +32,25 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         console::answer(&Cli::command().render_help().to_string());
         return ExitCode::SUCCESS;
     };
-    let sources = |args: &ConfigArgs, main: &[String]| Sources {
-        files: cli.files(args),
-        environment: std::env::vars_os().collect(),
-        set: args.set.clone(),
-        main: main.to_vec(),
-        folder: std::env::current_dir().unwrap_or_default(),
-    };
     match command {
-        Command::Check(args) => commands::check(&sources(args, &[])),
-        Command::Debug(debug) => commands::debug(&sources(&debug.config, &[]), debug.format),
+        Command::Check(args) => commands::check(&sources(&cli, args, &[])),
+        Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
         Command::Schema => commands::schema(),
         Command::Version => commands::version(),
         _ => {
             console::complain("error: this command is not part of this build\n");
             ExitCode::from(exit::FAILURE)
         }
+    }
+}
+
+/// Where the config of a command comes from, in this process.
+pub fn sources(cli: &Cli, args: &ConfigArgs, main: &[String]) -> Sources {
+    Sources {
+        files: cli.files(args),
+        environment: std::env::vars_os().collect(),
+        set: args.set.clone(),
+        main: main.to_vec(),
+        folder: std::env::current_dir().unwrap_or_default(),
     }
 }

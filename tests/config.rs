@@ -179,6 +179,15 @@ case!(w08_broken_json: ["debug", "--config", "c.json"] { "c.json": "{ \"run_path
 case!(w08_broken_yaml: ["debug", "--config", "c.yaml"] { "c.yaml": "log:\n  level: [info\nrun_path: x\n" });
 case!(json_that_is_no_object: ["check", "-c", "c.json"] { "c.json": "[1, 2]" });
 
+case!(yaml_places_after_wide_characters: ["check", "-c", "c.yaml"] {
+    "c.yaml": "# größer → 日本\nsite: { größe: 日本 }\nlog: { destination: \"日本\", level: loud }\n"
+});
+case!(toml_places_after_wide_characters: ["check"] {
+    "coproc.toml": "# größer → 日本\nlog = { destination = \"日本\", level = \"loud\" }\n"
+});
+case!(yaml_alias_within_itself: ["check", "-c", "c.yaml"] { "c.yaml": "a: &a [*a]\n" });
+case!(yaml_key_that_is_no_text: ["check", "-c", "c.yaml"] { "c.yaml": "[a, b]: c\n" });
+
 // Files.
 case!(w05_no_default_file: ["check"] {});
 case!(w06_no_such_file: ["debug", "--config", "nope.toml"] {});
@@ -197,7 +206,7 @@ fn w07_a_file_that_may_not_be_read() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder(&[("coproc.toml", GOOD)]);
     let file = folder.path().join("coproc.toml");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::read(&file).is_ok() {
         // Root may read anything.
         return;
@@ -224,6 +233,8 @@ case!(missing_key_is_blamed_on_the_table: ["check"] { "coproc.toml": "[coprocess
 case!(flag_without_value: ["check", "--set", "main.user", "--set", "a..b=1", "--set", "=x"] { "coproc.toml": "" });
 case!(secret_is_masked: ["check", "--set", "main.env.API_KEY.x=hunter2"] { "coproc.toml": "[main.env]\nAPI_KEY = [\"hunter3\"]\n" } env { "COPROC_MAIN__ENV__PASSWORD": "hunter4" });
 case!(overrides_from_an_earlier_file: ["check", "-c", "base.toml", "-c", "site.json"] { "base.toml": "[log]\nlevel = \"info\"\n", "site.json": "{\"log\": {\"level\": \"noisy\"}}" });
+
+case!(tables_that_are_blank: ["check", "-c", "c.yaml"] { "c.yaml": "log:\nmain:\ncoprocess:\n  web:\n" });
 
 // Plugins.
 case!(w102_unknown_plugin: ["check"] { "coproc.toml": "enabled_plugins = [\"template\", \"example\"]\n" });
@@ -298,6 +309,51 @@ fn w17_the_level_of_the_old_variable() {
         assert_eq!(values["log.level"]["origin"]["where"], variable);
         assert_eq!(values["log.level"]["overrides"][0]["origin"]["where"], "coproc.toml:2:9");
     }
+}
+
+#[test]
+fn variables_reach_every_depth() {
+    let values = debug_values(
+        &[(
+            "c.yaml",
+            "coprocess:\n  con-sul:\n    name: consul\n    exec: x\n    restarts: never\n    exec_event: start\n",
+        )],
+        &["-c", "c.yaml", "--set", "coprocess.con-sul.env.Mixed.Case=1"],
+        &[
+            ("NW_COPROCESS.CON-SUL.EXEC", "consul agent"),
+            ("COPROC_COPROCESS__CON_SUL__ENV__My__Var", "2"),
+            ("COPROC_COPROCESS__CON_SUL__LIMITS__NOFILE", "1024"),
+            ("COPROC_COPROCESS__CON_SUL__BACKOFF__INITIAL", "1s"),
+        ],
+    );
+    for (key, value) in [
+        ("exec", "consul agent"),
+        ("env.\"Mixed.Case\"", "1"),
+        ("env.My__Var", "2"),
+        ("limits.nofile", "1024"),
+        ("backoff.initial", "1s"),
+    ] {
+        assert_eq!(values[format!("coprocess.con-sul.{key}")]["value"], value, "{key}");
+    }
+}
+
+#[test]
+fn yaml_anchors_and_merges() {
+    let text = "shared: &shared\n  restarts: 3\n  exec_event: start\n  background: true\n\
+        coprocess:\n  zeta:\n    <<: *shared\n    name: zeta\n    exec: [a, &word b]\n\
+        \x20 alpha:\n    name: alpha\n    exec: [*word]\n    background: false\n    user:\n    <<: *shared\n";
+    let folder = folder(&[("coproc.yaml", text)]);
+    let sources = coproc::config::Sources {
+        files: vec!["coproc.yaml".into()],
+        folder: folder.path().into(),
+        ..Default::default()
+    };
+    let config = coproc::config::load(&sources).unwrap_or_else(|e| panic!("{e}")).config;
+    let [zeta, alpha] = config.coprocesses.as_slice() else { panic!("two coprocesses") };
+    assert_eq!((zeta.key.as_str(), alpha.key.as_str()), ("zeta", "alpha"));
+    assert_eq!(alpha.exec, ["b"]);
+    assert!(zeta.policy.background && !alpha.policy.background);
+    assert_eq!(alpha.context.user, None);
 }
 
 #[test]
@@ -442,6 +498,35 @@ fn coprocesses_of_variables_come_last_and_sorted() {
     let order = config.coprocesses.iter().map(|c| c.key.as_str()).collect::<Vec<_>>();
     assert_eq!(order, ["zeta", "alpha", "bee", "yak"]);
     assert_eq!(config.coprocesses[2].exec, ["x", "y"]);
+}
+
+/// A config with all keys of nginx-wrapper's own samples, in its YAML with the open brackets.
+#[test]
+fn w23_the_old_programs_keys() {
+    let yaml = "nginx_binary: ./nginx\nrun_path: /tmp/nginx-wrapper\n\
+        modules_path: /usr/lib/nginx/modules\nplugin_path: ./plugins\n\
+        enabled_plugins:\n  - template\n  - example\nvcpu_count: 3\n\
+        log:\n  level: INFO\n  destination: STDOUT\n  formatter_name: TextFormatter\n  \
+        formatter_options:\n    full_timestamp: true\n    pad_level_text: true\n\
+        template:\n  run_path_subdirs:\n    - client_body\n    - conf\n  \
+        conf_template_path: ./nginx.conf.tmpl\n  conf_output_path: /tmp/nginx-wrapper/conf\n  \
+        template_suffix: .tmpl\n  template_var_left_delim: [ [\n  \
+        template_var_right_delim: ] ]\n  delete_templated_conf_on_exit: true\n  \
+        delete_run_path_on_exit: false\nexample:\n  example_key_1: five\n";
+    let folder = folder(&[("nginx-wrapper.yml", yaml), ("nginx", NGINX)]);
+    let check = coproc(folder.path(), &["check", "-c", "nginx-wrapper.yml"], &[]);
+    assert_eq!(check.code, Some(0), "{}", check.show());
+    assert_eq!(check.stderr, "warning: enabled_plugins: coproc has no plugin `example`\n");
+    let debug = coproc(folder.path(), &["debug", "-c", "nginx-wrapper.yml"], &[]);
+    assert_eq!(debug.code, Some(0));
+    for line in [
+        "template.template_var_left_delim: [[  (nginx-wrapper.yml:23:28)",
+        "template.template_var_right_delim: ]]  (nginx-wrapper.yml:24:29)",
+        "example.example_key_1: ********  (nginx-wrapper.yml:28:18)",
+        "template.run_path_subdirs: [client_body conf]",
+    ] {
+        assert!(debug.stdout.contains(line), "{line}\n{}", debug.stdout);
+    }
 }
 
 #[test]

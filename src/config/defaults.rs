@@ -20,7 +20,12 @@ pub(super) fn layer(
             let node = match LISTS.contains(key) {
                 false => Node::text(*value, Origin::Default),
                 true => {
-                    let words = value.split(' ').map(|word| Node::text(word, Origin::Default));
+                    let words = value.split(' ').map(|word| Node {
+                        data: word
+                            .parse()
+                            .map_or_else(|_| Data::Text(word.to_owned()), Data::Integer),
+                        origin: Origin::Default,
+                    });
                     Node { data: Data::List(words.collect()), origin: Origin::Default }
                 }
             };
@@ -29,7 +34,6 @@ pub(super) fn layer(
     };
     fill(&[], &DEFAULTS);
     fill(&["log"], &crate::log::table::DEFAULTS);
-    fill(&["log", "formatter_options"], &[("full_timestamp", "true"), ("pad_level_text", "true")]);
     fill(&["main"], &coproc_main::table::DEFAULTS);
     fill(&["control"], &[("mode", "0600")]);
     if template {
@@ -39,6 +43,10 @@ pub(super) fn layer(
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);
     }
     let words = |data| Node { data, origin: Origin::Default };
+    for option in ["full_timestamp", "pad_level_text"] {
+        let path = ["log", "formatter_options", option].map(str::to_owned);
+        layer.set(&path, words(Data::Bool(true)));
+    }
     layer.set(&["enabled_plugins".to_owned()], words(Data::List(Vec::new())));
     let variables = environment
         .iter()

@@ -98,7 +98,7 @@ pub fn find_program(name: &str, path: Option<&str>, folder: &Path) -> Result<Pat
         file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
     };
     if name.contains('/') {
-        let full = folder.join(name);
+        let full = folder.join(name.strip_prefix("./").unwrap_or(name));
         return match full.metadata() {
             Ok(_) if executable(&full) => Ok(full),
             Ok(_) => Err(Lookup::NotExecutable(name.to_owned())),

@@ -29,7 +29,10 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Vec<Entry>, SyntaxError> {
     let place = |range: jsonc_parser::common::Range| Place::new(source, range.start..range.end);
     let parsed =
         parse_to_ast(&source.text, &CollectOptions::default(), &STRICT).map_err(|error| {
-            SyntaxError { what: error.kind().to_string(), place: Some(place(error.range())) }
+            SyntaxError {
+                what: sentence(&error.kind().to_string()),
+                place: Some(place(error.range())),
+            }
         })?;
     match parsed.value {
         Some(Value::Object(object)) => Ok(entries(source, object.properties)),
@@ -88,5 +91,14 @@ fn data(source: &Arc<Source>, value: Value<'_>) -> Data {
                 .collect(),
         ),
         Value::Object(object) => Data::Table(entries(source, object.properties)),
+    }
+}
+
+/// The parser's words in the middle of a sentence.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
     }
 }

@@ -48,6 +48,11 @@ impl Place {
         }
     }
 
+    /// The name of the file.
+    pub fn path(&self) -> &str {
+        &self.source.path
+    }
+
     /// The line, counted from 1.
     pub fn line(&self) -> usize {
         self.source.text[..self.span.start].matches('\n').count() + 1

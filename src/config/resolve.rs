@@ -237,12 +237,11 @@ impl Resolver<'_> {
             Err(refusals) => refusals,
         };
         for Refusal { key, what, expected, hint } in refusals {
-            let mut problem = match key {
-                Some(key) => {
-                    let path = table.iter().cloned().chain([key.to_owned()]).collect::<Vec<_>>();
-                    self.stack.wrong(&path, what)
-                }
-                None => self.stack.lacking(table, what),
+            let path = table.iter().cloned().chain(key.iter().map(|k| (*k).to_owned()));
+            let path = path.collect::<Vec<_>>();
+            let mut problem = match key.is_empty() {
+                false => self.stack.wrong(&path, what),
+                true => self.stack.lacking(table, what),
             };
             if let Some(expected) = expected {
                 problem = problem.expected(expected);
@@ -340,7 +339,7 @@ impl Problem {
     fn order(&self) -> (u8, String, usize, usize) {
         match self.origin() {
             None | Some(Origin::Default) => (0, String::new(), 0, 0),
-            Some(Origin::File(place)) => (1, String::new(), place.line(), place.column()),
+            Some(Origin::File(place)) => (1, place.path().to_owned(), place.line(), place.column()),
             Some(Origin::Env { variable }) => (2, variable.clone(), 0, 0),
             Some(Origin::Flag { flag }) => (3, flag.clone(), 0, 0),
         }

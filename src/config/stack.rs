@@ -147,7 +147,7 @@ impl Stack {
 
 fn found(node: &Node) -> String {
     match &node.data {
-        Data::Null => "nothing".to_owned(),
+        Data::Null => "a blank value".to_owned(),
         Data::List(_) => "a list".to_owned(),
         Data::Table(_) => "a table".to_owned(),
         _ => format!("`{}`", node.show(&secret)),

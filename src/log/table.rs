@@ -197,12 +197,13 @@ fn destination(text: &str) -> Destination {
 
 type Options = BTreeMap<&'static str, String>;
 
-fn flag(options: &Options, name: &str, default: bool, refusals: &mut Vec<Refusal>) -> bool {
+fn flag(options: &Options, name: &'static str, default: bool, refusals: &mut Vec<Refusal>) -> bool {
     let Some(text) = options.get(name) else { return default };
     Flag::read(text).map_or_else(
         || {
             refusals.push(
-                Refusal::wrong("formatter_options", format!("`{name}`: {}", Flag::complaint(text)))
+                Refusal::wrong("formatter_options", Flag::complaint(text))
+                    .below(name)
                     .expected(Flag::EXPECTED),
             );
             default
@@ -213,7 +214,7 @@ fn flag(options: &Options, name: &str, default: bool, refusals: &mut Vec<Refusal
 
 fn text_options(options: &Options, refusals: &mut Vec<Refusal>) -> TextOptions {
     let default = TextOptions::default();
-    let mut flag = |name, default| flag(options, name, default, refusals);
+    let mut flag = |name: &'static str, default| flag(options, name, default, refusals);
     TextOptions {
         force_colors: flag("force_colors", default.force_colors),
         disable_colors: flag("disable_colors", default.disable_colors),

@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 /// What differs from machine to machine, and what stands for it in a snapshot.
 const FILTERS: [(&str, &str); 5] = [
     (r"/(private/)?tmp/\.tmp[A-Za-z0-9]+", "[FOLDER]"),
-    (r"coproc \S+ \([0-9a-f]{7,}|unknown\) \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[VERSION]"),
+    (r"coproc \S+ \(([0-9a-f]{7,}|unknown)\) (\S+Z|unknown)", "coproc [VERSION] ([COMMIT]) [TIME]"),
     (r"(host_id: )[0-9a-f]{32}", "$1[HOST]"),
     (r"(vcpu_count: )\d+(  \(default\))", "$1[N]$2"),
     (r"[ \t]+\n", "\n"),
 ];
 
 /// A folder with these files.
-pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub(crate) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -28,7 +28,7 @@ pub fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 /// Runs coproc with no environment but the given one.
-pub fn coproc(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) fn coproc(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     // A test is no supervisor: it waits for its one child right here.
     #[allow(clippy::disallowed_methods)]
     let output = Command::new(env!("CARGO_BIN_EXE_coproc"))
@@ -47,18 +47,18 @@ pub fn coproc(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -
 }
 
 /// What an invocation left behind.
-pub struct Output {
+pub(crate) struct Output {
     /// The exit status.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// All of standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// All of standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Output {
     /// In the form of the snapshots.
-    pub fn show(&self) -> String {
+    pub(crate) fn show(&self) -> String {
         let code = self.code.map_or("signal".to_owned(), |code| code.to_string());
         let mut out = format!("exit_code: {code}\n");
         for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
@@ -71,7 +71,7 @@ impl Output {
 }
 
 /// Compares with the snapshot of that name.
-pub fn assert(name: &str, text: &str) {
+pub(crate) fn assert(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
     settings.set_prepend_module_to_snapshot(false);

@@ -203,8 +203,9 @@ fn backoff(table: BackoffTable, refusals: &mut Vec<Refusal>) -> Backoff {
     let max = table.max.unwrap_or(GoDuration::from_secs(30)).pause();
     if max < initial {
         refusals.push(
-            Refusal::wrong("backoff", "`max` is shorter than `initial`")
-                .expected("a `max` that the pause can grow to"),
+            Refusal::wrong("backoff", "is shorter than `initial`")
+                .below("max")
+                .expected("a pause that the first one can grow to"),
         );
     }
     Backoff {

@@ -3,8 +3,8 @@
 /// What is wrong with one key of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The key within the table; `None` is the table itself.
-    pub key: Option<&'static str>,
+    /// The key within the table, or the keys on the way to it; none is the table itself.
+    pub key: Vec<&'static str>,
     /// What is wrong.
     pub what: String,
     /// What would be right.
@@ -16,17 +16,23 @@ pub struct Refusal {
 impl Refusal {
     /// A wrong value of a key.
     pub fn wrong(key: &'static str, what: impl Into<String>) -> Self {
-        Self { key: Some(key), what: what.into(), expected: None, hint: None }
+        Self { key: vec![key], what: what.into(), expected: None, hint: None }
     }
 
     /// A key that must be there and is not.
     pub fn missing(key: &'static str, hint: impl Into<String>) -> Self {
         Self {
-            key: None,
+            key: Vec::new(),
             what: format!("`{key}` is required"),
             expected: None,
             hint: Some(hint.into()),
         }
+    }
+
+    /// A key within the key.
+    pub fn below(mut self, key: &'static str) -> Self {
+        self.key.push(key);
+        self
     }
 
     /// Adds what would be right.
