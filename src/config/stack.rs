@@ -52,7 +52,10 @@ impl Stack {
             (!nodes.is_empty()).then_some((end == path.len(), nodes))
         });
         let Some((exact, nodes)) = nodes else { return Problem::wrong(dotted(path), what) };
-        if hide && let Data::Text(text) = &nodes[0].data {
+        if hide
+            && let Data::Text(text) = &nodes[0].data
+            && !text.is_empty()
+        {
             what = what.replace(text.as_str(), MASK);
         }
         let mut problem = Problem::wrong(dotted(path), what).said(&nodes[0].origin);
