@@ -1,2 +1,56 @@
-//! coproc.
+//! coproc: a main process and its coprocesses under one supervision tree.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod console;
 pub mod log;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use coproc_core::exit;
+
+use crate::cli::{Cli, Command, ConfigArgs};
+use crate::config::Sources;
+
+/// Does what the command line asks for. The first argument is the program's own name.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, all else is a complaint; clap knows which.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => ExitCode::from(exit::USAGE),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
+    let Some(command) = &cli.command else {
+        console::answer(&Cli::command().render_help().to_string());
+        return ExitCode::SUCCESS;
+    };
+    match command {
+        Command::Check(args) => commands::check(&sources(&cli, args, &[])),
+        Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
+        Command::Schema => commands::schema(),
+        Command::Version => commands::version(),
+        _ => {
+            console::complain("error: this command is not part of this build\n");
+            ExitCode::from(exit::FAILURE)
+        }
+    }
+}
+
+/// Where the config of a command comes from, in this process.
+pub fn sources(cli: &Cli, args: &ConfigArgs, main: &[String]) -> Sources {
+    Sources {
+        files: cli.files(args),
+        environment: std::env::vars_os().collect(),
+        set: args.set.clone(),
+        main: main.to_vec(),
+        folder: std::env::current_dir().unwrap_or_default(),
+    }
+}

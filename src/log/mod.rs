@@ -6,6 +6,7 @@ mod events;
 mod format;
 mod go_time;
 mod sink;
+pub mod table;
 
 pub use config::{Destination, Formatter, JsonOptions, LogConfig, Rotation, TextOptions};
 pub use events::Events;

@@ -1,1 +1,226 @@
-//! duration
+//! Durations in the grammar of Go's `time.ParseDuration`, which the coprocess guide links to.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::scalar::Scalar;
+
+/// A signed count of nanoseconds, written such as `1h30m`, `1.5h`, `300ms` or `0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GoDuration(i64);
+
+/// The text is not in the grammar, or more than an `i64` of nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a duration")]
+pub struct GoDurationError;
+
+const UNITS: [(&str, u64); 8] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("\u{b5}s", 1_000),
+    ("\u{3bc}s", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60 * 1_000_000_000),
+    ("h", 3600 * 1_000_000_000),
+];
+
+impl GoDuration {
+    /// The duration of this many seconds.
+    pub const fn from_secs(seconds: u32) -> Self {
+        Self(seconds as i64 * 1_000_000_000)
+    }
+
+    /// The duration of this many milliseconds.
+    pub const fn from_millis(milliseconds: u32) -> Self {
+        Self(milliseconds as i64 * 1_000_000)
+    }
+
+    /// The nanoseconds, with their sign.
+    pub fn nanoseconds(self) -> i64 {
+        self.0
+    }
+
+    /// How long to wait: a negative duration is no pause.
+    pub fn pause(self) -> Duration {
+        Duration::from_nanos(self.0.max(0).unsigned_abs())
+    }
+}
+
+impl FromStr for GoDuration {
+    type Err = GoDurationError;
+
+    fn from_str(text: &str) -> Result<Self, GoDurationError> {
+        let (negative, mut rest) = match text.as_bytes().first() {
+            Some(b'-') => (true, &text[1..]),
+            Some(b'+') => (false, &text[1..]),
+            _ => (false, text),
+        };
+        if rest == "0" {
+            return Ok(Self(0));
+        }
+        if rest.is_empty() {
+            return Err(GoDurationError);
+        }
+        let mut total: u64 = 0;
+        while !rest.is_empty() {
+            let (term, after) = term(rest).ok_or(GoDurationError)?;
+            total = total.checked_add(term).ok_or(GoDurationError)?;
+            // Go allows one nanosecond more below zero.
+            if total > 1 << 63 {
+                return Err(GoDurationError);
+            }
+            rest = after;
+        }
+        match (negative, i64::try_from(total)) {
+            (true, _) => Ok(Self((total as i64).wrapping_neg())),
+            (false, Ok(nanoseconds)) => Ok(Self(nanoseconds)),
+            (false, Err(_)) => Err(GoDurationError),
+        }
+    }
+}
+
+/// One number with its unit, and what follows it.
+fn term(text: &str) -> Option<(u64, &str)> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let whole_end = digits(text);
+    let (whole, mut rest) = text.split_at(whole_end);
+    let mut fraction = "";
+    if let Some(after) = rest.strip_prefix('.') {
+        let end = digits(after);
+        (fraction, rest) = after.split_at(end);
+    }
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let unit_end = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
+    let (unit, rest) = rest.split_at(unit_end);
+    let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let mut value = whole.checked_mul(*scale)?;
+    // Digits beyond the nanosecond are cut off, as Go does; 18 of them cannot overflow the product.
+    let kept = &fraction[..fraction.len().min(18)];
+    if !kept.is_empty() {
+        let numerator: u128 = kept.parse().ok()?;
+        let part = numerator * u128::from(*scale) / 10u128.pow(kept.len() as u32);
+        value = value.checked_add(u64::try_from(part).ok()?)?;
+    }
+    Some((value, rest))
+}
+
+impl fmt::Display for GoDuration {
+    /// As people write it, by humantime.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        humantime::format_duration(Duration::from_nanos(self.0.unsigned_abs())).fmt(f)
+    }
+}
+
+impl From<GoDuration> for Duration {
+    fn from(duration: GoDuration) -> Self {
+        duration.pause()
+    }
+}
+
+impl Scalar for GoDuration {
+    const NOUN: &'static str = "a duration";
+    const EXPECTED: &'static str =
+        "numbers with a unit of `ns`, `us`, `ms`, `s`, `m` or `h`, such as `1m30s`";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+crate::impl_scalar!(GoDuration, "Duration", {
+    "type": "string",
+    "pattern": "^[+-]?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+)$"
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn w61_texts_that_go_reads() {
+        for (text, nanoseconds) in [
+            ("0", 0),
+            ("-0", 0),
+            ("+0", 0),
+            ("+5s", 5 * SECOND),
+            (".5s", SECOND / 2),
+            ("5.s", 5 * SECOND),
+            ("1.5h", 5400 * SECOND),
+            ("1h30m", 5400 * SECOND),
+            ("100ms1h", 3600 * SECOND + SECOND / 10),
+            ("1s1s", 2 * SECOND),
+            ("-1h30m", -5400 * SECOND),
+            ("1us", 1000),
+            ("1\u{b5}s", 1000),
+            ("1\u{3bc}s", 1000),
+            ("1.0000000009s", SECOND),
+            ("0.3333333333333333333h", 1_199_999_999_999),
+            ("2562047h47m16.854775807s", i64::MAX),
+            ("-9223372036854775808ns", i64::MIN),
+        ] {
+            assert_eq!(text.parse(), Ok(GoDuration(nanoseconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn w61_texts_that_go_refuses() {
+        for text in [
+            "5",
+            "1.5",
+            "00",
+            "",
+            "-",
+            "+",
+            ".s",
+            " 5s",
+            "5s ",
+            "1h 30m",
+            "1h-30m",
+            "1d",
+            "1w",
+            "1H",
+            "1e3s",
+            "1_000s",
+            "2562048h",
+            "9223372036854775808ns",
+            "-9223372036854775809ns",
+            "99999999999999999999s",
+            "s",
+            "--1s",
+            "\u{663}s",
+        ] {
+            assert_eq!(text.parse::<GoDuration>(), Err(GoDurationError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_negative_duration_is_no_pause() {
+        assert_eq!("-3s".parse::<GoDuration>().unwrap().pause(), Duration::ZERO);
+        assert_eq!("-3s".parse::<GoDuration>().unwrap().to_string(), "-3s");
+        assert_eq!("1.5h".parse::<GoDuration>().unwrap().to_string(), "1h 30m");
+    }
+
+    proptest! {
+        #[test]
+        fn nanoseconds_read_back(n in any::<i64>()) {
+            prop_assert_eq!(format!("{n}ns").parse(), Ok(GoDuration(n)));
+        }
+
+        #[test]
+        fn never_panics(text in "\\PC{0,12}|[-+0-9.nuµmsh]{0,24}") {
+            let _ = text.parse::<GoDuration>();
+        }
+    }
+}

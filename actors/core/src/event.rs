@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use crate::name::Name;
+use crate::scalar::Scalar;
 
 /// A step in the life of the main process. The names are nginx-wrapper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +141,27 @@ impl fmt::Display for EventName {
         }
     }
 }
+
+impl Scalar for EventName {
+    const NOUN: &'static str = "the name of an event";
+    const EXPECTED: &'static str = "`pre-start`, `start`, `start-worker`, `pre-reload`, `reload`, \
+         `exit-worker`, `exit`, `coprocess.NAME.started` (or `ready`, `exited`, `failed`, `stopped`), \
+         `gateway.NAME` or `custom.NAME`";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+crate::impl_scalar!(EventName, "EventName", {
+    "anyOf": [
+        { "enum": Phase::ALL.map(Phase::as_str) },
+        {
+            "type": "string",
+            "pattern": "^(coprocess\\.[^./]+\\.(started|ready|exited|failed|stopped)|(gateway|custom)\\.[^./]+)$"
+        }
+    ]
+});
 
 impl From<Phase> for EventName {
     fn from(phase: Phase) -> Self {

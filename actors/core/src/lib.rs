@@ -4,6 +4,7 @@
 //! Nothing in here knows the command line, the config files or any sibling crate.
 
 pub mod broker;
+pub mod count;
 pub mod duration;
 pub mod event;
 pub mod exit;
@@ -11,7 +12,10 @@ pub mod flag;
 pub mod name;
 pub mod output;
 pub mod process;
+pub mod refusal;
+pub mod scalar;
 pub mod scope;
 pub mod signal;
 pub mod supervision;
+pub mod text;
 pub mod words;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::scalar::{Scalar, printable};
+
 /// The name that stands for the main process in commands and logs.
 pub const MAIN: &str = "main";
 
@@ -59,6 +61,27 @@ impl FromStr for Name {
         Ok(Self(text.into()))
     }
 }
+
+impl Scalar for Name {
+    const NOUN: &'static str = "a name";
+    const EXPECTED: &'static str = "a text without dots, slashes and control characters";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn complaint(text: &str) -> String {
+        match text.parse::<Self>() {
+            Err(NameError::Forbidden(what)) => {
+                format!("`{}` must not contain {what}", printable(text))
+            }
+            Err(error) => error.to_string(),
+            Ok(_) => unreachable!("only refused texts are complained about"),
+        }
+    }
+}
+
+crate::impl_scalar!(Name, "Name", { "type": "string", "pattern": "^[^./]*[^./\\s][^./]*$" });
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

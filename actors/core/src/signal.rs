@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::scalar::Scalar;
+
 /// A signal that can be sent to a process: 1 to 64 on Linux.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Signal(i32);
@@ -128,6 +130,20 @@ impl FromStr for Signal {
         }
     }
 }
+
+impl Scalar for Signal {
+    const NOUN: &'static str = "a signal";
+    const EXPECTED: &'static str = "a name such as `TERM` or `SIGTERM`, or a number from 1 to 64";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+crate::impl_scalar!(Signal, "Signal", {
+    "anyOf": [{ "type": "string" }, { "type": "integer", "minimum": 1, "maximum": 64 }]
+});
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,5 +2,6 @@
 #![allow(unsafe_code)]
 
 mod context;
+pub mod table;
 
 pub use context::{Context, Limit, Resource};

@@ -1,0 +1,173 @@
+//! The scalars of a coprocess's table: its restart policy and what belongs to it.
+
+use std::borrow::Cow;
+
+use coproc_core::scalar::{Scalar, refuse};
+use coproc_core::words::Words;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer};
+
+use crate::config::{OnGiveUp, Restarts};
+
+impl Scalar for Restarts {
+    const NOUN: &'static str = "a restart policy";
+    const EXPECTED: &'static str = "`never`, `unlimited` or a number of restarts";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "never" => Some(Self::Never),
+            "unlimited" => Some(Self::Unlimited),
+            _ if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) => None,
+            _ => text.parse().ok().map(Self::Times),
+        }
+    }
+}
+
+coproc_core::impl_scalar!(Restarts, "Restarts", {
+    "anyOf": [
+        { "enum": ["never", "unlimited"] },
+        { "type": "integer", "minimum": 0, "maximum": 4294967295u32 },
+        { "type": "string", "pattern": "^[0-9]+$" }
+    ]
+});
+
+impl std::fmt::Display for Restarts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Never => f.write_str("never"),
+            Self::Unlimited => f.write_str("unlimited"),
+            Self::Times(times) => times.fmt(f),
+        }
+    }
+}
+
+impl Scalar for OnGiveUp {
+    const NOUN: &'static str = "something that can follow a failure";
+    const EXPECTED: &'static str = "`ignore` or `shutdown`";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "ignore" => Some(Self::Ignore),
+            "shutdown" => Some(Self::Shutdown),
+            _ => None,
+        }
+    }
+}
+
+coproc_core::impl_scalar!(OnGiveUp, "OnGiveUp", { "enum": ["ignore", "shutdown"] });
+
+/// By what each pause is longer than the one before: at least 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factor(pub f64);
+
+impl Scalar for Factor {
+    const NOUN: &'static str = "a factor";
+    const EXPECTED: &'static str = "a number that is not below 1, such as 2 or 1.5";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor >= 1.0).map(Self)
+    }
+}
+
+coproc_core::impl_scalar!(Factor, "Factor", {
+    "anyOf": [
+        { "type": "number", "minimum": 1 },
+        { "type": "string" }
+    ]
+});
+
+/// Exit codes: an array of numbers, or a text of numbers with blanks between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitCodes(pub Vec<i32>);
+
+impl<'de> Deserialize<'de> for ExitCodes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = |word: String| match word.parse::<u8>() {
+            Ok(code) if word.bytes().all(|b| b.is_ascii_digit()) => Ok(i32::from(code)),
+            _ => Err(refuse(
+                format_args!("`{}` is not an exit code", coproc_core::scalar::printable(&word)),
+                "numbers from 0 to 255",
+            )),
+        };
+        Words::deserialize(deserializer)?
+            .0
+            .into_iter()
+            .map(code)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl JsonSchema for ExitCodes {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ExitCodes".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } },
+                { "type": "string" }
+            ]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restart_policies_are_lower_case_words_or_digits() {
+        for (json, expected) in [
+            ("\"never\"", Some(Restarts::Never)),
+            ("\"unlimited\"", Some(Restarts::Unlimited)),
+            ("4", Some(Restarts::Times(4))),
+            ("\"4\"", Some(Restarts::Times(4))),
+            ("\"0\"", Some(Restarts::Times(0))),
+            ("\"007\"", Some(Restarts::Times(7))),
+            ("-1", None),
+            ("1.5", None),
+            ("\"-1\"", None),
+            ("\"+1\"", None),
+            ("\"1.5\"", None),
+            ("\"Never\"", None),
+            ("\"UNLIMITED\"", None),
+            ("\"terminating\"", None),
+            ("\"\u{ff14}\"", None),
+            ("\" 4\"", None),
+            ("\"\"", None),
+            ("true", None),
+            ("\"99999999999999999999\"", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(serde_json::from_str::<Restarts>(json).ok(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn exit_codes() {
+        let codes = |json: &str| serde_json::from_str::<ExitCodes>(json).ok().map(|c| c.0);
+        assert_eq!(codes("[0, 3]"), Some(vec![0, 3]));
+        assert_eq!(codes("\"0 143\""), Some(vec![0, 143]));
+        assert_eq!(codes("[256]"), None);
+        assert_eq!(codes("[-1]"), None);
+        assert_eq!(codes("[\"TERM\"]"), None);
+    }
+
+    #[test]
+    fn a_factor_is_at_least_one() {
+        let factor = |json: &str| serde_json::from_str::<Factor>(json).ok().map(|f| f.0);
+        assert_eq!(factor("2"), Some(2.0));
+        assert_eq!(factor("\"1.5\""), Some(1.5));
+        assert_eq!(factor("0.5"), None);
+        assert_eq!(factor("\"inf\""), None);
+        assert_eq!(factor("\"NaN\""), None);
+    }
+}

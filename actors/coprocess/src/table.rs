@@ -1,0 +1,286 @@
+//! The `[coprocess.NAME]` table as it is written, and what it resolves to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use coproc_core::count::Count;
+use coproc_core::duration::GoDuration;
+use coproc_core::event::{EventName, Phase};
+use coproc_core::flag::Flag;
+use coproc_core::name::Name;
+use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
+use coproc_core::refusal::Refusal;
+use coproc_core::text::Text;
+use coproc_core::words::Words;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::{Backoff, Coprocess, OnGiveUp, Policy, RestartLimit, Restarts};
+use crate::scalars::{ExitCodes, Factor};
+
+/// One coprocess: a program that runs beside the main process.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct CoprocessTable {
+    /// By which commands, events and logs name it. Unique; without dots, slashes and control
+    /// characters.
+    #[schemars(required)]
+    pub name: Option<Name>,
+    /// The program and its arguments: an array, or one text that is split as a shell splits words.
+    /// No shell is run. `${name}` is replaced.
+    #[schemars(required)]
+    pub exec: Option<Words>,
+    /// A command that is run at the stop event, before the program is signalled.
+    pub stop_exec: Option<Words>,
+    /// The user to run both commands as. Default: the wrapper's own.
+    pub user: Option<Text>,
+    /// The group to run both commands as. Default: the user's own.
+    pub group: Option<Text>,
+    /// How often the program is started again: `never`, `unlimited` or a number.
+    #[schemars(required)]
+    pub restarts: Option<Restarts>,
+    /// The pause before each restart. Default: `0s`.
+    pub time_between_restarts: Option<GoDuration>,
+    /// Whether the event goes on without waiting for the program to end. Default: `false`.
+    pub background: Option<Flag>,
+    /// The event that starts the program.
+    #[schemars(required)]
+    pub exec_event: Option<EventName>,
+    /// The event that runs `stop_exec` and stops the program. Default: `exit`.
+    pub stop_event: Option<EventName>,
+    /// Variables that are added to the wrapper's environment.
+    pub env: Option<BTreeMap<String, Text>>,
+    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it.
+    pub env_file: Option<String>,
+    /// The working directory.
+    pub cwd: Option<String>,
+    /// The file mode creation mask, such as `"0027"`.
+    pub umask: Option<Umask>,
+    /// Resource limits, such as `{ nofile = 1024 }`.
+    pub limits: Option<LimitsTable>,
+    /// A pause that grows from restart to restart.
+    pub backoff: Option<BackoffTable>,
+    /// How many restarts within a window of time are too many.
+    pub restart_limit: Option<RestartLimitTable>,
+    /// The exit codes that count as success. Default: `[0]`.
+    pub success_exit_codes: Option<ExitCodes>,
+    /// What follows when it has failed for good: `ignore` or `shutdown`. Default: `ignore`.
+    pub on_give_up: Option<OnGiveUp>,
+    /// How long TERM, INT and KILL each have to end it. Default: `5s`.
+    pub stop_timeout: Option<GoDuration>,
+    /// How long `stop_exec` may take. Default: `10s`.
+    pub stop_exec_timeout: Option<GoDuration>,
+}
+
+/// A growing pause.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct BackoffTable {
+    /// The first pause. Default: `200ms`.
+    pub initial: Option<GoDuration>,
+    /// The longest pause. Default: `30s`.
+    pub max: Option<GoDuration>,
+    /// By what each pause is longer than the one before. Default: 2.
+    pub factor: Option<Factor>,
+    /// A run of this length makes the next pause the first again. Default: `30s`.
+    pub reset_after: Option<GoDuration>,
+}
+
+/// A limit on restarts in a window of time.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct RestartLimitTable {
+    /// How many restarts are allowed.
+    #[schemars(required)]
+    pub count: Option<Count>,
+    /// In which time. Default: `60s`.
+    pub window: Option<GoDuration>,
+}
+
+/// Keys that a later version of coproc reads.
+pub const RESERVED: [&str; 2] = ["ready", "live"];
+
+/// The defaults of keys that are not set, as `debug` shows them.
+pub const DEFAULTS: [(&str, &str); 7] = [
+    ("time_between_restarts", "0s"),
+    ("background", "false"),
+    ("stop_event", "exit"),
+    ("success_exit_codes", "0"),
+    ("on_give_up", "ignore"),
+    ("stop_timeout", "5s"),
+    ("stop_exec_timeout", "10s"),
+];
+
+const STOP_TIMEOUT: GoDuration = GoDuration::from_secs(5);
+const STOP_EXEC_TIMEOUT: GoDuration = GoDuration::from_secs(10);
+
+impl CoprocessTable {
+    /// Checks what single values cannot show, and fills the defaults in. `refused` names the keys
+    /// whose values are known to be wrong, so that they do not count as missing.
+    pub fn resolve(self, key: &str, refused: &[String]) -> Result<Coprocess, Vec<Refusal>> {
+        let mut refusals = Vec::new();
+        let missing = |key: &str| !refused.iter().any(|k| k == key);
+        if self.name.is_none() && missing("name") {
+            refusals.push(Refusal::missing("name", format!("name = \"{key}\"")));
+        }
+        match &self.exec {
+            None if missing("exec") => {
+                let hint = format!("exec = [\"/usr/bin/{key}\", \"--port\", \"8080\"]");
+                refusals.push(Refusal::missing("exec", hint));
+            }
+            Some(words) => check_words("exec", words, &mut refusals),
+            None => {}
+        }
+        if self.restarts.is_none() && missing("restarts") {
+            refusals.push(Refusal::missing("restarts", "restarts = \"unlimited\""));
+        }
+        if self.exec_event.is_none() && missing("exec_event") {
+            refusals.push(Refusal::missing("exec_event", "exec_event = \"pre-start\""));
+        }
+        let stop_exec = self.stop_exec.filter(|words| !words.0.is_empty());
+        if let Some(words) = &stop_exec {
+            check_words("stop_exec", words, &mut refusals);
+        }
+        let backoff = self.backoff.map(|table| backoff(table, &mut refusals));
+        let restart_limit = match self.restart_limit {
+            Some(table) => restart_limit(table, missing("restart_limit"), &mut refusals),
+            None => None,
+        };
+        let (Some(name), Some(exec), Some(restarts), Some(exec_event), true) =
+            (self.name, self.exec, self.restarts, self.exec_event, refusals.is_empty())
+        else {
+            return Err(refusals);
+        };
+        Ok(Coprocess {
+            key: key.to_owned(),
+            name,
+            exec: exec.0,
+            stop_exec: stop_exec.map(|words| words.0),
+            context: ContextKeys {
+                user: self.user,
+                group: self.group,
+                env: self.env,
+                env_file: self.env_file,
+                cwd: self.cwd,
+                umask: self.umask,
+                limits: self.limits,
+            }
+            .into(),
+            policy: Policy {
+                restarts,
+                time_between_restarts: self
+                    .time_between_restarts
+                    .map_or(Duration::ZERO, GoDuration::pause),
+                background: self.background.is_some_and(|flag| flag.0),
+                backoff,
+                restart_limit,
+                success_exit_codes: self
+                    .success_exit_codes
+                    .map_or_else(|| vec![0], |codes| codes.0),
+                on_give_up: self.on_give_up.unwrap_or(OnGiveUp::Ignore),
+            },
+            exec_event,
+            stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
+            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).pause(),
+            stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).pause(),
+        })
+    }
+}
+
+fn check_words(key: &'static str, words: &Words, refusals: &mut Vec<Refusal>) {
+    let expected = "a program and its arguments";
+    match words.0.first() {
+        None => refusals.push(Refusal::wrong(key, "has no words").expected(expected)),
+        Some(program) if program.trim().is_empty() => {
+            refusals.push(Refusal::wrong(key, "names a blank program").expected(expected));
+        }
+        Some(_) => {}
+    }
+}
+
+fn backoff(table: BackoffTable, refusals: &mut Vec<Refusal>) -> Backoff {
+    let initial = table.initial.unwrap_or(GoDuration::from_millis(200)).pause();
+    let max = table.max.unwrap_or(GoDuration::from_secs(30)).pause();
+    if max < initial {
+        refusals.push(
+            Refusal::wrong("backoff", "is shorter than `initial`")
+                .below("max")
+                .expected("a pause that the first one can grow to"),
+        );
+    }
+    Backoff {
+        initial,
+        max,
+        factor: table.factor.map_or(2.0, |factor| factor.0),
+        reset_after: table.reset_after.unwrap_or(GoDuration::from_secs(30)).pause(),
+    }
+}
+
+fn restart_limit(
+    table: RestartLimitTable,
+    report: bool,
+    refusals: &mut Vec<Refusal>,
+) -> Option<RestartLimit> {
+    let Some(Count(count)) = table.count else {
+        if report {
+            refusals.push(
+                Refusal::wrong("restart_limit", "`count` is required")
+                    .expected("`{ count = 5, window = \"1m\" }`"),
+            );
+        }
+        return None;
+    };
+    let window = table.window.unwrap_or(GoDuration::from_secs(60)).pause();
+    Some(RestartLimit { count, window })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(json: &str) -> CoprocessTable {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn the_guides_defaults() {
+        let coprocess = table(
+            r#"{"name": "a", "exec": "a b", "restarts": "4", "exec_event": "start", "user": ""}"#,
+        )
+        .resolve("key", &[])
+        .unwrap();
+        assert_eq!(coprocess.policy.restarts, Restarts::Times(4));
+        assert_eq!(coprocess.exec, ["a", "b"]);
+        assert_eq!(coprocess.context.user, None);
+        assert_eq!(coprocess.stop_event, EventName::Phase(Phase::Exit));
+        assert!(!coprocess.policy.background);
+        assert_eq!(coprocess.stop_timeout, Duration::from_secs(5));
+        assert_eq!(coprocess.policy.success_exit_codes, [0]);
+    }
+
+    #[test]
+    fn all_that_is_missing_is_named_at_once() {
+        let refusals = CoprocessTable::default().resolve("web", &[]).unwrap_err();
+        let whats = refusals.iter().map(|r| r.what.as_str()).collect::<Vec<_>>();
+        assert_eq!(
+            whats,
+            [
+                "`name` is required",
+                "`exec` is required",
+                "`restarts` is required",
+                "`exec_event` is required"
+            ]
+        );
+        let refused = ["name", "exec", "restarts", "exec_event"].map(str::to_owned);
+        assert_eq!(CoprocessTable::default().resolve("web", &refused).unwrap_err(), []);
+    }
+
+    #[test]
+    fn a_negative_pause_is_none() {
+        let mut table =
+            table(r#"{"name": "a", "exec": "a", "restarts": 0, "exec_event": "start"}"#);
+        table.time_between_restarts = "-1h".parse().ok();
+        let coprocess = table.resolve("a", &[]).unwrap();
+        assert_eq!(coprocess.policy.time_between_restarts, Duration::ZERO);
+    }
+}

@@ -1,0 +1,179 @@
+//! The keys of a config that make up a [`Context`], shared by all tables that start programs.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Context, Limit, Resource};
+use crate::scalar::Scalar;
+use crate::text::Text;
+
+/// A file mode creation mask in octal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Umask(pub u32);
+
+impl Scalar for Umask {
+    const NOUN: &'static str = "a mask";
+    const EXPECTED: &'static str = "octal digits in quotes, such as `\"0027\"`";
+
+    // A bare number is refused: whether its digits were meant as octal cannot be seen.
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777).map(Self)
+    }
+}
+
+crate::impl_scalar!(Umask, "Umask", { "type": "string", "pattern": "^0*[0-7]{1,3}$" });
+
+impl Scalar for Limit {
+    const NOUN: &'static str = "a limit";
+    const EXPECTED: &'static str = "a number, `unlimited`, or the two limits as `SOFT:HARD`";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        let one = |text: &str| match text {
+            "unlimited" => Some(None),
+            _ if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) => None,
+            _ => text.parse().ok().map(Some),
+        };
+        let limit = match text.split_once(':') {
+            Some((soft, hard)) => Self { soft: one(soft)?, hard: one(hard)? },
+            None => Self { soft: one(text)?, hard: one(text)? },
+        };
+        let above = match (limit.soft, limit.hard) {
+            (Some(soft), Some(hard)) => soft > hard,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        };
+        (!above).then_some(limit)
+    }
+}
+
+crate::impl_scalar!(Limit, "Limit", {
+    "anyOf": [
+        { "type": "integer", "minimum": 0 },
+        { "type": "string", "pattern": "^([0-9]+|unlimited)(:([0-9]+|unlimited))?$" }
+    ]
+});
+
+/// Limits of setrlimit(2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+#[allow(missing_docs)]
+pub struct LimitsTable {
+    pub r#as: Option<Limit>,
+    pub core: Option<Limit>,
+    pub cpu: Option<Limit>,
+    pub data: Option<Limit>,
+    pub fsize: Option<Limit>,
+    pub locks: Option<Limit>,
+    pub memlock: Option<Limit>,
+    pub msgqueue: Option<Limit>,
+    pub nice: Option<Limit>,
+    pub nofile: Option<Limit>,
+    pub nproc: Option<Limit>,
+    pub rss: Option<Limit>,
+    pub rtprio: Option<Limit>,
+    pub rttime: Option<Limit>,
+    pub sigpending: Option<Limit>,
+    pub stack: Option<Limit>,
+}
+
+impl LimitsTable {
+    fn resolve(self) -> BTreeMap<Resource, Limit> {
+        [
+            ("as", self.r#as),
+            ("core", self.core),
+            ("cpu", self.cpu),
+            ("data", self.data),
+            ("fsize", self.fsize),
+            ("locks", self.locks),
+            ("memlock", self.memlock),
+            ("msgqueue", self.msgqueue),
+            ("nice", self.nice),
+            ("nofile", self.nofile),
+            ("nproc", self.nproc),
+            ("rss", self.rss),
+            ("rtprio", self.rtprio),
+            ("rttime", self.rttime),
+            ("sigpending", self.sigpending),
+            ("stack", self.stack),
+        ]
+        .into_iter()
+        .filter_map(|(name, limit)| Some((Resource::from_name(name)?, limit?)))
+        .collect()
+    }
+}
+
+/// The keys as they were read, on their way to a [`Context`].
+#[derive(Clone, Debug, Default)]
+pub struct ContextKeys {
+    /// `user`; blank is unset.
+    pub user: Option<Text>,
+    /// `group`; blank is unset.
+    pub group: Option<Text>,
+    /// `env`.
+    pub env: Option<BTreeMap<String, Text>>,
+    /// `env_file`; blank is unset.
+    pub env_file: Option<String>,
+    /// `cwd`; blank is unset.
+    pub cwd: Option<String>,
+    /// `umask`.
+    pub umask: Option<Umask>,
+    /// `limits`.
+    pub limits: Option<LimitsTable>,
+}
+
+impl From<ContextKeys> for Context {
+    fn from(keys: ContextKeys) -> Self {
+        let text = |text: Option<Text>| text.map(|t| t.0).filter(|t| !t.is_empty());
+        let path = |text: Option<String>| text.filter(|t| !t.is_empty()).map(Into::into);
+        Self {
+            user: text(keys.user),
+            group: text(keys.group),
+            env: keys.env.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect(),
+            env_file: path(keys.env_file),
+            cwd: path(keys.cwd),
+            umask: keys.umask.map(|mask| mask.0),
+            limits: keys.limits.unwrap_or_default().resolve(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks() {
+        for (text, mask) in
+            [("0027", Some(0o27)), ("22", Some(0o22)), ("0", Some(0)), ("00777", Some(0o777))]
+        {
+            assert_eq!(Umask::read(text).map(|m| m.0), mask);
+        }
+        for text in ["", "8", "1000", "0o22", "-1", "rwx", "+22"] {
+            assert_eq!(Umask::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let limit = |soft, hard| Some(Limit { soft, hard });
+        assert_eq!(Limit::read("1024"), limit(Some(1024), Some(1024)));
+        assert_eq!(Limit::read("unlimited"), limit(None, None));
+        assert_eq!(Limit::read("1:unlimited"), limit(Some(1), None));
+        for text in ["", "-1", "2:1", "unlimited:1", "1:", "1:2:3", "many"] {
+            assert_eq!(Limit::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_resource_has_its_key() {
+        let json = Resource::names().map(|name| format!("\"{name}\": 1")).collect::<Vec<_>>();
+        let table: LimitsTable = serde_json::from_str(&format!("{{{}}}", json.join(","))).unwrap();
+        assert_eq!(table.resolve().len(), Resource::names().count());
+    }
+}

@@ -1,0 +1,322 @@
+//! The command line, exactly as it was typed: nothing in here looks at a file or the environment.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use coproc_core::name::Name;
+use coproc_core::signal::Signal;
+
+/// Runs a main process together with its coprocesses under one supervision tree.
+///
+/// coproc starts helpers (coprocesses) on the life-cycle events of a main process, nginx or any
+/// other, restarts them, logs them, and stops them with it.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "coproc",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = false,
+    arg_required_else_help = false,
+    after_help = ROOT_NOTES
+)]
+pub struct Cli {
+    /// A config file, as `-c` of a command names one.
+    #[arg(long = "config", value_name = "FILE", global = true, help_heading = "Config")]
+    pub config: Vec<PathBuf>,
+
+    /// What to do; without one, the help is printed.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const ROOT_NOTES: &str = "\
+Where the config comes from:
+  Without -c and COPROC_CONFIG, coproc.toml in the current directory is read, else nginx-wrapper.toml.
+  A value of `--set` wins over the environment (COPROC_LOG__LEVEL=debug), which wins over the files.
+
+Examples:
+  coproc check                                   validate the config, with every problem at once
+  coproc run                                     run nginx and its coprocesses
+  coproc run -c agents.toml -- ./server --port 80
+  COPROC_LOG__LEVEL=debug coproc run --set main.stop_signal=QUIT
+
+Exit status:
+  0    success; `run` exits as the main process does, and with 128+N where signal N ended it
+  1    coproc itself failed
+  2    the config or the command line is wrong; nothing was started
+  3    no wrapper answers on the control socket
+  126  the main program cannot be executed
+  127  the main program was not found";
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the main process and its coprocesses until the main process ends.
+    #[command(after_help = RUN_NOTES)]
+    Run(Run),
+    /// Validate the config: every problem at once, with its place and what was expected.
+    #[command(after_help = CHECK_NOTES)]
+    Check(ConfigArgs),
+    /// Print the effective config: each value, who said it and what it overrides.
+    Debug(Debug),
+    /// Print the JSON Schema of the config files.
+    Schema,
+    /// Print the version, the commit and the time of the build.
+    Version,
+    /// Show the main process and the coprocesses of a running wrapper.
+    Status(Status),
+    /// Show what happened in a running wrapper, one JSON object a line.
+    Events(Events),
+    /// Show the latest output of the main process or of a coprocess.
+    Logs(Logs),
+    /// Start a coprocess.
+    Start(OneName),
+    /// Stop a coprocess, with its stop command.
+    Stop(OneName),
+    /// Stop a coprocess and start it again.
+    Restart(OneName),
+    /// Change settings of a running coprocess.
+    #[command(after_help = SET_NOTES)]
+    Set(Set),
+    /// Let events go on without waiting for a coprocess.
+    Background(OneName),
+    /// Let events wait for a coprocess to end.
+    Foreground(OneName),
+    /// Send a signal to a coprocess or to the main process.
+    Signal(SendSignal),
+    /// Make the main process read its configuration again.
+    Reload(Client),
+    /// Publish the event custom.NAME.
+    Emit(OneName),
+}
+
+const RUN_NOTES: &str = "\
+Examples:
+  coproc run
+  coproc run -c base.toml -c site.toml --set coprocess.consul.user=consul
+  coproc run -- ./server --port 80
+
+Exit status: that of the main process, 128+N where signal N ended it; 1 where coproc itself failed; \
+2 for a wrong config; 126 or 127 where the main program cannot be executed or was not found.";
+
+const CHECK_NOTES: &str = "\
+Nothing is started and nothing but the config files is looked at.
+
+Exit status: 0 if the config is valid, 2 if it is not.";
+
+const SET_NOTES: &str = "\
+Keys: restarts, time_between_restarts, background.
+
+Example:
+  coproc set consul restarts=unlimited time_between_restarts=5s";
+
+/// Where the config comes from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// A config file; may be repeated, later files win.
+    #[arg(short = 'c', value_name = "FILE", help_heading = "Config")]
+    pub files: Vec<PathBuf>,
+
+    /// A value of a dotted key, such as `coprocess.web.restarts=never`; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Config")]
+    pub set: Vec<String>,
+}
+
+/// `coproc run`.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// The main program and its arguments.
+    #[arg(last = true, value_name = "MAIN")]
+    pub main: Vec<String>,
+}
+
+/// `coproc debug`.
+#[derive(Clone, Debug, Args)]
+pub struct Debug {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// The form; without it, one aligned line a key.
+    #[arg(long, value_enum)]
+    pub format: Option<DebugFormat>,
+}
+
+/// The forms of `coproc debug` besides the plain one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DebugFormat {
+    /// TOML, with the origin of each value as a comment.
+    Toml,
+    /// JSON, for programs.
+    Json,
+}
+
+/// How a wrapper is found.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Client {
+    /// The control socket of the wrapper, in place of the one that the config names.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// The config, as `run` reads it.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `coproc status`.
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// The form.
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub format: StatusFormat,
+}
+
+/// The forms of `coproc status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// A table, for people.
+    Text,
+    /// JSON, for programs.
+    Json,
+}
+
+/// `coproc events`.
+#[derive(Clone, Debug, Args)]
+pub struct Events {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// Stay, and show events as they happen.
+    #[arg(long)]
+    pub follow: bool,
+
+    /// Begin after the event of this number.
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+}
+
+/// `coproc logs`.
+#[derive(Clone, Debug, Args)]
+pub struct Logs {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// Stay, and show lines as they come.
+    #[arg(long)]
+    pub follow: bool,
+
+    /// How many lines to begin with.
+    #[arg(short = 'n', value_name = "N")]
+    pub lines: Option<usize>,
+
+    /// A coprocess, or `main`; without it, all.
+    pub name: Option<String>,
+}
+
+/// A command about one coprocess.
+#[derive(Clone, Debug, Args)]
+pub struct OneName {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// The name.
+    #[arg(value_parser = process_name)]
+    pub name: String,
+}
+
+/// `coproc set`.
+#[derive(Clone, Debug, Args)]
+pub struct Set {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// The name of the coprocess.
+    #[arg(value_parser = process_name)]
+    pub name: String,
+
+    /// What to change.
+    #[arg(required = true, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub changes: Vec<(String, String)>,
+}
+
+/// `coproc signal`.
+#[derive(Clone, Debug, Args)]
+pub struct SendSignal {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// The name of the coprocess, or `main`.
+    #[arg(value_parser = process_name)]
+    pub name: String,
+
+    /// Such as `TERM`, `SIGTERM` or `15`.
+    #[arg(value_name = "SIG")]
+    pub signal: Signal,
+}
+
+impl Cli {
+    /// The config files in the order of the command line: `--config` first, then `-c`.
+    pub fn files(&self, args: &ConfigArgs) -> Vec<PathBuf> {
+        self.config.iter().chain(&args.files).cloned().collect()
+    }
+}
+
+/// Refuses what can be no name, `main` aside.
+fn process_name(text: &str) -> Result<String, String> {
+    match text.parse::<Name>() {
+        Ok(_) | Err(coproc_core::name::NameError::Taken) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected `KEY=VALUE`")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn config_stands_before_or_after_the_command() {
+        let files = |args: &[&str]| {
+            let cli = Cli::try_parse_from(args).unwrap();
+            let Some(Command::Check(args)) = &cli.command else { panic!("a check") };
+            cli.files(args)
+        };
+        assert_eq!(files(&["coproc", "--config", "a", "check"]), [PathBuf::from("a")]);
+        assert_eq!(files(&["coproc", "check", "--config=a"]), [PathBuf::from("a")]);
+        assert_eq!(
+            files(&["coproc", "check", "-c", "a", "-c", "b"]),
+            [PathBuf::from("a"), PathBuf::from("b")]
+        );
+    }
+
+    #[test]
+    fn all_after_two_dashes_is_the_main_program() {
+        let cli = Cli::try_parse_from(["coproc", "run", "--", "server", "-c", "x"]).unwrap();
+        let Some(Command::Run(run)) = cli.command else { panic!("a run") };
+        assert_eq!(run.main, ["server", "-c", "x"]);
+    }
+}

@@ -1,0 +1,83 @@
+//! The commands that need no running wrapper: check, debug, schema and version.
+
+use std::process::ExitCode;
+
+use coproc_core::exit;
+
+use crate::cli::DebugFormat;
+use crate::config::{self, Format, Sources};
+use crate::console::{answer, complain};
+
+/// `coproc check`.
+pub fn check(sources: &Sources) -> ExitCode {
+    match config::load(sources) {
+        Ok(loaded) => {
+            warn(&loaded.config.warnings);
+            let number = match loaded.config.coprocesses.len() {
+                0 => "no coprocesses".to_owned(),
+                1 => "1 coprocess".to_owned(),
+                n => format!("{n} coprocesses"),
+            };
+            answer(&format!("the configuration is valid: {number}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(errors) => {
+            warn(errors.warnings());
+            complain(&errors.to_string());
+            ExitCode::from(exit::USAGE)
+        }
+    }
+}
+
+/// `coproc debug`.
+pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
+    let loaded = match config::load_leniently(sources) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            warn(errors.warnings());
+            complain(&errors.to_string());
+            return ExitCode::from(exit::USAGE);
+        }
+    };
+    let config = match loaded.with_facts(std::process::id()) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(error.code);
+        }
+    };
+    warn(&config.warnings);
+    let format = match format {
+        None => Format::Text,
+        Some(DebugFormat::Toml) => Format::Toml,
+        Some(DebugFormat::Json) => Format::Json,
+    };
+    answer(&config::debug(&loaded, &config, format));
+    ExitCode::SUCCESS
+}
+
+/// `coproc schema`.
+pub fn schema() -> ExitCode {
+    answer(&format!("{:#}\n", config::schema()));
+    ExitCode::SUCCESS
+}
+
+/// `coproc version`.
+pub fn version() -> ExitCode {
+    answer(&format!("coproc {}\n", version_line()));
+    ExitCode::SUCCESS
+}
+
+/// Version, commit and time of the build; what was not stamped is `unknown`.
+pub fn version_line() -> String {
+    let version = option_env!("CARGO_PKG_VERSION").unwrap_or("unknown");
+    let commit = option_env!("COPROC_COMMIT").unwrap_or("unknown");
+    let time = option_env!("COPROC_BUILD_TIME").unwrap_or("unknown");
+    format!("{version} ({commit}) {time}")
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        complain(&format!("warning: {warning}\n"));
+    }
+}

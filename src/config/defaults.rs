@@ -1,0 +1,61 @@
+//! The lowest layer: what is in force where nobody says anything.
+
+use super::core::{DEFAULTS, TEMPLATE_DEFAULTS};
+use super::origin::Origin;
+use super::tree::{Data, Entry, Layer, Node};
+
+/// Keys whose defaults are lists, with blanks between the words.
+const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
+
+/// Defaults of the top level, of every table and of each of the coprocesses.
+pub(super) fn layer(
+    coprocesses: &[String],
+    template: bool,
+    environment: &[(String, String)],
+) -> Layer {
+    let mut layer = Layer::new("defaults");
+    let mut fill = |table: &[&str], defaults: &[(&str, &str)]| {
+        for (key, value) in defaults {
+            let path = table.iter().chain([key]).map(|s| (*s).to_owned()).collect::<Vec<_>>();
+            let node = match LISTS.contains(key) {
+                false => Node::text(*value, Origin::Default),
+                true => {
+                    let words = value.split(' ').map(|word| Node {
+                        data: word
+                            .parse()
+                            .map_or_else(|_| Data::Text(word.to_owned()), Data::Integer),
+                        origin: Origin::Default,
+                    });
+                    Node { data: Data::List(words.collect()), origin: Origin::Default }
+                }
+            };
+            layer.set(&path, node);
+        }
+    };
+    fill(&[], &DEFAULTS);
+    fill(&["log"], &crate::log::table::DEFAULTS);
+    fill(&["main"], &coproc_main::table::DEFAULTS);
+    fill(&["control"], &[("mode", "0600")]);
+    if template {
+        fill(&["template"], &TEMPLATE_DEFAULTS);
+    }
+    for key in coprocesses {
+        fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);
+    }
+    let words = |data| Node { data, origin: Origin::Default };
+    for option in ["full_timestamp", "pad_level_text"] {
+        let path = ["log", "formatter_options", option].map(str::to_owned);
+        layer.set(&path, words(Data::Bool(true)));
+    }
+    layer.set(&["enabled_plugins".to_owned()], words(Data::List(Vec::new())));
+    let variables = environment
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.clone(),
+            origin: Origin::Default,
+            node: Node::text(value.as_str(), Origin::Default),
+        })
+        .collect();
+    layer.set(&["env".to_owned()], words(Data::Table(variables)));
+    layer
+}

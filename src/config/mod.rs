@@ -1,0 +1,154 @@
+//! The config: its sources, their precedence, and what they resolve to.
+
+mod core;
+mod debug;
+mod defaults;
+mod env;
+mod facts;
+mod file;
+mod flags;
+mod host_id;
+mod json;
+mod near;
+mod origin;
+mod plugins;
+mod report;
+mod resolve;
+mod schema;
+mod stack;
+mod toml;
+mod tree;
+mod yaml;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coproc_coprocess::config::Coprocess;
+use coproc_core::scope::Scope;
+use coproc_main::config::Main;
+
+use crate::log::LogConfig;
+
+pub use self::core::{ControlConfig, RootTable};
+pub use self::debug::{Format, debug};
+pub use self::facts::{Facts, FactsError, Lookup, find_program};
+pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses};
+pub use self::origin::{Origin, Place, Source};
+pub use self::report::{ConfigErrors, Problem, secret};
+pub use self::schema::schema;
+
+use self::report::Weight;
+use self::stack::Stack;
+
+/// Where the config comes from. Nothing else is looked at: neither the environment nor the current
+/// directory of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The files of `-c`, later ones win.
+    pub files: Vec<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The texts of `--set`.
+    pub set: Vec<String>,
+    /// The main program and its arguments, after `--`.
+    pub main: Vec<String>,
+    /// The folder in which relative paths begin.
+    pub folder: PathBuf,
+}
+
+impl Sources {
+    /// The value of a variable that is set, is text and is not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.environment.iter().find(|(key, _)| key == name)?;
+        value.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// Whether the command line names the main program, so that no file is needed.
+    pub fn names_main(&self) -> bool {
+        let names = |set: &String| set.trim_start().to_lowercase().starts_with("main.exec=");
+        !self.main.is_empty() || self.set.iter().any(names)
+    }
+
+    /// The environment as far as it is text.
+    fn variables(&self) -> Vec<(String, String)> {
+        let text = |(key, value): &(OsString, OsString)| {
+            Some((key.to_str()?.to_owned(), value.to_str()?.to_owned()))
+        };
+        self.environment.iter().filter_map(text).collect()
+    }
+}
+
+/// The whole config, checked and with defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The main process.
+    pub main: Main,
+    /// The coprocesses in the order of the files.
+    pub coprocesses: Vec<Coprocess>,
+    /// The log.
+    pub log: LogConfig,
+    /// The control socket.
+    pub control: ControlConfig,
+    /// The folder of what exists while the wrapper runs; absolute.
+    pub run_path: PathBuf,
+    /// The folder of nginx's configuration; absolute.
+    pub conf_path: PathBuf,
+    /// How long all may take to stop.
+    pub shutdown_timeout: Duration,
+    /// Whether what leaves its process group is found and ended as well.
+    pub subreaper: bool,
+    /// How long what left its process group has between TERM and KILL at the end.
+    pub stray_timeout: Duration,
+    /// What `${name}` stands for; empty before [`Loaded::with_facts`].
+    pub scope: Arc<Scope>,
+    /// What was found out about the machine; guesses before [`Loaded::with_facts`].
+    pub facts: Facts,
+    /// What is odd and no error, in whole sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A config that was read and checked, with the memory of who said what.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// All that can be known without looking at the machine.
+    pub config: Config,
+    stack: Stack,
+    root: RootTable,
+    sources: Sources,
+    /// The keys of the coprocesses in the order of the files.
+    keys: Vec<String>,
+    /// Keys of the top level that coproc does not know.
+    unknown_top: Vec<String>,
+    /// Keys within coproc's own tables that it does not know.
+    unknown: Vec<Vec<String>>,
+    /// Whether `[template]` is in force.
+    template: bool,
+}
+
+impl Loaded {
+    /// The table of all keys as they were read, before defaults that depend on others.
+    pub fn table(&self) -> &RootTable {
+        &self.root
+    }
+}
+
+/// Reads and checks the config, with every problem at once. Looks at nothing but the config files:
+/// no user, no program, no network card.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+    let (loaded, problems, warnings) = resolve::examine(sources);
+    match loaded {
+        Some(loaded) if problems.is_empty() => Ok(loaded),
+        _ => Err(ConfigErrors::new(problems, warnings)),
+    }
+}
+
+/// As [`load`], but keys that coproc does not know are let through, for `debug` to list.
+pub fn load_leniently(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+    let (loaded, problems, warnings) = resolve::examine(sources);
+    match loaded {
+        Some(loaded) if problems.iter().all(|p| p.weight == Weight::Unknown) => Ok(loaded),
+        _ => Err(ConfigErrors::new(problems, warnings)),
+    }
+}

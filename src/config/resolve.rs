@@ -1,0 +1,347 @@
+//! From the merged sources to one checked config.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use coproc_coprocess::config::Coprocess;
+use coproc_coprocess::table::{CoprocessTable, RESERVED as COPROCESS_RESERVED};
+use coproc_core::duration::GoDuration;
+use coproc_core::event::{EventName, Phase};
+use coproc_core::refusal::Refusal;
+use coproc_core::scope::Scope;
+use coproc_main::table::RESERVED as MAIN_RESERVED;
+
+use super::core::{COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
+use super::env::Known;
+use super::near::nearest;
+use super::origin::Origin;
+use super::plugins::Enabled;
+use super::report::{Problem, Weight};
+use super::stack::Stack;
+use super::tree::{Data, Layer, Path};
+use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags};
+
+/// Reads all sources, and says everything that is wrong with them. There is a config to show only
+/// if nothing worse is wrong than keys that are not known.
+pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<String>) {
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let variables = sources.variables();
+    let mut layers = file::layers(sources, &mut problems);
+    // Without one of its files the config would seem to lack what that file says.
+    let unread = !problems.is_empty();
+
+    let own = top_level_keys();
+    let mut top = own.clone();
+    top.extend(RESERVED.map(str::to_owned));
+    let mut keys = Vec::new();
+    for layer in &layers {
+        top.extend(layer.entries().iter().map(|entry| entry.key.clone()));
+        append(&mut keys, coprocess_keys(layer));
+    }
+    let known = Known { top: &top, coprocesses: &keys };
+    let above = [
+        env::old(&variables, &known),
+        env::new(&variables, &known, &mut problems, &mut warnings),
+        flags::layer(sources, &mut problems),
+    ];
+    if unread {
+        return (None, problems, warnings);
+    }
+    let mut new = above.iter().flat_map(coprocess_keys).collect::<Vec<_>>();
+    new.sort();
+    append(&mut keys, new);
+    layers.extend(above);
+
+    let mut stack = Stack(layers);
+    let enabled = Enabled::read(&stack);
+    warnings.extend(enabled.warnings(&stack));
+    let table = |name: &str| stack.node(&[name.to_owned()]).is_some();
+    let template = enabled.allows("template") && (enabled.names("template") || table("template"));
+    if !enabled.allows("coprocess") {
+        keys.clear();
+    }
+    stack.0.insert(0, defaults::layer(&keys, template, &variables));
+    let mut merged = stack.merged();
+    if !enabled.allows("coprocess") {
+        merged.remove("coprocess");
+    }
+    if !enabled.allows("template") {
+        merged.remove("template");
+    }
+
+    let mut unknown_top = Vec::new();
+    for key in merged.keys() {
+        if RESERVED.contains(&key.as_str()) {
+            problems.push(stack.unknown(
+                std::slice::from_ref(key),
+                format!("this version of coproc does not have `{key}` yet"),
+            ));
+            unknown_top.push(key.clone());
+        } else if !own.contains(key) {
+            unknown_top.push(key.clone());
+            if let Some(near) = nearest(key, own.iter().map(String::as_str)) {
+                warnings.push(format!(
+                    "{key}: is a value for templates and no key of coproc, did you mean `{near}`?{}",
+                    place(&stack, key)
+                ));
+            }
+        }
+    }
+    for key in COMPUTED {
+        if stack.said(&[key.to_owned()]).is_some() {
+            warnings.push(format!(
+                "{key}: is found out by coproc, the value that is set has no effect{}",
+                place(&stack, key)
+            ));
+        }
+    }
+
+    let reserved = |path: &[String]| match path {
+        [coprocess, _, key] if coprocess == "coprocess" => {
+            COPROCESS_RESERVED.contains(&key.as_str())
+        }
+        [main, key] if main == "main" => MAIN_RESERVED.contains(&key.as_str()),
+        _ => false,
+    };
+    let before = problems.len();
+    let (root, refused) = stack.extract::<RootTable>(merged, &reserved, &mut problems);
+    let unknown = refused
+        .iter()
+        .zip(&problems[before..])
+        .filter(|(_, problem)| problem.weight == Weight::Unknown)
+        .map(|(path, _)| path.clone())
+        .collect();
+
+    let mut resolver =
+        Resolver { sources, stack: &stack, root: &root, refused: &refused, problems, warnings };
+    let config = resolver.config(&keys);
+    let Resolver { mut problems, warnings, .. } = resolver;
+    problems.sort_by_key(Problem::order);
+    let loaded = config.map(|config| Loaded {
+        config,
+        stack,
+        root,
+        sources: sources.clone(),
+        keys,
+        unknown_top,
+        unknown,
+        template,
+    });
+    (loaded, problems, warnings)
+}
+
+/// Where a key is said, for the end of a warning.
+fn place(stack: &Stack, key: &str) -> String {
+    stack.said(&[key.to_owned()]).map(|node| format!(" ({})", node.origin)).unwrap_or_default()
+}
+
+fn coprocess_keys(layer: &Layer) -> Vec<String> {
+    match layer.node(&["coprocess".to_owned()]).map(|node| &node.data) {
+        Some(Data::Table(entries)) => entries.iter().map(|entry| entry.key.clone()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn append(keys: &mut Vec<String>, more: Vec<String>) {
+    for key in more {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+}
+
+struct Resolver<'a> {
+    sources: &'a Sources,
+    stack: &'a Stack,
+    root: &'a RootTable,
+    refused: &'a [Path],
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl Resolver<'_> {
+    fn config(&mut self, keys: &[String]) -> Option<Config> {
+        let root = self.root;
+        let seconds = |value: Option<GoDuration>, default| {
+            value.unwrap_or(GoDuration::from_secs(default)).pause()
+        };
+        let run_path = self.run_path();
+        let conf_path = self.path(root.conf_path.as_deref(), || run_path.join("conf"));
+        let nginx = root.nginx_binary.as_deref().filter(|b| !b.is_empty()).unwrap_or("nginx");
+        let arguments = [
+            "-p".to_owned(),
+            run_path.display().to_string(),
+            "-c".to_owned(),
+            conf_path.join("nginx.conf").display().to_string(),
+        ];
+        let main = root.main.clone().unwrap_or_default().resolve(nginx, arguments);
+        let main = self.took(&["main".to_owned()], main);
+        let log = root.log.clone().unwrap_or_default().resolve();
+        let log = self.took(&["log".to_owned()], log);
+        let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        self.check_names(keys);
+        self.check_events(keys);
+        let (log, log_warnings) = log?;
+        self.warnings.extend(log_warnings);
+        let facts = Facts::unknown(nginx, root);
+        Some(Config {
+            main: main?,
+            coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
+            log,
+            control: self.control(&run_path),
+            run_path,
+            conf_path,
+            shutdown_timeout: seconds(root.shutdown_timeout, 30),
+            subreaper: root.subreaper.is_none_or(|flag| flag.0),
+            stray_timeout: seconds(root.stray_timeout, 1),
+            scope: Arc::new(Scope::default()),
+            facts,
+            warnings: self.warnings.clone(),
+        })
+    }
+
+    /// `RUN_PATH`, by default in the folder of temporary files.
+    fn run_path(&self) -> PathBuf {
+        self.path(self.root.run_path.as_deref(), || {
+            let folder = self.sources.variable("TMPDIR").unwrap_or("/tmp");
+            PathBuf::from(folder).join("nginx-wrapper")
+        })
+    }
+
+    /// The absolute form of a path; blank is unset.
+    fn path(&self, set: Option<&str>, default: impl FnOnce() -> PathBuf) -> PathBuf {
+        let path = set.filter(|p| !p.is_empty()).map_or_else(default, PathBuf::from);
+        self.sources.folder.join(path)
+    }
+
+    fn control(&self, run_path: &std::path::Path) -> ControlConfig {
+        let table = self.root.control.as_ref();
+        let set = table.and_then(|table| table.socket.as_deref()).filter(|s| !s.is_empty());
+        ControlConfig {
+            socket: match set {
+                Some("none") => None,
+                Some(path) => Some(self.sources.folder.join(path)),
+                None => Some(run_path.join("control.sock")),
+            },
+            configured: set.is_some(),
+            mode: table.and_then(|table| table.mode).unwrap_or(Mode(0o600)).0,
+        }
+    }
+
+    /// Turns what a table found wrong with itself into problems with their places.
+    fn took<T>(&mut self, table: &[String], result: Result<T, Vec<Refusal>>) -> Option<T> {
+        let refusals = match result {
+            Ok(value) => return Some(value),
+            Err(refusals) => refusals,
+        };
+        for Refusal { key, what, expected, hint } in refusals {
+            let path = table.iter().cloned().chain(key.iter().map(|k| (*k).to_owned()));
+            let path = path.collect::<Vec<_>>();
+            let mut problem = match key.is_empty() {
+                false => self.stack.wrong(&path, what),
+                true => self.stack.lacking(table, what),
+            };
+            if let Some(expected) = expected {
+                problem = problem.expected(expected);
+            }
+            if let Some(hint) = hint {
+                problem = problem.hint(hint);
+            }
+            self.problems.push(problem);
+        }
+        None
+    }
+
+    fn table(&self, key: &str) -> Option<&CoprocessTable> {
+        self.root.coprocess.as_ref()?.get(key)
+    }
+
+    fn coprocess(&mut self, key: &str) -> Option<Coprocess> {
+        let path = ["coprocess".to_owned(), key.to_owned()];
+        let refused = self
+            .refused
+            .iter()
+            .filter(|refused| refused.len() > 2 && refused.starts_with(&path))
+            .map(|refused| refused[2].clone())
+            .collect::<Vec<_>>();
+        let table = self.table(key)?.clone();
+        self.took(&path, table.resolve(key, &refused))
+    }
+
+    /// Two coprocesses of one name could not be told apart in commands and logs.
+    fn check_names(&mut self, keys: &[String]) {
+        let mut first = BTreeMap::new();
+        for key in keys {
+            let Some(name) = self.table(key).and_then(|table| table.name.clone()) else { continue };
+            match first.get(&name) {
+                None => {
+                    first.insert(name, key);
+                }
+                Some(other) => {
+                    let path = ["coprocess", key, "name"].map(str::to_owned);
+                    let what = format!("`{name}` is the name of `coprocess.{other}` already");
+                    let problem = self.stack.wrong(&path, what).expected("a name of its own");
+                    self.problems.push(problem);
+                }
+            }
+        }
+    }
+
+    /// An event of a coprocess that does not exist would never happen, and main's own events not
+    /// before it is started.
+    fn check_events(&mut self, keys: &[String]) {
+        let names = keys
+            .iter()
+            .filter_map(|key| Some(self.table(key)?.name.as_ref()?.as_str().to_owned()))
+            .collect::<Vec<_>>();
+        // A name that could not be read may be the one that is meant.
+        let complete = names.len() == keys.len();
+        let main = self.root.main.as_ref().and_then(|main| main.exec_event.clone());
+        let mut events = vec![(["main", "exec_event"].map(str::to_owned).to_vec(), main.clone())];
+        for key in keys {
+            let Some(table) = self.table(key) else { continue };
+            for (field, event) in
+                [("exec_event", &table.exec_event), ("stop_event", &table.stop_event)]
+            {
+                events.push((["coprocess", key, field].map(str::to_owned).to_vec(), event.clone()));
+            }
+        }
+        for (path, event) in events {
+            let Some(EventName::Coprocess(name, _)) = event else { continue };
+            if !complete || names.iter().any(|n| n == name.as_str()) {
+                continue;
+            }
+            let mut problem = self.stack.wrong(&path, format!("no coprocess is named `{name}`"));
+            if let Some(near) = nearest(name.as_str(), names.iter().map(String::as_str)) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            }
+            self.problems.push(problem);
+        }
+        if let Some(EventName::Phase(phase)) = main
+            && phase != Phase::PreStart
+        {
+            let path = ["main", "exec_event"].map(str::to_owned);
+            let what =
+                format!("`{}` comes only after the main process has started", phase.as_str());
+            let problem = self
+                .stack
+                .wrong(&path, what)
+                .expected("`pre-start`, an event of a coprocess, `gateway.NAME` or `custom.NAME`");
+            self.problems.push(problem);
+        }
+    }
+}
+
+impl Problem {
+    /// Problems are told by their place in the files, then by variable, then by flag.
+    fn order(&self) -> (u8, String, usize, usize) {
+        match self.origin() {
+            None | Some(Origin::Default) => (0, String::new(), 0, 0),
+            Some(Origin::File(place)) => (1, place.path().to_owned(), place.line(), place.column()),
+            Some(Origin::Env { variable }) => (2, variable.clone(), 0, 0),
+            Some(Origin::Flag { flag }) => (3, flag.clone(), 0, 0),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The `[log]` table as it is written, and what it resolves to.
+
+use std::collections::BTreeMap;
+
+use coproc_core::count::{Bytes, Count};
+use coproc_core::duration::GoDuration;
+use coproc_core::flag::Flag;
+use coproc_core::output::Level;
+use coproc_core::refusal::Refusal;
+use coproc_core::scalar::Scalar;
+use coproc_core::text::Text;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::config::{Destination, Formatter, JsonOptions, LogConfig, Rotation, TextOptions};
+
+/// The log.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct LogTable {
+    /// Lines below it are not written: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL` or
+    /// `PANIC`, in any case. Default: `INFO`.
+    pub level: Option<LevelWord>,
+    /// `STDOUT`, `STDERR` or the path of a file. Default: `STDOUT`.
+    pub destination: Option<String>,
+    /// `TextFormatter` or `JSONFormatter`, or in short `text` or `json`. Default: `TextFormatter`.
+    pub formatter_name: Option<FormatterName>,
+    /// Options of the formatter, by nginx-wrapper's names in snake case or title case.
+    pub formatter_options: Option<BTreeMap<String, Text>>,
+    /// The longest piece of a child's line; longer lines are split. Default: `16KiB`.
+    pub max_line: Option<Bytes>,
+    /// How much of each child's output `coproc logs` can look back on. Default: `16KiB`.
+    pub history: Option<Bytes>,
+    /// How many lines may wait for a slow destination. Default: 8192.
+    pub queue: Option<Count>,
+    /// How long the end of a process waits for the end of its output. Default: `1s`.
+    pub drain_timeout: Option<GoDuration>,
+    /// The size at which a log file is put aside. Default: never.
+    pub max_size: Option<Bytes>,
+    /// How many files that were put aside are kept. Default: 5.
+    pub keep: Option<Count>,
+}
+
+/// The name of a level.
+#[derive(Clone, Copy, Debug)]
+pub struct LevelWord(pub Level);
+
+impl Scalar for LevelWord {
+    const NOUN: &'static str = "a log level";
+    const EXPECTED: &'static str =
+        "`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL` or `PANIC`, in any case";
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+coproc_core::impl_scalar!(LevelWord, "Level", {
+    "type": "string",
+    "pattern": "^([Tt][Rr][Aa][Cc][Ee]|[Dd][Ee][Bb][Uu][Gg]|[Ii][Nn][Ff][Oo]|[Ww][Aa][Rr][Nn]([Ii][Nn][Gg])?|[Ee][Rr][Rr][Oo][Rr]|[Ff][Aa][Tt][Aa][Ll]|[Pp][Aa][Nn][Ii][Cc])$"
+});
+
+/// The shape of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormatterName {
+    /// `TextFormatter`.
+    Text,
+    /// `JSONFormatter`.
+    Json,
+}
+
+impl Scalar for FormatterName {
+    const NOUN: &'static str = "a formatter";
+    const EXPECTED: &'static str = "`TextFormatter`, `JSONFormatter`, `text` or `json`";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "TextFormatter" | "text" => Some(Self::Text),
+            "JSONFormatter" | "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+coproc_core::impl_scalar!(FormatterName, "FormatterName", {
+    "enum": ["TextFormatter", "JSONFormatter", "text", "json"]
+});
+
+/// The options of both formatters.
+pub const OPTIONS: [&str; 13] = [
+    "force_colors",
+    "disable_colors",
+    "force_quote",
+    "environment_override_colors",
+    "disable_timestamp",
+    "full_timestamp",
+    "disable_sorting",
+    "disable_level_truncation",
+    "pad_level_text",
+    "quote_empty_fields",
+    "timestamp_format",
+    "pretty_print",
+    "data_key",
+];
+
+/// The defaults of keys that are not set, as `debug` shows them.
+pub const DEFAULTS: [(&str, &str); 8] = [
+    ("destination", "STDOUT"),
+    ("drain_timeout", "1s"),
+    ("formatter_name", "TextFormatter"),
+    ("history", "16KiB"),
+    ("keep", "5"),
+    ("level", "INFO"),
+    ("max_line", "16KiB"),
+    ("queue", "8192"),
+];
+
+const PIECE: u64 = 16 * 1024;
+
+/// The least length of a piece: a smaller one could not hold a line's own head.
+const SHORTEST_PIECE: u64 = 64;
+
+/// The snake case name of an option that is written in any case, with underscores or without.
+pub fn option_name(text: &str) -> Option<&'static str> {
+    let bare = |text: &str| text.replace('_', "").to_ascii_lowercase();
+    OPTIONS.into_iter().find(|name| bare(name) == bare(text))
+}
+
+impl LogTable {
+    /// Checks what single values cannot show, and fills the defaults in. Warnings are about
+    /// options that no formatter has.
+    pub fn resolve(self) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
+        let mut refusals = Vec::new();
+        let mut warnings = Vec::new();
+        let options = self.formatter_options.unwrap_or_default();
+        let options = options
+            .into_iter()
+            .filter_map(|(key, value)| match option_name(&key) {
+                Some(name) => Some((name, value.0)),
+                None => {
+                    warnings
+                        .push(format!("log.formatter_options.{key}: no formatter has this option"));
+                    None
+                }
+            })
+            .collect();
+        let formatter = match self.formatter_name.unwrap_or(FormatterName::Text) {
+            FormatterName::Text => Formatter::Text(text_options(&options, &mut refusals)),
+            FormatterName::Json => Formatter::Json(json_options(&options, &mut refusals)),
+        };
+        let max_line = self.max_line.map_or(PIECE, |bytes| bytes.0);
+        if max_line < SHORTEST_PIECE {
+            refusals.push(
+                Refusal::wrong("max_line", format!("`{max_line}` bytes are too few"))
+                    .expected("at least `64` bytes"),
+            );
+        }
+        let queue = self.queue.map_or(8192, |count| count.0);
+        if queue == 0 {
+            refusals.push(
+                Refusal::wrong("queue", "`0` lines leave no room for any").expected("at least `1`"),
+            );
+        }
+        if self.max_size.is_some_and(|bytes| bytes.0 == 0) {
+            refusals.push(
+                Refusal::wrong("max_size", "`0` bytes hold no line")
+                    .expected("a size, or no `max_size` for no rotation"),
+            );
+        }
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let keep = self.keep.map_or(5, |count| count.0);
+        let config = LogConfig {
+            level: self.level.map_or(Level::Info, |word| word.0),
+            destination: destination(self.destination.as_deref().unwrap_or("STDOUT")),
+            formatter,
+            max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
+            history: self
+                .history
+                .map_or(PIECE as usize, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
+            queue: queue as usize,
+            drain_timeout: self.drain_timeout.unwrap_or(GoDuration::from_secs(1)).pause(),
+            rotation: self.max_size.map(|bytes| Rotation { max_size: bytes.0, keep }),
+        };
+        Ok((config, warnings))
+    }
+}
+
+fn destination(text: &str) -> Destination {
+    match text.to_ascii_uppercase().as_str() {
+        "" | "STDOUT" => Destination::Stdout,
+        "STDERR" => Destination::Stderr,
+        _ => Destination::File(text.into()),
+    }
+}
+
+type Options = BTreeMap<&'static str, String>;
+
+fn flag(options: &Options, name: &'static str, default: bool, refusals: &mut Vec<Refusal>) -> bool {
+    let Some(text) = options.get(name) else { return default };
+    Flag::read(text).map_or_else(
+        || {
+            refusals.push(
+                Refusal::wrong("formatter_options", Flag::complaint(text))
+                    .below(name)
+                    .expected(Flag::EXPECTED),
+            );
+            default
+        },
+        |flag| flag.0,
+    )
+}
+
+fn text_options(options: &Options, refusals: &mut Vec<Refusal>) -> TextOptions {
+    let default = TextOptions::default();
+    let mut flag = |name: &'static str, default| flag(options, name, default, refusals);
+    TextOptions {
+        force_colors: flag("force_colors", default.force_colors),
+        disable_colors: flag("disable_colors", default.disable_colors),
+        force_quote: flag("force_quote", default.force_quote),
+        environment_override_colors: flag(
+            "environment_override_colors",
+            default.environment_override_colors,
+        ),
+        disable_timestamp: flag("disable_timestamp", default.disable_timestamp),
+        full_timestamp: flag("full_timestamp", default.full_timestamp),
+        disable_sorting: flag("disable_sorting", default.disable_sorting),
+        disable_level_truncation: flag(
+            "disable_level_truncation",
+            default.disable_level_truncation,
+        ),
+        pad_level_text: flag("pad_level_text", default.pad_level_text),
+        quote_empty_fields: flag("quote_empty_fields", default.quote_empty_fields),
+        timestamp_format: options.get("timestamp_format").cloned().filter(|t| !t.is_empty()),
+    }
+}
+
+fn json_options(options: &Options, refusals: &mut Vec<Refusal>) -> JsonOptions {
+    JsonOptions {
+        pretty_print: flag(options, "pretty_print", false, refusals),
+        disable_timestamp: flag(options, "disable_timestamp", false, refusals),
+        timestamp_format: options.get("timestamp_format").cloned().filter(|t| !t.is_empty()),
+        data_key: options.get("data_key").cloned().filter(|t| !t.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(json: &str) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
+        serde_json::from_str::<LogTable>(json).unwrap().resolve()
+    }
+
+    #[test]
+    fn options_in_both_spellings_and_defaults_that_stay() {
+        let (log, warnings) = resolve(
+            r#"{"formatter_options": {"ForceColors": true, "disable_colors": "1", "zzz": 1}}"#,
+        )
+        .unwrap();
+        let Formatter::Text(options) = log.formatter else { panic!("text by default") };
+        assert!(options.force_colors && options.disable_colors);
+        assert!(options.full_timestamp && options.pad_level_text);
+        assert_eq!(warnings, ["log.formatter_options.zzz: no formatter has this option"]);
+    }
+
+    #[test]
+    fn destinations_in_any_case() {
+        assert_eq!(destination("stderr"), Destination::Stderr);
+        assert_eq!(destination("Stdout"), Destination::Stdout);
+        assert_eq!(destination("/var/log/x"), Destination::File("/var/log/x".into()));
+    }
+}

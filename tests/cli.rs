@@ -1,0 +1,49 @@
+//! The command line: help, version and usage errors.
+
+#[path = "support/snapshot.rs"]
+mod snapshot;
+
+use snapshot::{assert, coproc, folder};
+
+macro_rules! case {
+    ($name:ident: [$($argument:expr),*]) => {
+        #[test]
+        fn $name() {
+            let folder = folder(&[]);
+            let output = coproc(folder.path(), &[$($argument),*], &[]);
+            assert(concat!("cli__", stringify!($name)), &output.show());
+        }
+    };
+}
+
+case!(w01_no_arguments: []);
+case!(w02_version: ["version"]);
+case!(w02_version_reads_no_config: ["version", "--config", "nope"]);
+case!(w03_help: ["--help"]);
+case!(w03_help_of_run: ["run", "--help"]);
+case!(w03_help_run: ["help", "run"]);
+case!(help_of_check: ["check", "--help"]);
+case!(help_of_debug: ["debug", "--help"]);
+case!(help_of_status: ["status", "--help"]);
+case!(help_of_events: ["events", "--help"]);
+case!(help_of_logs: ["logs", "--help"]);
+case!(help_of_set: ["set", "--help"]);
+case!(help_of_signal: ["signal", "--help"]);
+case!(w04_unknown_command: ["bogus"]);
+case!(w04_unknown_flag: ["--bogus"]);
+case!(misspelt_command: ["chekc"]);
+case!(set_without_changes: ["set", "consul"]);
+case!(set_without_a_value: ["set", "consul", "restarts"]);
+case!(signal_of_no_such_name: ["signal", "consul", "TERMINATE"]);
+case!(name_with_a_slash: ["stop", "a/b"]);
+case!(debug_format: ["debug", "--format", "xml"]);
+
+#[test]
+fn w03_the_version_flags() {
+    let folder = folder(&[]);
+    for flag in ["-V", "--version"] {
+        let output = coproc(folder.path(), &[flag], &[]);
+        assert_eq!(output.code, Some(0));
+        assert_eq!(output.stdout, format!("coproc {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
