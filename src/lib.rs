@@ -1,10 +1,14 @@
 //! coproc: a main process and its coprocesses under one supervision tree.
 
 pub mod cli;
+pub mod clients;
 pub mod commands;
 pub mod config;
 pub mod console;
+pub mod init;
 pub mod log;
+pub mod signals;
+pub mod wrapper;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,9 +41,10 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
         Command::Schema => commands::schema(),
         Command::Version => commands::version(),
-        _ => {
-            console::complain("error: this command is not part of this build\n");
-            ExitCode::from(exit::FAILURE)
+        Command::Run(run) => wrapper::run(&sources(&cli, &run.config, &run.main)),
+        client_command => {
+            clients::client(client_command, |client| sources(&cli, &client.config, &[]))
+                .unwrap_or(ExitCode::from(exit::FAILURE))
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::log::LogConfig;
 
 pub use self::core::{ControlConfig, RootTable};
 pub use self::debug::{Format, debug};
-pub use self::facts::{Facts, FactsError, Lookup, find_program};
+pub use self::facts::{Facts, FactsError};
 pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses};
 pub use self::origin::{Origin, Place, Source};
 pub use self::report::{ConfigErrors, Problem, secret};

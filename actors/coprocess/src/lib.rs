@@ -1,4 +1,9 @@
-//! One supervised program under a restart policy.
+//! One supervised program under a restart policy: its config, the machine of its life, its actor.
+
+pub mod actor;
 pub mod config;
+pub mod lifecycle;
+mod policy;
 pub mod scalars;
+pub mod standing;
 pub mod table;

@@ -1,4 +1,11 @@
 //! The main process: its start, its events, its reload and its stop.
+
+pub mod actor;
 pub mod config;
+pub mod nginx;
+pub mod reload;
 pub mod table;
+mod tap;
+mod time;
 pub mod version;
+pub mod workers;

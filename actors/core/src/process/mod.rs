@@ -1,7 +1,28 @@
 //! Processes: how they are started, waited for and signalled. The only home of `unsafe` in this crate.
+//!
+//! A [`Command`] is prepared (its user looked up, its program found) and started by posix_spawn(3)
+//! in a process group of its own. What posix_spawn cannot set is set by the stage: this very program,
+//! started with a hidden first argument, that applies the settings and becomes the program. Each
+//! process has a keeper, a task that learns of its end by pidfd, ends what is left of its group and
+//! only then reaps it. Signals are sent only while the process is not reaped, so that no stranger
+//! with a recycled number can be hit.
 #![allow(unsafe_code)]
 
+mod command;
 mod context;
+mod credentials;
+mod error;
+mod keeper;
+mod launch;
+mod lookup;
+mod run;
+pub mod stage;
 pub mod table;
 
+pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
+pub use error::{SpawnError, Step};
+pub use keeper::{Gone, Process, Report};
+pub use launch::{launch, seal_descriptors};
+pub use lookup::{Lookup, find_program};
+pub use run::{Ended, run};

@@ -1,0 +1,114 @@
+//! The client's side, for the commands that talk to a running wrapper.
+
+use std::io;
+use std::path::Path;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Method, Request as HttpRequest};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use crate::route::encode;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No wrapper answers at this path.
+    #[error("no wrapper answers at `{path}`: {error}")]
+    NobodyThere {
+        /// The socket.
+        path: String,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// The wrapper refused, and said why.
+    #[error("{0}")]
+    Refused(String),
+    /// The conversation broke off.
+    #[error("the conversation with the wrapper broke off: {0}")]
+    Broken(String),
+}
+
+/// A request: method, path below `/v1` and body.
+#[derive(Clone, Debug)]
+pub struct Call {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+}
+
+impl Call {
+    /// A question; every part of the path is encoded.
+    pub fn get(parts: &[&str], query: &[(&str, String)]) -> Self {
+        Self { method: Method::GET, path: path(parts, query), body: None }
+    }
+
+    /// An order.
+    pub fn post(parts: &[&str], body: Option<Value>) -> Self {
+        Self { method: Method::POST, path: path(parts, &[]), body }
+    }
+}
+
+fn path(parts: &[&str], query: &[(&str, String)]) -> String {
+    let mut path = "/v1".to_owned();
+    for part in parts {
+        path.push('/');
+        path.push_str(&encode(part));
+    }
+    for (at, (key, value)) in query.iter().enumerate() {
+        path.push(if at == 0 { '?' } else { '&' });
+        path.push_str(&format!("{key}={}", encode(value)));
+    }
+    path
+}
+
+/// Sends `call` to the wrapper at `socket` and gives each piece of the answer to `each` as it
+/// comes; `each` says whether to go on.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn send(
+    socket: &Path,
+    call: Call,
+    mut each: impl FnMut(&[u8]) -> bool,
+) -> Result<(), ClientError> {
+    let broken = |error: hyper::Error| ClientError::Broken(error.to_string());
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| ClientError::NobodyThere { path: socket.display().to_string(), error })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    actix_rt::spawn(async move {
+        // Its failure shows in the answer.
+        let _ = connection.await;
+    });
+    let body = call.body.map_or_else(String::new, |body| body.to_string());
+    let request = HttpRequest::builder()
+        .method(call.method)
+        .uri(call.path)
+        .header(hyper::header::HOST, "coproc")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| ClientError::Broken(error.to_string()))?;
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let ok = response.status().is_success();
+    let mut body = response.into_body();
+    let mut refusal = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if !ok {
+            refusal.extend_from_slice(&data);
+        } else if !each(&data) {
+            return Ok(());
+        }
+    }
+    if ok {
+        return Ok(());
+    }
+    let why = serde_json::from_slice::<Value>(&refusal)
+        .ok()
+        .and_then(|value| value.get("error")?.as_str().map(str::to_owned))
+        .unwrap_or_else(|| String::from_utf8_lossy(&refusal).into_owned());
+    Err(ClientError::Refused(why))
+}

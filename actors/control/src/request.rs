@@ -1,0 +1,66 @@
+//! What a client can ask of a running wrapper, and what it is answered.
+
+use actix::Message;
+use coproc_core::signal::Signal;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// A question or an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// What everything does.
+    Status,
+    /// An order to one coprocess.
+    Order(String, Order),
+    /// Changes of a running coprocess's policy: key and value as they stand in a config.
+    Set(String, Vec<(String, String)>),
+    /// A signal to a coprocess's group, or to the main process itself.
+    Signal(String, Signal),
+    /// A reload of the main process; answered when it is over.
+    Reload,
+    /// Publish `custom.NAME`.
+    Emit(String),
+    /// Whether a process of this name exists, for those who want its logs.
+    Knows(String),
+}
+
+/// What can be ordered of a coprocess; answered when it is so, or when it has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Be up.
+    Start,
+    /// Be down.
+    Stop,
+    /// Be down, then up.
+    Restart,
+    /// Let go of events.
+    Background,
+    /// Hold events.
+    Foreground,
+}
+
+/// A request that cannot be fulfilled, with HTTP's word for the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// 400, 404, 409 or 503.
+    pub status: u16,
+    /// A sentence.
+    pub why: String,
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(status: u16, why: impl Into<String>) -> Self {
+        Self { status, why: why.into() }
+    }
+}
+
+/// A request on its way to the root, with the way back.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    /// What is asked.
+    pub request: Request,
+    /// Where the answer goes. Dropping it says that the wrapper is leaving.
+    pub reply: oneshot::Sender<Result<Value, Refused>>,
+}

@@ -1,0 +1,217 @@
+//! From method, path, query and body to a request. Pure.
+
+use coproc_core::signal::Signal;
+use serde_json::{Map, Value};
+
+use crate::request::{Order, Refused, Request};
+
+/// What a client wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// One answer.
+    Ask(Request),
+    /// Events after a number, and further ones as they come.
+    Events { since: u64, follow: bool },
+    /// The last lines, and further ones as they come.
+    Logs { name: Option<String>, count: usize, follow: bool },
+}
+
+/// How many lines `logs` shows where nobody says.
+const LINES: usize = 100;
+
+pub(crate) fn route(
+    method: &str,
+    path: &str,
+    query: Option<&str>,
+    body: &[u8],
+) -> Result<Route, Refused> {
+    let words: Vec<String> = path
+        .trim_matches('/')
+        .split('/')
+        .map(decode)
+        .collect::<Option<_>>()
+        .ok_or_else(|| Refused::new(400, "the path is not valid"))?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let query = Query(query.unwrap_or_default());
+    let expected = match words.as_slice() {
+        ["v1", "status" | "events" | "logs"] => "GET",
+        ["v1", "reload" | "emit"] | ["v1", "coprocesses", _, _] => "POST",
+        _ => return Err(Refused::new(404, format!("there is nothing at `{path}`"))),
+    };
+    if method != expected {
+        return Err(Refused::new(405, format!("`{path}` takes {expected} only")));
+    }
+    match words.as_slice() {
+        ["v1", "status"] => Ok(Route::Ask(Request::Status)),
+        ["v1", "events"] => {
+            let since = query.number("since")?.unwrap_or(0);
+            Ok(Route::Events { since, follow: query.flag("follow") })
+        }
+        ["v1", "logs"] => {
+            let count = query.number("n")?.map_or(LINES, |n| usize::try_from(n).unwrap_or(LINES));
+            let name = query.get("name")?.filter(|name| !name.is_empty());
+            Ok(Route::Logs { name, count, follow: query.flag("follow") })
+        }
+        ["v1", "emit"] => Ok(Route::Ask(Request::Emit(field(&object(body)?, "name")?))),
+        ["v1", "coprocesses", name, action] => Ok(Route::Ask(action_of(name, action, body)?)),
+        _ => Ok(Route::Ask(Request::Reload)),
+    }
+}
+
+fn action_of(name: &str, action: &str, body: &[u8]) -> Result<Request, Refused> {
+    let order = |order| Ok(Request::Order(name.to_owned(), order));
+    match action {
+        "start" => order(Order::Start),
+        "stop" => order(Order::Stop),
+        "restart" => order(Order::Restart),
+        "background" => order(Order::Background),
+        "foreground" => order(Order::Foreground),
+        "signal" => {
+            let text = field(&object(body)?, "signal")?;
+            let signal: Signal =
+                text.parse().map_err(|error| Refused::new(400, format!("{error}")))?;
+            Ok(Request::Signal(name.to_owned(), signal))
+        }
+        "set" => {
+            let changes = object(body)?
+                .into_iter()
+                .map(|(key, value)| match value {
+                    Value::String(text) => (key, text),
+                    other => (key, other.to_string()),
+                })
+                .collect();
+            Ok(Request::Set(name.to_owned(), changes))
+        }
+        other => Err(Refused::new(404, format!("a coprocess has no action `{other}`"))),
+    }
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Refused> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refused::new(400, format!("the body is not a JSON object: {error}")))
+}
+
+fn field(object: &Map<String, Value>, key: &str) -> Result<String, Refused> {
+    match object.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        _ => Err(Refused::new(400, format!("the body has no `{key}`"))),
+    }
+}
+
+struct Query<'a>(&'a str);
+
+impl Query<'_> {
+    fn get(&self, key: &str) -> Result<Option<String>, Refused> {
+        let found = self.0.split('&').find_map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (name == key).then_some(value)
+        });
+        match found.map(decode) {
+            Some(None) => Err(Refused::new(400, format!("`{key}` is not valid"))),
+            Some(text) => Ok(text),
+            None => Ok(None),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, Refused> {
+        let parse = |text: String| {
+            text.parse().map_err(|_| Refused::new(400, format!("`{key}` is not a number")))
+        };
+        self.get(key)?.map(parse).transpose()
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        matches!(self.get(key), Ok(Some(text)) if text != "0" && text != "false")
+    }
+}
+
+/// Percent-decoding; `None` for what is not UTF-8 or not hexadecimal.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        if first == b'%' {
+            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Percent-encodes a part of a path or a query.
+pub(crate) fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(method: &str, path: &str, body: &str) -> Result<Route, u16> {
+        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
+        route(method, path, query, body.as_bytes()).map_err(|refused| refused.status)
+    }
+
+    #[test]
+    fn what_clients_can_ask() {
+        let coprocess = |request| Ok(Route::Ask(request));
+        assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
+        assert_eq!(
+            ask("POST", "/v1/coprocesses/my%20agent/stop", ""),
+            coprocess(Request::Order("my agent".into(), Order::Stop))
+        );
+        assert_eq!(
+            ask("POST", "/v1/coprocesses/a/signal", r#"{"signal": 15}"#),
+            coprocess(Request::Signal("a".into(), Signal::TERM))
+        );
+        assert_eq!(
+            ask("POST", "/v1/coprocesses/a/set", r#"{"restarts": 3, "background": "true"}"#),
+            coprocess(Request::Set(
+                "a".into(),
+                vec![("restarts".into(), "3".into()), ("background".into(), "true".into())]
+            ))
+        );
+        assert_eq!(
+            ask("POST", "/v1/emit", r#"{"name": "x"}"#),
+            coprocess(Request::Emit("x".into()))
+        );
+        assert_eq!(
+            ask("GET", "/v1/events?since=7&follow=1", ""),
+            Ok(Route::Events { since: 7, follow: true })
+        );
+        assert_eq!(
+            ask("GET", "/v1/logs?n=5&name=a%2Db", ""),
+            Ok(Route::Logs { name: Some("a-b".into()), count: 5, follow: false })
+        );
+    }
+
+    #[test]
+    fn what_is_refused() {
+        assert_eq!(ask("GET", "/", ""), Err(404));
+        assert_eq!(ask("POST", "/v1/status", ""), Err(405));
+        assert_eq!(ask("GET", "/v1/reload", ""), Err(405));
+        assert_eq!(ask("GET", "/v1/emit", ""), Err(405));
+        assert_eq!(ask("GET", "/v1/coprocesses/a/set", ""), Err(405));
+        assert_eq!(ask("POST", "/v1/coprocesses/a/dance", ""), Err(404));
+        assert_eq!(ask("POST", "/v1/coprocesses/a/signal", "{}"), Err(400));
+        assert_eq!(ask("POST", "/v1/coprocesses/a/signal", r#"{"signal":"NO"}"#), Err(400));
+        assert_eq!(ask("POST", "/v1/emit", "nonsense"), Err(400));
+        assert_eq!(ask("GET", "/v1/events?since=x", ""), Err(400));
+        assert_eq!(ask("GET", "/v1/%zz", ""), Err(400));
+    }
+
+    #[test]
+    fn encoding_reads_back() {
+        for text in ["a b", "ä/?&=%", "plain-name_1~"] {
+            assert_eq!(decode(&encode(text)).as_deref(), Some(text));
+        }
+    }
+}

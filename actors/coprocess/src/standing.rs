@@ -1,0 +1,65 @@
+//! What is known of a coprocess, and outlives its actor: the supervisor keeps it, the actor that
+//! lives just now writes it, and an actor that takes over goes on with it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use coproc_core::broker::Hold;
+use coproc_core::event::EventName;
+use coproc_core::process::Gone;
+use tokio::sync::watch;
+
+use crate::config::{Coprocess, Policy};
+use crate::lifecycle::{Machine, RunEnd};
+
+/// The standing of one coprocess. It never crosses threads.
+#[derive(Debug)]
+pub struct Standing {
+    /// Its life so far and what is wanted.
+    pub machine: Machine,
+    /// The policy, with all that was changed while running.
+    pub policy: Policy,
+    /// The process that runs now.
+    pub pid: Option<i32>,
+    /// When that one was launched.
+    pub started: Option<SystemTime>,
+    /// How the last run ended, and when.
+    pub last_exit: Option<(RunEnd, SystemTime)>,
+    /// Who waits for the start that is going on to be over.
+    pub(crate) starts: Vec<(EventName, Hold)>,
+    /// Who waits for it to have ended.
+    pub(crate) stops: Vec<Hold>,
+    /// The end of the last process.
+    pub(crate) gone: Option<Gone>,
+    changed: watch::Sender<u64>,
+}
+
+/// A standing as the supervisor and the actor share it.
+pub type SharedStanding = Rc<RefCell<Standing>>;
+
+impl Standing {
+    /// Of a coprocess that has not been asked for anything yet.
+    pub fn new(config: &Coprocess) -> SharedStanding {
+        Rc::new(RefCell::new(Self {
+            machine: Machine::new(config.stop_timeout),
+            policy: config.policy.clone(),
+            pid: None,
+            started: None,
+            last_exit: None,
+            starts: Vec::new(),
+            stops: Vec::new(),
+            gone: None,
+            changed: watch::channel(0).0,
+        }))
+    }
+
+    /// Counts up with each transition.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn mark_changed(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+}

@@ -1,0 +1,244 @@
+//! The broker's actor: it keeps the subscriptions and works off the steps of events.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, WeakRecipient};
+use tokio::sync::oneshot;
+
+use super::walk::{self, Step};
+use super::{Deliver, EventLog, Outcome, Subscription, Walked, held};
+use crate::event::{Event, EventName, Phase};
+use crate::supervision::Lifeline;
+
+/// Adds a subscriber, or gives the one in its place a new address.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    /// What it waits for.
+    pub subscription: Subscription,
+    /// Where orders go. Weak, so that a list of subscribers keeps nobody alive.
+    pub to: WeakRecipient<Deliver>,
+}
+
+/// An event happened.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Publish {
+    /// Which.
+    pub event: Event,
+    /// Who waits for it to be worked off. A sender that is dropped says that the broker died.
+    pub done: Option<oneshot::Sender<Walked>>,
+}
+
+impl Publish {
+    /// An event that nothing waits for.
+    pub fn new(event: Event) -> Self {
+        Self { event, done: None }
+    }
+}
+
+/// The wrapper is leaving: from now on nobody but those concerned by the exit makes it wait.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Cancel;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StepDone {
+    walk: u64,
+    outcomes: Vec<Outcome>,
+}
+
+struct Slot {
+    subscription: Subscription,
+    to: WeakRecipient<Deliver>,
+    /// Orders that came while the subscriber was being rebuilt.
+    waiting: Vec<Deliver>,
+}
+
+struct Walk {
+    event: EventName,
+    steps: VecDeque<Step>,
+    walked: Walked,
+    done: Option<oneshot::Sender<Walked>>,
+}
+
+/// The actor.
+pub struct EventBroker {
+    slots: HashMap<usize, Slot>,
+    log: Rc<RefCell<EventLog>>,
+    walks: HashMap<u64, Walk>,
+    next_walk: u64,
+    /// Events of the main process that wait for the one before.
+    phases: VecDeque<Publish>,
+    /// The walk of the main process's event that is being worked off.
+    current_phase: Option<u64>,
+    leaving: bool,
+    _lifeline: Lifeline,
+}
+
+impl EventBroker {
+    /// A broker without subscribers that goes on with this log.
+    pub fn new(log: Rc<RefCell<EventLog>>, lifeline: Lifeline) -> Self {
+        Self {
+            slots: HashMap::new(),
+            log,
+            walks: HashMap::new(),
+            next_walk: 0,
+            phases: VecDeque::new(),
+            current_phase: None,
+            leaving: false,
+            _lifeline: lifeline,
+        }
+    }
+
+    fn begin(&mut self, publish: Publish, ctx: &mut Context<Self>) {
+        let Publish { event, done } = publish;
+        tracing::debug!(target: "event", "[{}] triggered: {}", event.name, Facts(&event));
+        self.log.borrow_mut().record(event.clone(), SystemTime::now());
+        let subscriptions: Vec<_> = self.slots.values().map(|s| s.subscription.clone()).collect();
+        let steps = walk::steps(&event.name, &subscriptions).into();
+        let id = self.next_walk;
+        self.next_walk += 1;
+        if event.phase().is_some() {
+            self.current_phase = Some(id);
+        }
+        self.walks.insert(id, Walk { event: event.name, steps, walked: Walked::default(), done });
+        self.advance(id, ctx);
+    }
+
+    fn advance(&mut self, id: u64, ctx: &mut Context<Self>) {
+        let Some(walk) = self.walks.get_mut(&id) else { return };
+        let step = match walk.walked.failure {
+            // Starting more would only mean stopping more.
+            Some(_) if walk.event == EventName::Phase(Phase::PreStart) => None,
+            _ => walk.steps.pop_front(),
+        };
+        let Some(step) = step else {
+            self.finish(id, ctx);
+            return;
+        };
+        let event = walk.event.clone();
+        let is_phase = matches!(event, EventName::Phase(_));
+        let mut releases = Vec::with_capacity(step.places.len());
+        for place in step.places {
+            let (hold, released) = held();
+            releases.push(released);
+            let deliver = Deliver { order: step.order, event: event.clone(), hold };
+            let Some(slot) = self.slots.get_mut(&place) else { continue };
+            match slot.to.upgrade() {
+                Some(to) => to.do_send(deliver),
+                None => slot.waiting.push(deliver),
+            }
+        }
+        let broker = ctx.address();
+        let is_exit = event == EventName::Phase(Phase::Exit);
+        if self.leaving && is_phase && !is_exit {
+            releases.clear();
+        }
+        actix_rt::spawn(async move {
+            let mut outcomes = Vec::with_capacity(releases.len());
+            for release in releases {
+                // A hold that was dropped was let go.
+                outcomes.push(release.await.unwrap_or(Outcome::Released));
+            }
+            broker.do_send(StepDone { walk: id, outcomes });
+        });
+    }
+
+    fn finish(&mut self, id: u64, ctx: &mut Context<Self>) {
+        if let Some(walk) = self.walks.remove(&id) {
+            if let Some(done) = walk.done {
+                // One who gave up waiting has lost interest.
+                let _ = done.send(walk.walked);
+            }
+        }
+        if self.current_phase == Some(id) {
+            self.current_phase = None;
+            if let Some(next) = self.phases.pop_front() {
+                self.begin(next, ctx);
+            }
+        }
+    }
+}
+
+impl Actor for EventBroker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Subscribe> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, Subscribe { subscription, to }: Subscribe, _: &mut Context<Self>) {
+        let place = subscription.place;
+        let waiting = self.slots.remove(&place).map(|slot| slot.waiting).unwrap_or_default();
+        if let Some(to) = to.upgrade() {
+            for deliver in waiting {
+                to.do_send(deliver);
+            }
+        }
+        self.slots.insert(place, Slot { subscription, to, waiting: Vec::new() });
+    }
+}
+
+impl Handler<Publish> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, publish: Publish, ctx: &mut Context<Self>) {
+        let is_phase = publish.event.phase().is_some();
+        if is_phase && self.current_phase.is_some() {
+            self.phases.push_back(publish);
+        } else {
+            self.begin(publish, ctx);
+        }
+    }
+}
+
+impl Handler<StepDone> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, StepDone { walk: id, outcomes }: StepDone, ctx: &mut Context<Self>) {
+        if let Some(walk) = self.walks.get_mut(&id) {
+            for outcome in outcomes {
+                if let Outcome::SpawnFailed(error) = outcome {
+                    walk.walked.failure.get_or_insert(error);
+                }
+            }
+            self.advance(id, ctx);
+        }
+    }
+}
+
+impl Handler<Cancel> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, Cancel: Cancel, ctx: &mut Context<Self>) {
+        self.leaving = true;
+        if let Some(id) = self.current_phase {
+            if let Some(walk) = self.walks.get_mut(&id) {
+                walk.steps.clear();
+            }
+            self.finish(id, ctx);
+        }
+    }
+}
+
+/// An event's facts in the form of nginx-wrapper's debug line.
+struct Facts<'a>(&'a Event);
+
+impl std::fmt::Display for Facts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("map[")?;
+        for (at, (key, value)) in self.0.fields.iter().enumerate() {
+            let gap = if at == 0 { "" } else { " " };
+            match value.as_str() {
+                Some(text) => write!(f, "{gap}{key}:{text}")?,
+                None => write!(f, "{gap}{key}:{value}")?,
+            }
+        }
+        f.write_str("]")
+    }
+}

@@ -1,0 +1,13 @@
+//! The EventBroker: who is told of an event, in which order, and who makes it wait.
+//!
+//! Events of the main process are worked off one at a time, since what they announce (starting the
+//! main process, sending it HUP) waits until everyone concerned has let go. All other events flow
+//! on meanwhile, each on its own.
+
+mod actor;
+mod log;
+mod walk;
+
+pub use actor::{Cancel, EventBroker, Publish, Subscribe};
+pub use log::{EventLog, Stamped};
+pub use walk::{Deliver, Hold, Order, Outcome, Subscription, Walked, held};

@@ -1,0 +1,140 @@
+//! One event's way through its subscribers: which orders it gives, to whom, one after another. Pure.
+
+use actix::Message;
+use tokio::sync::oneshot;
+
+use crate::event::EventName;
+use crate::process::SpawnError;
+
+/// What a subscriber waits for. Its place is its place in the config file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The order among all subscribers.
+    pub place: usize,
+    /// The event that starts it.
+    pub exec_event: EventName,
+    /// The event that stops it; `None` for one that never is stopped by an event.
+    pub stop_event: Option<EventName>,
+}
+
+/// What an event asks of a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Start; hold the event if in the foreground.
+    Start,
+    /// Run the stop command, whatever the state.
+    RunStopCommand,
+    /// Stop, in bounded steps.
+    Stop,
+}
+
+/// An order on its way to a subscriber.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    /// What is asked.
+    pub order: Order,
+    /// The event that asks it.
+    pub event: EventName,
+    /// Kept until the order is carried out.
+    pub hold: Hold,
+}
+
+/// The right to make an event wait. Dropping it lets the event go on.
+#[derive(Debug)]
+pub struct Hold(oneshot::Sender<Outcome>);
+
+/// How a subscriber let go of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is well as far as the event is concerned.
+    Released,
+    /// The program in the foreground could not be started at all.
+    SpawnFailed(SpawnError),
+}
+
+/// A hold, and what tells that it was let go; an error says that it was dropped.
+pub fn held() -> (Hold, oneshot::Receiver<Outcome>) {
+    let (release, released) = oneshot::channel();
+    (Hold(release), released)
+}
+
+impl Hold {
+    /// Lets the event go on with the news that the program could not be started.
+    pub fn spawn_failed(self, error: SpawnError) {
+        // An event that was cancelled has no use for the news.
+        let _ = self.0.send(Outcome::SpawnFailed(error));
+    }
+}
+
+/// How an event ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// The first foreground program that could not be started.
+    pub failure: Option<SpawnError>,
+}
+
+/// Orders that are given together; the next step waits until all are carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) order: Order,
+    pub(super) places: Vec<usize>,
+}
+
+/// The steps of an event: starts in file order, one by one; then stop commands in file order, one
+/// by one; then all that stop at it, side by side.
+pub(super) fn steps(event: &EventName, subscriptions: &[Subscription]) -> Vec<Step> {
+    let mut sorted: Vec<_> = subscriptions.iter().collect();
+    sorted.sort_by_key(|subscription| subscription.place);
+    let places = |concerned: &dyn Fn(&Subscription) -> bool| -> Vec<usize> {
+        sorted.iter().filter(|s| concerned(s)).map(|s| s.place).collect()
+    };
+    let starts = places(&|s| s.exec_event == *event);
+    let stops = places(&|s| s.stop_event.as_ref() == Some(event));
+    let single = |order| move |place: &usize| Step { order, places: vec![*place] };
+    let mut steps: Vec<_> = starts.iter().map(single(Order::Start)).collect();
+    steps.extend(stops.iter().map(single(Order::RunStopCommand)));
+    if !stops.is_empty() {
+        steps.push(Step { order: Order::Stop, places: stops });
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Phase;
+
+    fn subscription(place: usize, exec: Phase, stop: Phase) -> Subscription {
+        Subscription { place, exec_event: exec.into(), stop_event: Some(stop.into()) }
+    }
+
+    #[test]
+    fn starts_then_stop_commands_in_file_order_then_all_stops_at_once() {
+        let subscriptions = [
+            subscription(2, Phase::Start, Phase::Reload),
+            subscription(0, Phase::Reload, Phase::Reload),
+            subscription(3, Phase::PreStart, Phase::Reload),
+            subscription(1, Phase::Reload, Phase::Exit),
+        ];
+        let steps = steps(&Phase::Reload.into(), &subscriptions);
+        let seen: Vec<_> = steps.iter().map(|s| (s.order, s.places.as_slice())).collect();
+        assert_eq!(
+            seen,
+            [
+                (Order::Start, &[0][..]),
+                (Order::Start, &[1]),
+                (Order::RunStopCommand, &[0]),
+                (Order::RunStopCommand, &[2]),
+                (Order::RunStopCommand, &[3]),
+                (Order::Stop, &[0, 2, 3]),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_event_nobody_waits_for_has_no_steps() {
+        let subscriptions = [subscription(0, Phase::PreStart, Phase::Exit)];
+        assert_eq!(steps(&Phase::ExitWorker.into(), &subscriptions), []);
+    }
+}

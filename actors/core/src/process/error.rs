@@ -1,0 +1,124 @@
+//! Why a program could not be started: the step that failed and the reason.
+
+use std::fmt;
+use std::io;
+
+use crate::exit;
+
+/// A step on the way from a config to a running program, in the order in which they are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Step {
+    /// Looking up the user and its groups.
+    User,
+    /// Reading `env_file`.
+    EnvFile,
+    /// Finding the program.
+    Lookup,
+    /// Making pipes and pidfds.
+    Descriptors,
+    /// posix_spawn(3) itself, of the program or of the stage.
+    Spawn,
+    /// setrlimit(2).
+    Limits,
+    /// setgroups(2).
+    Groups,
+    /// setgid(2).
+    Gid,
+    /// setuid(2), and the proof that there is no way back.
+    Uid,
+    /// chdir(2).
+    Folder,
+    /// execve(2) by the stage.
+    Exec,
+}
+
+impl Step {
+    const ALL: [Self; 11] = [
+        Self::User,
+        Self::EnvFile,
+        Self::Lookup,
+        Self::Descriptors,
+        Self::Spawn,
+        Self::Limits,
+        Self::Groups,
+        Self::Gid,
+        Self::Uid,
+        Self::Folder,
+        Self::Exec,
+    ];
+
+    /// The step of this number, as the stage reports it.
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step as u8 == number)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "looking up the user",
+            Self::EnvFile => "reading env_file",
+            Self::Lookup => "finding the program",
+            Self::Descriptors => "making its pipes",
+            Self::Spawn => "spawning",
+            Self::Limits => "setting resource limits",
+            Self::Groups => "setting supplementary groups",
+            Self::Gid => "setting the group",
+            Self::Uid => "setting the user",
+            Self::Folder => "entering the working directory",
+            Self::Exec => "executing",
+        }
+    }
+}
+
+/// A program that could not be started. Nothing of it is left behind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct SpawnError {
+    /// The program as it was asked for.
+    pub program: String,
+    /// How far it came.
+    pub step: Step,
+    /// What stood in the way, as a part of a sentence.
+    pub reason: String,
+    /// 127 for a program that is not there, 126 for one that cannot be executed, else 1.
+    pub code: u8,
+}
+
+impl SpawnError {
+    /// A failure with a reason of our own.
+    pub(super) fn new(program: &str, step: Step, reason: impl Into<String>) -> Self {
+        Self { program: program.to_owned(), step, reason: reason.into(), code: exit::FAILURE }
+    }
+
+    /// A failure with the system's reason.
+    pub(super) fn system(program: &str, step: Step, error: &io::Error) -> Self {
+        let code = match (step, error.kind()) {
+            (Step::Spawn | Step::Exec, io::ErrorKind::NotFound) => exit::NOT_FOUND,
+            (Step::Spawn | Step::Exec, io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory) => {
+                exit::FAILURE
+            }
+            (Step::Spawn | Step::Exec, _) => exit::NOT_EXECUTABLE,
+            _ => exit::FAILURE,
+        };
+        let mut reason = error.to_string();
+        if let Some(at) = reason.find(" (os error") {
+            reason.truncate(at);
+        }
+        if let Some(first) = reason.get(..1) {
+            let lower = first.to_ascii_lowercase();
+            reason.replace_range(..1, &lower);
+        }
+        Self { program: program.to_owned(), step, reason, code }
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "`{}` cannot be started: {} failed: {}",
+            self.program,
+            self.step.as_str(),
+            self.reason
+        )
+    }
+}

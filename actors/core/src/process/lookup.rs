@@ -1,0 +1,64 @@
+//! Where a program is: a path as it stands, or a name looked up on PATH.
+
+use std::path::{Path, PathBuf};
+
+use crate::exit;
+
+/// Why a program cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lookup {
+    /// The path leads nowhere.
+    #[error("`{0}` does not exist")]
+    Missing(String),
+    /// No folder of PATH has it.
+    #[error("`{0}` was not found on PATH")]
+    NotOnPath(String),
+    /// It is there and may not be run.
+    #[error("`{0}` is not executable: permission denied")]
+    NotExecutable(String),
+}
+
+impl Lookup {
+    /// The exit status that a shell would end with.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Missing(_) | Self::NotOnPath(_) => exit::NOT_FOUND,
+            Self::NotExecutable(_) => exit::NOT_EXECUTABLE,
+        }
+    }
+}
+
+/// The folders that are searched where there is no PATH.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Finds a program: a name with a slash is a path that begins in `folder`, all else is looked up
+/// in the folders of `path`.
+pub fn find_program(name: &str, path: Option<&str>, folder: &Path) -> Result<PathBuf, Lookup> {
+    let executable = |file: &Path| {
+        file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+    };
+    if name.contains('/') {
+        let full = folder.join(name.strip_prefix("./").unwrap_or(name));
+        return match full.metadata() {
+            Ok(_) if executable(&full) => Ok(full),
+            Ok(_) => Err(Lookup::NotExecutable(name.to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                Err(Lookup::NotExecutable(name.to_owned()))
+            }
+            Err(_) => Err(Lookup::Missing(name.to_owned())),
+        };
+    }
+    let candidates = || {
+        path.unwrap_or(DEFAULT_PATH)
+            .split(':')
+            // An empty part of PATH is the current directory.
+            .map(|part| folder.join(part).join(name))
+    };
+    match candidates().find(|file| executable(file)) {
+        Some(found) => Ok(found),
+        None => match candidates().find(|file| file.is_file()) {
+            Some(found) => Err(Lookup::NotExecutable(found.display().to_string())),
+            None => Err(Lookup::NotOnPath(name.to_owned())),
+        },
+    }
+}

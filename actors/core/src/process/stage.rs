@@ -1,0 +1,140 @@
+//! The stage: this program started again, that applies what posix_spawn(3) cannot, in a process of
+//! its own, and then becomes the program.
+//!
+//! It is an ordinary single-threaded program, so nothing in it has to be async-signal-safe, and the
+//! wrapper never forks, however much memory it has.
+
+use std::ffi::{CStr, CString, OsString};
+use std::io::Write;
+use std::os::fd::FromRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::unistd::{Gid, Uid};
+use serde::{Deserialize, Serialize};
+
+use super::credentials::Credentials;
+use super::{Context, SpawnError, Step};
+
+/// The hidden first argument.
+const ARGUMENT: &str = "exec-stage\u{1}";
+/// This very program, even if its file was replaced since.
+pub(super) const PROGRAM: &CStr = c"/proc/self/exe";
+/// Where the stage finds the pipe on which it reports a failure. The program does not inherit it.
+pub(super) const REPORT_FD: i32 = 3;
+/// A failure on that pipe: the step's number and errno, little-endian.
+pub(super) const REPORT_LEN: usize = 5;
+
+/// What the stage is to do.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    credentials: Option<Credentials>,
+    umask: Option<u32>,
+    cwd: Option<PathBuf>,
+    /// Resource, soft and hard limit.
+    limits: Vec<(u32, u64, u64)>,
+}
+
+impl Plan {
+    pub(super) fn new(context: &Context, credentials: Option<Credentials>) -> Self {
+        let value = |limit: Option<u64>| limit.unwrap_or(libc::RLIM_INFINITY);
+        Self {
+            credentials,
+            umask: context.umask,
+            cwd: context.cwd.clone(),
+            limits: context
+                .limits
+                .iter()
+                .map(|(resource, limit)| (resource.number(), value(limit.soft), value(limit.hard)))
+                .collect(),
+        }
+    }
+
+    /// Whether there is anything that posix_spawn cannot do itself.
+    pub(super) fn is_needed(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// The words that come before the program's own argument vector.
+    pub(super) fn arguments(&self, program: &CStr) -> Result<[CString; 4], SpawnError> {
+        let shown = || program.to_string_lossy();
+        let refused = || SpawnError::new(&shown(), Step::Spawn, "its settings cannot be passed on");
+        let plan = serde_json::to_string(self).map_err(|_| refused())?;
+        let text = |text: &str| CString::new(text).map_err(|_| refused());
+        Ok([text("coproc")?, text(ARGUMENT)?, text(&plan)?, program.to_owned()])
+    }
+}
+
+/// Whether these are the arguments of a stage.
+pub fn is_stage(arguments: &[OsString]) -> bool {
+    arguments.get(1).is_some_and(|argument| argument == ARGUMENT)
+}
+
+/// Applies the plan and becomes the program; comes back only with a failure, which was reported.
+pub fn run(arguments: &[OsString]) -> u8 {
+    let failure = match become_program(arguments) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    let (step, errno) = failure;
+    // SAFETY: the wrapper put its pipe at this number, and nothing else here uses it.
+    let mut pipe = unsafe { std::fs::File::from_raw_fd(REPORT_FD) };
+    let mut report = [0; REPORT_LEN];
+    report[0] = step as u8;
+    report[1..].copy_from_slice(&(errno as i32).to_le_bytes());
+    // Without the pipe nobody is left to tell.
+    let _ = pipe.write_all(&report);
+    super::super::exit::NOT_EXECUTABLE
+}
+
+type Failure = (Step, nix::Error);
+
+fn become_program(arguments: &[OsString]) -> Result<std::convert::Infallible, Failure> {
+    let invalid = (Step::Spawn, nix::Error::EINVAL);
+    let text = |at: usize| arguments.get(at).ok_or(invalid);
+    let plan = text(2)?.to_str().ok_or(invalid)?;
+    let plan: Plan = serde_json::from_str(plan).map_err(|_| invalid)?;
+    let c_string = |text: &OsString| CString::new(text.as_bytes()).map_err(|_| invalid);
+    let program = c_string(text(3)?)?;
+    let argv = arguments[4..].iter().map(c_string).collect::<Result<Vec<_>, _>>()?;
+
+    // SAFETY: a plain system call on a descriptor number; if it is not open the call fails.
+    if unsafe { libc::fcntl(REPORT_FD, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err((Step::Spawn, nix::Error::last()));
+    }
+    apply(&plan)?;
+    nix::unistd::execv(&program, &argv).map_err(|error| (Step::Exec, error))
+}
+
+fn apply(plan: &Plan) -> Result<(), Failure> {
+    if let Some(mask) = plan.umask {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+    }
+    // Before the user is changed: only root may raise a hard limit.
+    for (resource, soft, hard) in &plan.limits {
+        let limit = libc::rlimit64 { rlim_cur: *soft, rlim_max: *hard };
+        // SAFETY: the struct outlives the call, and the kernel checks the resource's number.
+        if unsafe { libc::setrlimit64(*resource, &limit) } == -1 {
+            return Err((Step::Limits, nix::Error::last()));
+        }
+    }
+    if let Some(credentials) = &plan.credentials {
+        take_on(credentials)?;
+    }
+    if let Some(folder) = &plan.cwd {
+        nix::unistd::chdir(folder).map_err(|error| (Step::Folder, error))?;
+    }
+    Ok(())
+}
+
+/// Groups first, the user last: after setuid there is no right left to change anything.
+fn take_on(credentials: &Credentials) -> Result<(), Failure> {
+    let groups: Vec<_> = credentials.groups.iter().copied().map(Gid::from_raw).collect();
+    nix::unistd::setgroups(&groups).map_err(|error| (Step::Groups, error))?;
+    nix::unistd::setgid(Gid::from_raw(credentials.gid)).map_err(|error| (Step::Gid, error))?;
+    nix::unistd::setuid(Uid::from_raw(credentials.uid)).map_err(|error| (Step::Uid, error))?;
+    if credentials.uid != 0 && nix::unistd::setuid(Uid::from_raw(0)).is_ok() {
+        return Err((Step::Uid, nix::Error::EPERM));
+    }
+    Ok(())
+}

@@ -1,0 +1,460 @@
+//! The actor of the main process: it starts, reloads and stops it, and publishes its events.
+
+use std::ffi::OsString;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{
+    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient, SpawnHandle,
+};
+use coproc_core::broker::{EventBroker, Publish};
+use coproc_core::event::{Event, Phase};
+use coproc_core::exit::ExitStatus;
+use coproc_core::name::MAIN;
+use coproc_core::output::{Kind as Lines, Output};
+use coproc_core::process::{Command, Process, Report, SpawnError, Taps, launch};
+use coproc_core::scope::Scope;
+use coproc_core::signal::Signal;
+use coproc_core::supervision::Lifeline;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::config::{Kind, Main};
+use crate::nginx::News;
+use crate::reload::{Effect, Input, Reload};
+use crate::tap::{Heard, MainTap};
+use crate::time::now_in_go;
+use crate::workers::Workers;
+
+/// Start the main process.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Start;
+
+/// End the main process: this signal now, KILL at that time.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop {
+    /// What it is asked with.
+    pub signal: Signal,
+    /// When asking is over.
+    pub kill_at: Instant,
+}
+
+/// Make the main process read its configuration again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReloadMain {
+    /// Why, for the event.
+    pub cause: String,
+    /// Who waits for the outcome; the error is a sentence.
+    pub done: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+/// Pass a signal on to the main process itself.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Pass(pub Signal);
+
+/// Where the broker is, after it was built anew.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct BrokerIs(pub Addr<EventBroker>);
+
+/// Asks what the main process does.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "MainStatus")]
+pub struct Status;
+
+/// What the main process does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MainStatus {
+    /// `waiting`, `starting`, `running`, `stopping` or `stopped`.
+    pub state: &'static str,
+    /// Its pid while it lives.
+    pub pid: Option<i32>,
+    /// How long it has been running.
+    pub uptime: Option<Duration>,
+    /// Whether it serves.
+    pub ready: bool,
+}
+
+/// What became of the main process.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum MainNews {
+    /// It could not be started.
+    Failed(SpawnError),
+    /// It is gone and its output was read to the end.
+    Exited {
+        /// Its process, as it was.
+        pid: i32,
+        /// How it ended.
+        status: ExitStatus,
+        /// An nginx that went into the background and left this wrapper.
+        daemonised: bool,
+    },
+}
+
+/// What the tree gives the main process to live in.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where its output goes.
+    pub output: Output,
+    /// The names that its command may use.
+    pub scope: Arc<Scope>,
+    /// The environment that it inherits.
+    pub inherited: Arc<Vec<(OsString, OsString)>>,
+    /// Variables that coproc adds.
+    pub added: Vec<(&'static str, String)>,
+    /// How long its end waits for the end of its output.
+    pub drain_timeout: Duration,
+    /// Who is told what became of it.
+    pub parent: Recipient<MainNews>,
+}
+
+/// The actor.
+pub struct MainActor {
+    config: Rc<Main>,
+    surroundings: Surroundings,
+    broker: Addr<EventBroker>,
+    process: Option<Process>,
+    since: Option<Instant>,
+    ready: bool,
+    stopping: bool,
+    workers: Workers,
+    /// A process that is not the one we started wrote nginx's start lines.
+    stranger_starts_workers: bool,
+    reload: Reload,
+    /// Why the latest reload was asked for.
+    cause: String,
+    reload_timer: Option<SpawnHandle>,
+    reload_waiters: Vec<oneshot::Sender<Result<(), String>>>,
+    open_streams: u8,
+    /// Set once the process is gone and only its output is waited for.
+    ended: Option<(i32, ExitStatus)>,
+    _lifeline: Lifeline,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Reported(Report);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Prepared;
+
+impl MainActor {
+    /// An actor whose main process is not started yet.
+    pub fn new(
+        config: Rc<Main>,
+        surroundings: Surroundings,
+        broker: Addr<EventBroker>,
+        lifeline: Lifeline,
+    ) -> Self {
+        let reload = Reload::new(config.reload_timeout, config.kind == Kind::Nginx);
+        Self {
+            config,
+            surroundings,
+            broker,
+            process: None,
+            since: None,
+            ready: false,
+            stopping: false,
+            workers: Workers::default(),
+            stranger_starts_workers: false,
+            reload,
+            cause: String::new(),
+            reload_timer: None,
+            reload_waiters: Vec::new(),
+            open_streams: 0,
+            ended: None,
+            _lifeline: lifeline,
+        }
+    }
+
+    fn is_nginx(&self) -> bool {
+        self.config.kind == Kind::Nginx
+    }
+
+    fn publish(&self, event: Event) {
+        self.broker.do_send(Publish::new(event));
+    }
+
+    fn command(&self, ctx: &mut Context<Self>) -> Command {
+        let scope = &self.surroundings.scope;
+        let tap = || -> Option<Box<dyn coproc_core::output::Tap>> {
+            Some(Box::new(MainTap { reads_nginx: self.is_nginx(), to: ctx.address().recipient() }))
+        };
+        let (name, kind) = match self.config.kind {
+            Kind::Nginx => ("nginx", Lines::Nginx),
+            Kind::Program => (MAIN, Lines::Plain),
+        };
+        Command {
+            name: name.into(),
+            argv: self.config.exec.iter().map(|word| scope.interpolate(word)).collect(),
+            context: self.config.context.clone(),
+            inherited: self.surroundings.inherited.clone(),
+            added: self.surroundings.added.clone(),
+            kind,
+            taps: Taps { stdout: tap(), stderr: tap() },
+        }
+    }
+
+    fn reload_input(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let (reload, effects) = self.reload.step(input, Instant::now());
+        self.reload = reload;
+        for effect in effects {
+            self.perform(effect, ctx);
+        }
+        if let Some(timer) = self.reload_timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if let Some(deadline) = self.reload.deadline() {
+            let pause = deadline.saturating_duration_since(Instant::now());
+            self.reload_timer = Some(ctx.run_later(pause, |actor, ctx| {
+                actor.reload_timer = None;
+                actor.reload_input(Input::Timer, ctx);
+            }));
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Prepare => {
+                let (done, worked_off) = oneshot::channel();
+                let event = Event::new(Phase::PreReload).with("reload_cause", self.cause.clone());
+                self.broker.do_send(Publish { event, done: Some(done) });
+                let me = ctx.address();
+                actix_rt::spawn(async move {
+                    // A broker that died has let go of the event as well.
+                    let _ = worked_off.await;
+                    me.do_send(Prepared);
+                });
+            }
+            Effect::Signal => {
+                self.surroundings.scope.reloaded(now_in_go());
+                if let Some(process) = &self.process {
+                    process.signal_leader(self.config.reload_signal);
+                }
+            }
+            Effect::Done => {
+                if !self.is_nginx() {
+                    if let Some(process) = &self.process {
+                        self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
+                    }
+                }
+                tracing::debug!(target: "pm", "reload done");
+                self.tell_reload(&Ok(()));
+            }
+            Effect::Failed(why) => {
+                tracing::error!(target: "pm", "reload failed, the old configuration stays: {why}");
+                self.tell_reload(&Err(why));
+            }
+        }
+    }
+
+    fn tell_reload(&mut self, outcome: &Result<(), String>) {
+        for waiter in self.reload_waiters.drain(..) {
+            // One who hung up does not want to know.
+            let _ = waiter.send(outcome.clone());
+        }
+    }
+
+    /// The end is told once the process is gone and both streams are read, or time is over.
+    fn tell_end(&mut self) {
+        let Some((pid, status)) = self.ended.take() else { return };
+        let daemonised = self.is_nginx()
+            && !self.stopping
+            && status.success()
+            && !self.workers.announced()
+            && (self.stranger_starts_workers || self.open_streams > 0);
+        self.surroundings.parent.do_send(MainNews::Exited { pid, status, daemonised });
+    }
+}
+
+impl Actor for MainActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Start> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Start: Start, ctx: &mut Context<Self>) {
+        self.surroundings.scope.reloaded(now_in_go());
+        let command = self.command(ctx);
+        let shown = command.argv.join(" ");
+        let me = ctx.address();
+        let launched = launch(command, &self.surroundings.output, move |report| {
+            me.do_send(Reported(report));
+        });
+        match launched {
+            Ok(process) => {
+                tracing::debug!(target: "pm", "started `{shown}` as {}", process.pid());
+                self.open_streams = 2;
+                self.since = Some(Instant::now());
+                self.process = Some(process);
+            }
+            Err(error) => self.surroundings.parent.do_send(MainNews::Failed(error)),
+        }
+    }
+}
+
+impl Handler<Reported> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Reported(report): Reported, ctx: &mut Context<Self>) {
+        match report {
+            Report::Running => {
+                if !self.is_nginx() {
+                    self.ready = true;
+                    if let Some(process) = &self.process {
+                        self.publish(Event::new(Phase::Start).with("pid", process.pid()));
+                    }
+                }
+            }
+            Report::Failed(error) => {
+                self.process = None;
+                self.surroundings.parent.do_send(MainNews::Failed(error));
+            }
+            Report::Exited(status) => {
+                let pid = self.process.take().map_or(0, |process| process.pid());
+                self.ready = false;
+                self.reload_input(Input::MainGone, ctx);
+                self.ended = Some((pid, status));
+                if self.open_streams == 0 {
+                    self.tell_end();
+                } else {
+                    // A stranger may hold the pipe open for ever.
+                    let limit = self.surroundings.drain_timeout;
+                    ctx.run_later(limit, |actor, _| actor.tell_end());
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Heard> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, heard: Heard, ctx: &mut Context<Self>) {
+        let fact = match heard {
+            Heard::Closed => {
+                self.open_streams = self.open_streams.saturating_sub(1);
+                if self.open_streams == 0 {
+                    self.tell_end();
+                }
+                return;
+            }
+            Heard::Fact(fact) => fact,
+        };
+        let pid = self.process.as_ref().map(Process::pid).or(self.ended.map(|(pid, _)| pid));
+        if pid != Some(fact.pid) {
+            self.stranger_starts_workers |= fact.news == News::Announced;
+            return;
+        }
+        for event in self.workers.take(&fact, self.reload.expects_workers()) {
+            self.ready |= event.phase() == Some(Phase::Start);
+            self.publish(event);
+        }
+        match fact.news {
+            News::Announced => self.reload_input(Input::Announced, ctx),
+            News::WorkerStarted(_) => self.reload_input(Input::WorkerStarted, ctx),
+            News::Emergency(why) => self.reload_input(Input::Refused(why), ctx),
+            News::WorkerExited(_) => {}
+        }
+    }
+}
+
+impl Handler<ReloadMain> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, ReloadMain { cause, done }: ReloadMain, ctx: &mut Context<Self>) {
+        if self.process.is_none() || self.stopping {
+            let why = match self.stopping {
+                true => "the main process is stopping",
+                false => "the main process has not been started yet",
+            };
+            tracing::info!(target: "pm", "reload ignored: {why}");
+            if let Some(done) = done {
+                let _ = done.send(Err(why.to_owned()));
+            }
+            return;
+        }
+        tracing::info!(target: "pm", "{cause}");
+        self.cause = cause;
+        self.reload_waiters.extend(done);
+        self.reload_input(Input::Asked, ctx);
+    }
+}
+
+impl Handler<Prepared> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Prepared: Prepared, ctx: &mut Context<Self>) {
+        self.reload_input(Input::Prepared, ctx);
+    }
+}
+
+impl Handler<Stop> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Stop { signal, kill_at }: Stop, ctx: &mut Context<Self>) {
+        let Some(process) = &self.process else { return };
+        self.stopping = true;
+        tracing::info!(target: "nginx-run", "stopping {} with signal {}", process.pid(), signal.number());
+        match signal {
+            Signal::KILL => process.signal(Signal::KILL),
+            signal => {
+                process.signal_leader(signal);
+                process.signal_leader(Signal::CONT);
+            }
+        }
+        let pause = kill_at.saturating_duration_since(Instant::now());
+        ctx.run_later(pause, |actor, _| {
+            if let Some(process) = &actor.process {
+                tracing::warn!(target: "pm", "the main process did not end in time and is killed");
+                process.signal(Signal::KILL);
+            }
+        });
+    }
+}
+
+impl Handler<Pass> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Pass(signal): Pass, _: &mut Context<Self>) {
+        if let Some(process) = &self.process {
+            process.signal_leader(signal);
+        }
+    }
+}
+
+impl Handler<BrokerIs> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, BrokerIs(broker): BrokerIs, _: &mut Context<Self>) {
+        self.broker = broker;
+    }
+}
+
+impl Handler<Status> for MainActor {
+    type Result = MessageResult<Status>;
+
+    fn handle(&mut self, _: Status, _: &mut Context<Self>) -> Self::Result {
+        let state = match (&self.process, self.since) {
+            (None, None) => "waiting",
+            (None, Some(_)) => "stopped",
+            (Some(_), _) if self.stopping => "stopping",
+            (Some(_), _) if self.ready => "running",
+            (Some(_), _) => "starting",
+        };
+        MessageResult(MainStatus {
+            state,
+            pid: self.process.as_ref().map(Process::pid),
+            uptime: self.process.as_ref().and(self.since).map(|since| since.elapsed()),
+            ready: self.ready,
+        })
+    }
+}

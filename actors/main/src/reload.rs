@@ -1,0 +1,214 @@
+//! A reload of the main process as a machine. Pure.
+//!
+//! ```text
+//!  Idle ─Asked─► Preparing ─Prepared─► Signalled ─Announced─► Announced ─WorkerStarted─► Idle
+//!                (pre-reload)             │ Refused, Timer, MainGone                     (reload)
+//!                                         └───────────────────────────────────────────► Idle
+//! ```
+//! A reload that is asked for while one is under way follows it, once, however often it was asked.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Where a reload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// None is under way.
+    Idle,
+    /// `pre-reload` is being worked off.
+    Preparing,
+    /// The signal was sent.
+    Signalled {
+        /// When it counts as refused.
+        until: Instant,
+    },
+    /// The main process said that new workers follow.
+    Announced {
+        /// When it counts as refused all the same.
+        until: Instant,
+    },
+}
+
+/// The machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    state: State,
+    again: bool,
+    timeout: Duration,
+    /// Whether the main process says when it has taken its configuration.
+    confirms: bool,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Somebody wants a reload.
+    Asked,
+    /// `pre-reload` was worked off.
+    Prepared,
+    /// The main process starts workers.
+    Announced,
+    /// One of them runs.
+    WorkerStarted,
+    /// The main process keeps its old configuration, and says why.
+    Refused(String),
+    /// A time may have come.
+    Timer,
+    /// The main process ended.
+    MainGone,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Publish `pre-reload`, and say when it is worked off.
+    Prepare,
+    /// Send the reload signal.
+    Signal,
+    /// It is done; the event `reload` is due.
+    Done,
+    /// It failed for this reason; the old configuration stays.
+    Failed(String),
+}
+
+impl Reload {
+    /// A machine for a main process that confirms its reloads, as nginx does, or that does not.
+    pub fn new(timeout: Duration, confirms: bool) -> Self {
+        Self { state: State::Idle, again: false, timeout, confirms }
+    }
+
+    /// When [`Input::Timer`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Signalled { until } | State::Announced { until } => Some(until),
+            State::Idle | State::Preparing => None,
+        }
+    }
+
+    /// Whether the next worker belongs to a new configuration.
+    pub fn expects_workers(&self) -> bool {
+        matches!(self.state, State::Announced { .. })
+    }
+
+    /// The transition function.
+    #[must_use]
+    pub fn step(mut self, input: Input, now: Instant) -> (Self, Vec<Effect>) {
+        use State::{Announced, Idle, Preparing, Signalled};
+        let effects = match (self.state, input) {
+            (Idle, Input::Asked) => {
+                self.state = Preparing;
+                vec![Effect::Prepare]
+            }
+            (_, Input::Asked) => {
+                self.again = true;
+                vec![]
+            }
+            (Preparing, Input::Prepared) if self.confirms => {
+                self.state = Signalled { until: now + self.timeout };
+                vec![Effect::Signal]
+            }
+            (Preparing, Input::Prepared) => {
+                let mut effects = vec![Effect::Signal];
+                effects.extend(self.ended(Effect::Done));
+                effects
+            }
+            (Signalled { until }, Input::Announced) => {
+                self.state = Announced { until };
+                vec![]
+            }
+            (Announced { .. }, Input::WorkerStarted) => self.ended(Effect::Done),
+            (Signalled { .. } | Announced { .. }, Input::Refused(why)) => {
+                self.ended(Effect::Failed(why))
+            }
+            (Signalled { until } | Announced { until }, Input::Timer) if now >= until => {
+                let timeout = self.timeout.as_secs_f64();
+                self.ended(Effect::Failed(format!("no new worker within {timeout} s")))
+            }
+            (Preparing | Signalled { .. } | Announced { .. }, Input::MainGone) => {
+                self.again = false;
+                self.ended(Effect::Failed("the main process ended".to_owned()))
+            }
+            _ => vec![],
+        };
+        (self, effects)
+    }
+
+    fn ended(&mut self, effect: Effect) -> Vec<Effect> {
+        if std::mem::take(&mut self.again) {
+            self.state = State::Preparing;
+            vec![effect, Effect::Prepare]
+        } else {
+            self.state = State::Idle;
+            vec![effect]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn play(confirms: bool, inputs: &[Input]) -> (State, Vec<Effect>) {
+        let now = Instant::now();
+        let mut reload = Reload::new(Duration::from_secs(30), confirms);
+        let mut all = Vec::new();
+        for input in inputs {
+            // Each input comes a minute after the one before, so that timers are due.
+            let at = if *input == Input::Timer { now + Duration::from_secs(60) } else { now };
+            let (next, effects) = reload.step(input.clone(), at);
+            reload = next;
+            all.extend(effects);
+        }
+        (reload.state, all)
+    }
+
+    use Effect::{Done, Failed, Prepare, Signal};
+    use Input::{Announced, Asked, MainGone, Prepared, Refused, Timer, WorkerStarted};
+
+    #[test]
+    fn a_reload_is_done_with_the_first_worker_after_the_announcement() {
+        let (state, effects) =
+            play(true, &[Asked, Prepared, WorkerStarted, Announced, WorkerStarted]);
+        assert_eq!((state, effects), (State::Idle, vec![Prepare, Signal, Done]));
+    }
+
+    #[test]
+    fn a_program_that_confirms_nothing_is_done_with_the_signal() {
+        let (state, effects) = play(false, &[Asked, Prepared]);
+        assert_eq!((state, effects), (State::Idle, vec![Prepare, Signal, Done]));
+    }
+
+    #[test]
+    fn ten_requests_in_a_burst_are_two_reloads() {
+        let mut inputs = vec![Asked; 10];
+        inputs.extend([Prepared, Announced, WorkerStarted, Prepared, Announced, WorkerStarted]);
+        let (state, effects) = play(true, &inputs);
+        assert_eq!(state, State::Idle);
+        assert_eq!(effects, [Prepare, Signal, Done, Prepare, Signal, Done]);
+    }
+
+    #[test]
+    fn a_refusal_and_a_silence_leave_it_ready_for_the_next() {
+        for end in [Refused("bad".into()), Timer] {
+            let inputs = [Asked, Prepared, end, Asked];
+            let (state, effects) = play(true, &inputs);
+            assert_eq!(state, State::Preparing);
+            assert!(matches!(effects[2], Failed(_)), "{effects:?}");
+            assert_eq!(effects[3], Prepare);
+        }
+    }
+
+    #[test]
+    fn the_end_of_main_ends_it_for_good() {
+        let (state, effects) = play(true, &[Asked, Asked, MainGone]);
+        assert_eq!(state, State::Idle);
+        assert_eq!(effects.len(), 2);
+    }
+
+    #[test]
+    fn an_emergency_outside_a_reload_is_no_refusal() {
+        assert_eq!(play(true, &[Refused("x".into())]), (State::Idle, vec![]));
+        assert_eq!(play(true, &[Asked, Refused("x".into())]).0, State::Preparing);
+    }
+}

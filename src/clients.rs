@@ -1,0 +1,210 @@
+//! The commands that talk to a running wrapper.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use coproc_control::client::{Call, ClientError, send};
+use coproc_core::exit::{FAILURE, USAGE};
+use serde_json::{Map, Value};
+
+use crate::cli::{Client, Command, StatusFormat};
+use crate::config::{self, Sources};
+use crate::console::{answer, complain};
+
+/// The variable that names the socket of the wrapper one runs under.
+const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
+
+/// No wrapper answers on the control socket.
+const NOBODY_THERE: u8 = 3;
+
+/// How an answer is shown.
+enum Show {
+    /// Nothing: the exit status says it.
+    Nothing,
+    /// As it comes.
+    Raw,
+    /// As a table.
+    Table,
+    /// As lines of a log.
+    Lines,
+}
+
+/// Carries out a client command; `None` for a command that is none. `sources` reads the config that
+/// names the socket.
+pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option<ExitCode> {
+    let order = |name: &str, action| Call::post(&["coprocesses", name, action], None);
+    let (client, call, show) = match command {
+        Command::Status(status) => {
+            let show = match status.format {
+                StatusFormat::Text => Show::Table,
+                StatusFormat::Json => Show::Raw,
+            };
+            (&status.client, Call::get(&["status"], &[]), show)
+        }
+        Command::Events(events) => {
+            let mut query = vec![("since", events.since.unwrap_or(0).to_string())];
+            if events.follow {
+                query.push(("follow", "1".to_owned()));
+            }
+            (&events.client, Call::get(&["events"], &query), Show::Raw)
+        }
+        Command::Logs(logs) => {
+            let mut query = Vec::new();
+            query.extend(logs.name.clone().map(|name| ("name", name)));
+            query.extend(logs.lines.map(|n| ("n", n.to_string())));
+            if logs.follow {
+                query.push(("follow", "1".to_owned()));
+            }
+            (&logs.client, Call::get(&["logs"], &query), Show::Lines)
+        }
+        Command::Start(one) => (&one.client, order(&one.name, "start"), Show::Nothing),
+        Command::Stop(one) => (&one.client, order(&one.name, "stop"), Show::Nothing),
+        Command::Restart(one) => (&one.client, order(&one.name, "restart"), Show::Nothing),
+        Command::Background(one) => (&one.client, order(&one.name, "background"), Show::Nothing),
+        Command::Foreground(one) => (&one.client, order(&one.name, "foreground"), Show::Nothing),
+        Command::Set(set) => {
+            let changes: Map<String, Value> =
+                set.changes.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
+            let call = Call::post(&["coprocesses", &set.name, "set"], Some(changes.into()));
+            (&set.client, call, Show::Nothing)
+        }
+        Command::Signal(signal) => {
+            let body = serde_json::json!({ "signal": signal.signal.to_string() });
+            let call = Call::post(&["coprocesses", &signal.name, "signal"], Some(body));
+            (&signal.client, call, Show::Nothing)
+        }
+        Command::Reload(client) => (client, Call::post(&["reload"], None), Show::Nothing),
+        Command::Emit(one) => {
+            let body = serde_json::json!({ "name": one.name });
+            (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
+        }
+        Command::Run(_) | Command::Check(_) | Command::Debug(_) => return None,
+        Command::Schema | Command::Version => return None,
+    };
+    Some(match socket(client, sources) {
+        Ok(socket) => converse(&socket, call, &show),
+        Err(complaint) => {
+            complain(&complaint);
+            ExitCode::from(USAGE)
+        }
+    })
+}
+
+/// The socket: the flag's, the surrounding wrapper's, or the config's.
+fn socket(client: &Client, sources: impl Fn(&Client) -> Sources) -> Result<PathBuf, String> {
+    if let Some(path) = &client.socket {
+        return Ok(path.clone());
+    }
+    let sources = sources(client);
+    if let Some(path) = sources.variable(SOCKET_VARIABLE) {
+        return Ok(path.into());
+    }
+    let loaded = config::load(&sources).map_err(|errors| errors.to_string())?;
+    loaded.config.control.socket.ok_or_else(|| {
+        "error: control.socket is `none`, so that no wrapper can be asked\n".to_owned()
+    })
+}
+
+fn converse(socket: &std::path::Path, call: Call, show: &Show) -> ExitCode {
+    let system = actix::System::new();
+    let mut whole = Vec::new();
+    let mut partial = Vec::new();
+    let result = system.block_on(send(socket, call, |piece| {
+        match show {
+            Show::Nothing => {}
+            Show::Raw => answer(&String::from_utf8_lossy(piece)),
+            Show::Table => whole.extend_from_slice(piece),
+            Show::Lines => {
+                partial.extend_from_slice(piece);
+                while let Some(end) = partial.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = partial.drain(..=end).collect();
+                    answer(&log_line(&line));
+                }
+            }
+        }
+        true
+    }));
+    match result {
+        Ok(()) => {
+            if matches!(show, Show::Table) {
+                match serde_json::from_slice(&whole) {
+                    Ok(status) => answer(&table(&status)),
+                    Err(error) => {
+                        complain(&format!("error: the wrapper's answer is not valid: {error}\n"));
+                        return ExitCode::from(FAILURE);
+                    }
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&format!("error: {error}\n"));
+            ExitCode::from(match error {
+                ClientError::NobodyThere { .. } => NOBODY_THERE,
+                ClientError::Refused(_) | ClientError::Broken(_) => FAILURE,
+            })
+        }
+    }
+}
+
+/// A line of the log for people: time, name and text.
+fn log_line(json: &[u8]) -> String {
+    let Ok(line) = serde_json::from_slice::<Value>(json) else {
+        return String::from_utf8_lossy(json).into_owned();
+    };
+    let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
+    let mut out = String::new();
+    if let Some(missed) = line.get("missed") {
+        let _ = writeln!(out, "({missed} lines were missed)");
+    }
+    let _ = writeln!(out, "{} {} | {}", text("time"), text("logger"), text("msg"));
+    out
+}
+
+/// The status as a table whose columns are as wide as their widest cell.
+fn table(status: &Value) -> String {
+    let mut rows = vec![
+        ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "POLICY", "LAST EXIT"].map(str::to_owned),
+    ];
+    rows.push(row("main", &status["main"]));
+    for coprocess in status["coprocesses"].as_array().into_iter().flatten() {
+        rows.push(row(coprocess["name"].as_str().unwrap_or_default(), coprocess));
+    }
+    let widths: [usize; 7] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+    });
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+    out
+}
+
+fn row(name: &str, value: &Value) -> [String; 7] {
+    let dash = || "-".to_owned();
+    let number = |key: &str| value[key].as_u64().map_or_else(dash, |number| number.to_string());
+    let uptime = value["uptime_s"].as_f64().map_or_else(dash, |seconds| {
+        let whole = std::time::Duration::from_secs(seconds as u64);
+        humantime::format_duration(whole).to_string()
+    });
+    let last = &value["last_exit"];
+    let last_exit = match (last["code"].as_i64(), last["signal"].as_str()) {
+        (Some(code), _) => code.to_string(),
+        (None, Some(signal)) => signal.to_owned(),
+        (None, None) => dash(),
+    };
+    [
+        name.to_owned(),
+        value["state"].as_str().unwrap_or("-").to_owned(),
+        number("pid"),
+        uptime,
+        number("restarts"),
+        value["policy"].as_str().unwrap_or("-").to_owned(),
+        last_exit,
+    ]
+}

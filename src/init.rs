@@ -1,0 +1,202 @@
+//! The tiny init above the runtime: it forwards signals, reaps every orphan, and at the end ends
+//! whatever is left. It starts before any thread exists and allocates next to nothing.
+//!
+//! The split exists because a process that reaps everybody's children steals the exit status of
+//! its own. So the outer process, which may be PID 1, reaps strangers only, and the runtime below
+//! it waits for nothing but what it started itself.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use coproc_core::exit::{ExitStatus, FAILURE};
+use coproc_core::signal::Signal;
+use nix::errno::Errno;
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, setpgid};
+
+/// Which side of the split this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The runtime: it goes on. All signals are blocked until [`take_signals`].
+    Runtime,
+    /// The init, after all is over: it leaves with this code.
+    Init(u8),
+}
+
+/// Splits this process if it is PID 1 or `subreaper` is set. Must be called while it has one thread.
+///
+/// # Errors
+/// When the system refuses a process or a group.
+pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
+    let first = getpid().as_raw() == 1;
+    // Whatever comes before the runtime can take it waits, so that no signal is lost.
+    SigSet::all().thread_block()?;
+    if !first && !subreaper {
+        return Ok(Side::Runtime);
+    }
+    if !first {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
+    let init = getpid();
+    // SAFETY: there is one thread, so the child is in a state as orderly as ours.
+    match unsafe { fork() }? {
+        ForkResult::Child => {
+            // A group of its own: Ctrl-C reaches the init alone, which passes it on once.
+            setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+            if !first && nix::unistd::getppid() != init {
+                return Err(io::Error::other("the init is gone already"));
+            }
+            Ok(Side::Runtime)
+        }
+        ForkResult::Parent { child } => {
+            // Also here, since either side may run first.
+            let _ = setpgid(child, child);
+            let status = forward_and_reap(child);
+            let hurry = matches!(status, ExitStatus::Signal(_));
+            sweep(first, if hurry { Duration::ZERO } else { stray_timeout });
+            Ok(Side::Init(match status {
+                ExitStatus::Code(code) => u8::try_from(code).unwrap_or(FAILURE),
+                // The runtime does not die of signals that it handles: this is a failure of ours.
+                ExitStatus::Signal(signal) => {
+                    let text = format!("error: the wrapper's runtime was ended by {signal}\n");
+                    crate::console::complain(&text);
+                    FAILURE
+                }
+            }))
+        }
+    }
+}
+
+/// Lets signals through again, once their handlers are in place.
+pub fn take_signals() {
+    let _ = SigSet::all().thread_unblock();
+}
+
+/// Passes signals on to the runtime and reaps orphans until the runtime has ended.
+fn forward_and_reap(runtime: Pid) -> ExitStatus {
+    loop {
+        match wait_for_signal(None) {
+            Some((libc::SIGCHLD, _)) => {
+                if let Some(status) = reap(Some(runtime)) {
+                    return status;
+                }
+            }
+            // What the terminal itself sends is not meant for the main process: nginx would end
+            // its workers because a window was resized.
+            Some((libc::SIGWINCH | libc::SIGTSTP, libc::SI_KERNEL)) => {}
+            Some((libc::SIGTTIN | libc::SIGTTOU, _)) => {}
+            Some((number, _)) => {
+                // SAFETY: kill(2) touches no memory, and the runtime is our unreaped child.
+                unsafe { libc::kill(runtime.as_raw(), number) };
+            }
+            None => {}
+        }
+    }
+}
+
+/// Waits for a blocked signal: its number and its origin.
+fn wait_for_signal(limit: Option<Duration>) -> Option<(i32, i32)> {
+    let set = SigSet::all();
+    // SAFETY: an all-zero siginfo_t is valid, and it is only read after the kernel filled it.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let number = match limit {
+        // SAFETY: both pointers are valid for the call.
+        None => unsafe { libc::sigwaitinfo(set.as_ref(), &mut info) },
+        Some(limit) => {
+            let limit = libc::timespec {
+                tv_sec: limit.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+                tv_nsec: limit.subsec_nanos().into(),
+            };
+            // SAFETY: all three pointers are valid for the call.
+            unsafe { libc::sigtimedwait(set.as_ref(), &mut info, &limit) }
+        }
+    };
+    (number > 0).then_some((number, info.si_code))
+}
+
+/// Reaps all that has ended; says how `awaited` did.
+fn reap(awaited: Option<Pid>) -> Option<ExitStatus> {
+    let mut found = None;
+    loop {
+        let (pid, status) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => (pid, ExitStatus::Code(code)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => (
+                pid,
+                ExitStatus::Signal(Signal::from_number(signal as i32).unwrap_or(Signal::KILL)),
+            ),
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return found,
+            // A real-time signal, which nix has no name for, reads as EINVAL after the child is
+            // reaped. Only a runtime killed by one could be meant, and it handles them all.
+            Ok(_) | Err(_) => continue,
+        };
+        if Some(pid) == awaited {
+            found = Some(status);
+        }
+    }
+}
+
+/// Ends everything that descends from the wrapper and is still there: TERM, then KILL.
+fn sweep(first: bool, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    let mut signal = libc::SIGTERM;
+    loop {
+        reap(None);
+        if !any_child() {
+            return;
+        }
+        if Instant::now() >= deadline {
+            signal = libc::SIGKILL;
+        }
+        signal_children(first, signal);
+        // After KILL the deaths come at once; a round per death also meets those whose parent died.
+        let left =
+            deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(20));
+        match wait_for_signal(Some(left)) {
+            Some((libc::SIGCHLD, _)) | None => {}
+            Some((libc::SIGTERM | libc::SIGINT | libc::SIGQUIT, _)) => signal = libc::SIGKILL,
+            Some(_) => {}
+        }
+    }
+}
+
+fn any_child() -> bool {
+    let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+    nix::sys::wait::waitid(nix::sys::wait::Id::All, flags) != Err(Errno::ECHILD)
+}
+
+fn signal_children(first: bool, signal: i32) {
+    if first {
+        // SAFETY: kill(2) touches no memory; -1 spares PID 1 itself.
+        unsafe { libc::kill(-1, signal) };
+        return;
+    }
+    for pid in children() {
+        // SAFETY: kill(2) touches no memory, and these are our own unreaped children.
+        unsafe { libc::kill(pid, signal) };
+    }
+}
+
+/// The pids of our children. The kernel lists them; where it was built without that list, all of
+/// /proc is looked at.
+fn children() -> Vec<i32> {
+    let me = getpid().as_raw();
+    if let Ok(list) = std::fs::read_to_string(format!("/proc/self/task/{me}/children")) {
+        return list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+    }
+    let parent = |stat: &str| -> Option<i32> {
+        // The command stands in brackets and may itself hold some.
+        stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                .is_ok_and(|stat| parent(&stat) == Some(me))
+        })
+        .collect()
+}

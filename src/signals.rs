@@ -1,0 +1,68 @@
+//! Signals to the wrapper: handlers on all that can be passed on, and a thread that tells of them.
+
+use std::io;
+
+use coproc_core::signal::Signal;
+use signal_hook::consts::signal as number;
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::init;
+
+/// A signal came.
+#[derive(Clone, Copy, Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct OsSignal(pub Signal);
+
+/// All that a container runtime, an init or an operator may send. CHLD and PIPE are not among
+/// them: neither is for us.
+const TAKEN: [i32; 10] = [
+    number::SIGHUP,
+    number::SIGINT,
+    number::SIGQUIT,
+    number::SIGTERM,
+    number::SIGUSR1,
+    number::SIGUSR2,
+    number::SIGALRM,
+    number::SIGCONT,
+    number::SIGTSTP,
+    number::SIGWINCH,
+];
+
+/// systemd's and podman's way to ask for a stop.
+pub const GRACEFUL_STOP: i32 = 37;
+
+/// The taken signals, waiting to be told of.
+pub struct Taken(Signals);
+
+/// Puts the handlers in place and lets signals through. Must come before any other thread, so
+/// that none of them is born with signals blocked.
+///
+/// # Errors
+/// When the system has no descriptors left.
+pub fn take() -> io::Result<Taken> {
+    let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
+    let signals = Signals::new(TAKEN.into_iter().chain([libc::SIGPWR]).chain(real_time))?;
+    init::take_signals();
+    Ok(Taken(signals))
+}
+
+impl Taken {
+    /// Tells of every signal from now on, from a thread that waits for nothing else.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn tell(self, tell: impl Fn(OsSignal) + Send + 'static) -> io::Result<Handle> {
+        let mut signals = self.0;
+        let handle = signals.handle();
+        std::thread::Builder::new().name("coproc-signals".into()).stack_size(64 * 1024).spawn(
+            move || {
+                for number in signals.forever() {
+                    if let Some(signal) = Signal::from_number(number) {
+                        tell(OsSignal(signal));
+                    }
+                }
+            },
+        )?;
+        Ok(handle)
+    }
+}

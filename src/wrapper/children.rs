@@ -1,0 +1,64 @@
+//! The actors below the root, by the number that their lifelines bear.
+
+use std::rc::Rc;
+
+use actix::Addr;
+use coproc_coprocess::actor::CoprocessActor;
+use coproc_coprocess::config::Coprocess;
+use coproc_coprocess::standing::{SharedStanding, Standing};
+use coproc_core::supervision::{ChildId, Rebuilds};
+
+/// One of the root's children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Child {
+    /// The EventBroker.
+    Broker,
+    /// The main process's actor.
+    Main,
+    /// The control socket.
+    Control,
+    /// The coprocess in this place of the config.
+    Coprocess(usize),
+}
+
+const FIRST_COPROCESS: ChildId = 3;
+
+impl Child {
+    pub(super) fn id(self) -> ChildId {
+        match self {
+            Self::Broker => 0,
+            Self::Main => 1,
+            Self::Control => 2,
+            Self::Coprocess(place) => FIRST_COPROCESS + place,
+        }
+    }
+
+    pub(super) fn from_id(id: ChildId) -> Self {
+        match id {
+            0 => Self::Broker,
+            1 => Self::Main,
+            2 => Self::Control,
+            id => Self::Coprocess(id - FIRST_COPROCESS),
+        }
+    }
+}
+
+/// A coprocess with what its supervisor keeps for it from one actor to the next.
+pub(super) struct Supervised {
+    pub(super) config: Rc<Coprocess>,
+    pub(super) standing: SharedStanding,
+    /// Strong: without it the actor would end. `None` while it is being rebuilt.
+    pub(super) actor: Option<Addr<CoprocessActor>>,
+    pub(super) rebuilds: Rebuilds,
+}
+
+impl Supervised {
+    pub(super) fn new(config: &Coprocess) -> Self {
+        Self {
+            standing: Standing::new(config),
+            config: Rc::new(config.clone()),
+            actor: None,
+            rebuilds: Rebuilds::default(),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What the root answers to clients of the control socket.
+
+use std::time::{Duration, SystemTime};
+
+use actix::{Context, Handler};
+use coproc_control::request::{Ask, Order, Refused, Request};
+use coproc_coprocess::actor::Command;
+use coproc_coprocess::config::Restarts;
+use coproc_coprocess::lifecycle::{RunEnd, State};
+use coproc_coprocess::standing::SharedStanding;
+use coproc_core::broker::Publish;
+use coproc_core::duration::GoDuration;
+use coproc_core::event::{Event, EventName};
+use coproc_core::exit::ExitStatus;
+use coproc_core::flag::Flag;
+use coproc_core::name::{MAIN, Name, NameError};
+use coproc_core::scalar::Scalar;
+use coproc_main::actor::{self as main_process, Pass};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::children::Supervised;
+use super::root::Root;
+
+type Reply = oneshot::Sender<Result<Value, Refused>>;
+
+impl Handler<Ask> for Root {
+    type Result = ();
+
+    fn handle(&mut self, Ask { request, reply }: Ask, _: &mut Context<Self>) {
+        let answer = match request {
+            Request::Status => return self.status(reply),
+            Request::Reload => return self.answer_reload(reply),
+            Request::Order(name, order) => match self.order(&name, order) {
+                Ok(standing) => return answer_when_settled(name, standing, order, reply),
+                Err(refused) => Err(refused),
+            },
+            Request::Set(name, changes) => self.set(&name, &changes),
+            Request::Signal(name, signal) if name == MAIN => {
+                if let Some(main) = &self.main {
+                    main.do_send(Pass(signal));
+                }
+                Ok(json!({ "name": MAIN, "signal": signal.to_string() }))
+            }
+            Request::Signal(name, signal) => self
+                .command(&name, Command::Signal(signal))
+                .map(|_| json!({ "name": name, "signal": signal.to_string() })),
+            Request::Emit(name) => self.emit(&name),
+            Request::Knows(name) => match name == MAIN || self.find(&name).is_ok() {
+                true => Ok(Value::Bool(true)),
+                false => Err(self.unknown(&name)),
+            },
+        };
+        // A client that hung up does not want to know.
+        let _ = reply.send(answer);
+    }
+}
+
+impl Root {
+    fn unknown(&self, name: &str) -> Refused {
+        let names: Vec<_> =
+            self.coprocesses.iter().map(|child| format!("`{}`", child.config.name)).collect();
+        let known = match names.is_empty() {
+            true => "there are none".to_owned(),
+            false => format!("there are {}", names.join(", ")),
+        };
+        Refused::new(404, format!("there is no coprocess `{name}`; {known}"))
+    }
+
+    fn find(&self, name: &str) -> Result<&Supervised, Refused> {
+        self.coprocesses
+            .iter()
+            .find(|child| child.config.name.as_str() == name)
+            .ok_or_else(|| self.unknown(name))
+    }
+
+    fn command(&self, name: &str, command: Command) -> Result<&Supervised, Refused> {
+        let child = self.find(name)?;
+        match &child.actor {
+            Some(actor) => {
+                actor.do_send(command);
+                Ok(child)
+            }
+            None => Err(Refused::new(503, format!("the actor of `{name}` is being rebuilt"))),
+        }
+    }
+
+    fn order(&self, name: &str, order: Order) -> Result<SharedStanding, Refused> {
+        if name == MAIN {
+            let why = "the main process is stopped by a signal to the wrapper, not by name";
+            return Err(Refused::new(409, why));
+        }
+        let command = match order {
+            Order::Start => Command::Start,
+            Order::Stop => Command::Stop,
+            Order::Restart => Command::Restart,
+            Order::Background => Command::SetBackground(true),
+            Order::Foreground => Command::SetBackground(false),
+        };
+        self.command(name, command).map(|child| child.standing.clone())
+    }
+
+    fn set(&self, name: &str, changes: &[(String, String)]) -> Result<Value, Refused> {
+        fn read<T: Scalar>(key: &str, text: &str) -> Result<T, Refused> {
+            T::read(text).ok_or_else(|| {
+                let why = format!("{key}: {}; expected {}", T::complaint(text), T::EXPECTED);
+                Refused::new(400, why)
+            })
+        }
+        // All are read before any is applied.
+        let commands = changes
+            .iter()
+            .map(|(key, text)| match key.as_str() {
+                "restarts" => read::<Restarts>(key, text).map(Command::SetRestarts),
+                "time_between_restarts" => {
+                    read::<GoDuration>(key, text).map(|pause| Command::SetPause(pause.pause()))
+                }
+                "background" => read::<Flag>(key, text).map(|flag| Command::SetBackground(flag.0)),
+                other => Err(Refused::new(
+                    400,
+                    format!(
+                        "`{other}` cannot be changed while it runs; \
+                             `restarts`, `time_between_restarts` and `background` can"
+                    ),
+                )),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        for command in commands {
+            self.command(name, command)?;
+        }
+        let changed: serde_json::Map<_, _> =
+            changes.iter().map(|(key, text)| (key.clone(), text.clone().into())).collect();
+        Ok(json!({ "name": name, "set": changed }))
+    }
+
+    fn emit(&self, name: &str) -> Result<Value, Refused> {
+        match name.parse::<Name>() {
+            Ok(_) | Err(NameError::Taken) => {}
+            Err(error) => return Err(Refused::new(400, format!("the name {error}"))),
+        }
+        let event = EventName::Custom(name.to_owned());
+        let shown = event.to_string();
+        match &self.broker {
+            Some(broker) => broker.do_send(Publish::new(Event::new(event))),
+            None => return Err(Refused::new(503, "the broker is being rebuilt")),
+        }
+        Ok(json!({ "event": shown }))
+    }
+
+    fn answer_reload(&self, reply: Reply) {
+        let (done, outcome) = oneshot::channel();
+        self.reload("a reload was asked for on the control socket".to_owned(), Some(done));
+        actix_rt::spawn(async move {
+            let answer = match outcome.await {
+                Ok(Ok(())) => Ok(json!({ "reloaded": true })),
+                Ok(Err(why)) => Err(Refused::new(409, format!("not reloaded: {why}"))),
+                Err(_) => Err(Refused::new(503, "the main process is gone")),
+            };
+            let _ = reply.send(answer);
+        });
+    }
+
+    fn status(&self, reply: Reply) {
+        let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
+        let last_exit = self.main_exit;
+        let main = self.main.as_ref().map(|main| main.send(main_process::Status));
+        actix_rt::spawn(async move {
+            let main = match main {
+                Some(asked) => asked.await.unwrap_or_default(),
+                None => main_process::MainStatus { state: "stopped", ..Default::default() },
+            };
+            let mut status = json!({
+                "state": main.state,
+                "pid": main.pid,
+                "uptime_s": main.uptime.map(seconds),
+                "ready": main.ready,
+                "memory_bytes": main.pid.and_then(memory),
+            });
+            if let Some(exit) = last_exit {
+                status["last_exit"] = exit_json(exit);
+            }
+            let _ = reply.send(Ok(json!({ "main": status, "coprocesses": coprocesses })));
+        });
+    }
+}
+
+/// Answers once the order is carried out, or has come to another end.
+fn answer_when_settled(name: String, standing: SharedStanding, order: Order, reply: Reply) {
+    let mut changes = standing.borrow().watch();
+    // The order itself is the first change to wait for.
+    changes.mark_unchanged();
+    actix_rt::spawn(async move {
+        let state = loop {
+            if changes.changed().await.is_err() {
+                break "gone".to_owned();
+            }
+            let standing = standing.borrow();
+            let (state, up) = (&standing.machine.state, standing.machine.wanted);
+            let settled = match order {
+                Order::Start | Order::Restart => match state {
+                    State::Running { .. } | State::Failed(_) | State::Stopped => true,
+                    State::Backoff { .. } => true,
+                    State::Waiting | State::Starting { .. } | State::Stopping { .. } => false,
+                },
+                Order::Stop => {
+                    standing.machine.is_ended() || up == coproc_coprocess::lifecycle::Wanted::Up
+                }
+                Order::Background | Order::Foreground => true,
+            };
+            if settled {
+                break state.to_string();
+            }
+        };
+        let failed = state == "failed" || state == "backoff";
+        let _ = reply.send(match order {
+            Order::Start | Order::Restart if failed => {
+                Err(Refused::new(409, format!("`{name}` does not run: it is in state {state}")))
+            }
+            _ => Ok(json!({ "name": name, "state": state })),
+        });
+    });
+}
+
+fn status_of(child: &Supervised) -> Value {
+    let standing = child.standing.borrow();
+    let uptime = standing
+        .started
+        .filter(|_| standing.pid.is_some())
+        .and_then(|started| SystemTime::now().duration_since(started).ok());
+    let last_exit = standing.last_exit.map(|(end, at)| {
+        let mut value = match end {
+            RunEnd::Exited(status) => exit_json(status),
+            RunEnd::SpawnFailed(code) => json!({ "code": code }),
+        };
+        value["at"] = humantime::format_rfc3339_millis(at).to_string().into();
+        value
+    });
+    json!({
+        "name": child.config.name.as_str(),
+        "state": standing.machine.state.to_string(),
+        "pid": standing.pid,
+        "background": standing.policy.background,
+        "policy": standing.policy.restarts.to_string(),
+        "restarts": standing.machine.restarts,
+        "uptime_s": uptime.map(seconds),
+        "ready": matches!(standing.machine.state, State::Running { .. }),
+        "last_exit": last_exit,
+        "memory_bytes": standing.pid.and_then(memory),
+    })
+}
+
+fn exit_json(status: ExitStatus) -> Value {
+    match status {
+        ExitStatus::Code(code) => json!({ "code": code }),
+        ExitStatus::Signal(signal) => json!({ "signal": signal.to_string() }),
+    }
+}
+
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The resident memory of a process.
+fn memory(pid: i32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}

@@ -1,0 +1,467 @@
+//! The root of the tree: it builds every actor, rebuilds those that die, and takes the wrapper
+//! through its life.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use coproc_control::server::ControlActor;
+use coproc_coprocess::actor::{self as coprocess, BrokerIs, CoprocessActor, GaveUp};
+use coproc_core::broker::{
+    Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Subscribe, Subscription,
+    Walked, held,
+};
+use coproc_core::event::{Event, Phase};
+use coproc_core::exit::{ExitStatus, FAILURE};
+use coproc_core::output::Output;
+use coproc_core::process::SpawnError;
+use coproc_core::signal::Signal;
+use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
+use coproc_main::actor::{self as main_process, MainActor, MainNews, Pass, ReloadMain};
+use coproc_main::config::Kind;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::children::{Child, Supervised};
+use super::lifecycle::{Effect, Input, Stage, Wrapper};
+use crate::config::Config;
+use crate::signals::{GRACEFUL_STOP, OsSignal};
+
+/// What of the stop time is kept for the coprocesses once the main process is gone.
+const COPROCESSES_SHARE: Duration = Duration::from_secs(5);
+/// How long what was killed may take to die before the wrapper leaves without it.
+const DEATH: Duration = Duration::from_secs(1);
+
+/// What the root is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Rc<Config>,
+    pub(crate) output: Output,
+    pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
+    pub(crate) control: Option<Rc<coproc_control::server::Listener>>,
+    /// Where the exit code is left.
+    pub(crate) code: Rc<Cell<u8>>,
+}
+
+/// The root supervisor.
+pub(crate) struct Root {
+    pub(super) config: Rc<Config>,
+    pub(super) output: Output,
+    inherited: Arc<Vec<(OsString, OsString)>>,
+    pub(super) events: Rc<RefCell<EventLog>>,
+    pub(super) broker: Option<Addr<EventBroker>>,
+    broker_rebuilds: Rebuilds,
+    pub(super) main: Option<Addr<MainActor>>,
+    main_pid: Option<i32>,
+    pub(super) main_exit: Option<ExitStatus>,
+    pub(super) coprocesses: Vec<Supervised>,
+    listener: Option<Rc<coproc_control::server::Listener>>,
+    control: Option<Addr<ControlActor>>,
+    control_rebuilds: Rebuilds,
+    pub(super) wrapper: Wrapper,
+    deadline: Option<Instant>,
+    code: Rc<Cell<u8>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Happened(Input);
+
+impl Root {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, output, inherited, control, code } = parts;
+        Self {
+            wrapper: Wrapper::new(config.main.exec_event.is_some()),
+            coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
+            config,
+            output,
+            inherited,
+            events: Rc::default(),
+            broker: None,
+            broker_rebuilds: Rebuilds::default(),
+            main: None,
+            main_pid: None,
+            main_exit: None,
+            listener: control,
+            control: None,
+            control_rebuilds: Rebuilds::default(),
+            deadline: None,
+            code,
+        }
+    }
+
+    fn lifeline(&self, child: Child, ctx: &Context<Self>) -> Lifeline {
+        Lifeline::new(child.id(), ctx.address().downgrade().recipient())
+    }
+
+    /// Builds a child, for the first time or anew, and makes it known to those who need it.
+    fn build(&mut self, child: Child, ctx: &mut Context<Self>) {
+        let lifeline = self.lifeline(child, ctx);
+        match child {
+            Child::Broker => {
+                let broker = EventBroker::new(self.events.clone(), lifeline).start();
+                self.broker = Some(broker.clone());
+                for place in 0..self.coprocesses.len() {
+                    self.subscribe(place);
+                    if let Some(actor) = &self.coprocesses[place].actor {
+                        actor.do_send(BrokerIs(broker.clone()));
+                    }
+                }
+                if let Some(event) = &self.config.main.exec_event {
+                    let subscription = Subscription {
+                        place: usize::MAX,
+                        exec_event: event.clone(),
+                        stop_event: None,
+                    };
+                    let to = ctx.address().downgrade().recipient();
+                    broker.do_send(Subscribe { subscription, to });
+                }
+                if let Some(main) = &self.main {
+                    main.do_send(main_process::BrokerIs(broker));
+                }
+            }
+            Child::Main => {
+                let Some(broker) = self.broker.clone() else { return };
+                let surroundings = main_process::Surroundings {
+                    output: self.output.clone(),
+                    scope: self.config.scope.clone(),
+                    inherited: self.inherited.clone(),
+                    added: self.added_variables(),
+                    drain_timeout: self.config.log.drain_timeout,
+                    parent: ctx.address().recipient(),
+                };
+                let config = Rc::new(self.config.main.clone());
+                self.main = Some(MainActor::new(config, surroundings, broker, lifeline).start());
+            }
+            Child::Control => {
+                let Some(listener) = self.listener.clone() else { return };
+                let root = ctx.address().recipient();
+                let server = coproc_control::server::ControlActor::new(
+                    listener,
+                    root,
+                    self.events.clone(),
+                    self.output.clone(),
+                    lifeline,
+                );
+                self.control = Some(server.start());
+            }
+            Child::Coprocess(place) => {
+                let Some(broker) = self.broker.clone() else { return };
+                let surroundings = coprocess::Surroundings {
+                    output: self.output.clone(),
+                    scope: self.config.scope.clone(),
+                    inherited: self.inherited.clone(),
+                    added: self.added_variables(),
+                    parent: ctx.address().recipient(),
+                };
+                let child = &mut self.coprocesses[place];
+                let actor = CoprocessActor::new(
+                    child.config.clone(),
+                    child.standing.clone(),
+                    surroundings,
+                    broker,
+                    lifeline,
+                );
+                child.actor = Some(actor.start());
+                self.subscribe(place);
+            }
+        }
+    }
+
+    /// Subscribes a coprocess on its behalf, so that all subscriptions precede the first event.
+    fn subscribe(&self, place: usize) {
+        let child = &self.coprocesses[place];
+        if let (Some(broker), Some(actor)) = (&self.broker, &child.actor) {
+            broker.do_send(Subscribe {
+                subscription: CoprocessActor::subscription(&child.config, place),
+                to: actor.downgrade().recipient(),
+            });
+        }
+    }
+
+    /// How a child finds the wrapper that it runs under.
+    fn added_variables(&self) -> Vec<(&'static str, String)> {
+        match &self.listener {
+            Some(listener) => {
+                vec![("COPROC_SOCKET", listener.path().display().to_string())]
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn happened(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let (wrapper, effects) = self.wrapper.step(input, self.config.main.stop_signal);
+        self.wrapper = wrapper;
+        for effect in effects {
+            self.perform(effect, ctx);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::StartMain => {
+                if let Some(main) = &self.main {
+                    main.do_send(main_process::Start);
+                }
+            }
+            Effect::StartDeadline => {
+                if self.deadline.is_none() {
+                    let limit = self.config.shutdown_timeout;
+                    self.deadline = Some(Instant::now() + limit);
+                    ctx.run_later(limit, |root, ctx| {
+                        tracing::warn!(target: "pm", "shutdown_timeout is over: killing what is left");
+                        root.happened(Input::Deadline, ctx);
+                    });
+                }
+            }
+            Effect::CancelEvents => {
+                if let Some(broker) = &self.broker {
+                    broker.do_send(Cancel);
+                }
+            }
+            Effect::StopMain(signal) => {
+                let share = self.config.shutdown_timeout.saturating_sub(COPROCESSES_SHARE);
+                let limit = self.config.main.stop_timeout.unwrap_or(share);
+                if let Some(main) = &self.main {
+                    main.do_send(main_process::Stop { signal, kill_at: Instant::now() + limit });
+                }
+            }
+            Effect::PublishExit => {
+                let mut event = Event::new(Phase::Exit);
+                if let Some(pid) = self.main_pid {
+                    event = event.with("pid", pid);
+                }
+                self.publish(event, |_| Input::ExitDone, ctx);
+            }
+            Effect::StopAll => self.stop_all(ctx),
+            Effect::KillAll => {
+                for child in &self.coprocesses {
+                    if let Some(actor) = &child.actor {
+                        actor.do_send(coprocess::Command::Kill);
+                    }
+                }
+                if let Some(main) = &self.main {
+                    let now = Instant::now();
+                    main.do_send(main_process::Stop { signal: Signal::KILL, kill_at: now });
+                }
+                self.stop_all(ctx);
+                ctx.run_later(DEATH, |root, ctx| root.happened(Input::Deadline, ctx));
+            }
+            Effect::Leave(code) => {
+                self.code.set(code);
+                actix::System::current().stop();
+            }
+        }
+    }
+
+    /// Publishes an event of the main process; what comes of it is the input for the machine.
+    fn publish(
+        &self,
+        event: Event,
+        input: impl FnOnce(Walked) -> Input + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        let (done, worked_off) = oneshot::channel();
+        if let Some(broker) = &self.broker {
+            broker.do_send(Publish { event, done: Some(done) });
+        }
+        let root = ctx.address();
+        actix_rt::spawn(async move {
+            // A broker that dies lets everybody go on.
+            root.do_send(Happened(input(worked_off.await.unwrap_or_default())));
+        });
+    }
+
+    fn stop_all(&self, ctx: &mut Context<Self>) {
+        let ended: Vec<_> = self
+            .coprocesses
+            .iter()
+            .filter_map(|child| child.actor.as_ref())
+            .map(|actor| {
+                let (hold, released) = held();
+                actor.do_send(Deliver { order: Order::Stop, event: Phase::Exit.into(), hold });
+                released
+            })
+            .collect();
+        let root = ctx.address();
+        actix_rt::spawn(async move {
+            for one in ended {
+                // An actor that dies takes its process with it.
+                let _: Result<Outcome, _> = one.await;
+            }
+            root.do_send(Happened(Input::AllEnded));
+        });
+    }
+
+    /// Asks the main process for a reload; `done` hears what came of it.
+    pub(super) fn reload(&self, cause: String, done: Option<oneshot::Sender<Result<(), String>>>) {
+        if let Some(main) = &self.main {
+            main.do_send(ReloadMain { cause, done });
+        }
+    }
+
+    fn main_failed(&mut self, error: &SpawnError, ctx: &mut Context<Self>) {
+        tracing::error!(target: "run", fatal = true, "{error}");
+        crate::console::complain(&format!("error: {error}\n"));
+        self.happened(Input::MainGone(error.code), ctx);
+    }
+}
+
+impl Actor for Root {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.build(Child::Broker, ctx);
+        self.build(Child::Main, ctx);
+        for place in 0..self.coprocesses.len() {
+            self.build(Child::Coprocess(place), ctx);
+        }
+        self.build(Child::Control, ctx);
+        let boot = |walked: Walked| {
+            let failure = walked.failure.map(|error| {
+                let text = format!("the boot is given up: {error}");
+                tracing::error!(target: "nginx-run", fatal = true, "{text}");
+                crate::console::complain(&format!("error: {text}\n"));
+                FAILURE
+            });
+            Input::PreStartDone(failure)
+        };
+        self.publish(Event::new(Phase::PreStart), boot, ctx);
+    }
+}
+
+impl Handler<Happened> for Root {
+    type Result = ();
+
+    fn handle(&mut self, Happened(input): Happened, ctx: &mut Context<Self>) {
+        self.happened(input, ctx);
+    }
+}
+
+impl Handler<Deliver> for Root {
+    type Result = ();
+
+    /// The event came that the main process waits for.
+    fn handle(&mut self, _: Deliver, ctx: &mut Context<Self>) {
+        self.happened(Input::MainEvent, ctx);
+    }
+}
+
+impl Handler<OsSignal> for Root {
+    type Result = ();
+
+    fn handle(&mut self, OsSignal(signal): OsSignal, ctx: &mut Context<Self>) {
+        let words = signal.description();
+        tracing::debug!(target: "signals", "signal received: {words}");
+        match signal {
+            Signal::TERM | Signal::INT | Signal::QUIT => {
+                tracing::info!(target: "signals", "shutting down");
+                tracing::info!(target: "pm", "shutdown cause: {words}");
+                self.happened(Input::Stop(signal), ctx);
+            }
+            signal if signal.number() == GRACEFUL_STOP => {
+                self.happened(Input::Stop(Signal::QUIT), ctx);
+            }
+            Signal::HUP | Signal::USR2 => {
+                self.reload(format!("the main process received HUP ({words})"), None);
+            }
+            Signal::USR1 => {
+                self.output.reopen();
+                if let (Kind::Nginx, Some(main)) = (self.config.main.kind, &self.main) {
+                    main.do_send(Pass(signal));
+                }
+            }
+            other => {
+                if let Some(main) = &self.main {
+                    main.do_send(Pass(other));
+                }
+            }
+        }
+    }
+}
+
+impl Handler<MainNews> for Root {
+    type Result = ();
+
+    fn handle(&mut self, news: MainNews, ctx: &mut Context<Self>) {
+        let (pid, status, daemonised) = match news {
+            MainNews::Failed(error) => return self.main_failed(&error, ctx),
+            MainNews::Exited { pid, status, daemonised } => (pid, status, daemonised),
+        };
+        self.main_pid = Some(pid);
+        self.main_exit = Some(status);
+        let mut code = status.shell_code();
+        if daemonised {
+            let text = "nginx left the foreground: its configuration says `daemon on;`, which has \
+                        to go or to be `daemon off;`";
+            tracing::error!(target: "nginx-run", fatal = true, "{text}");
+            crate::console::complain(&format!("error: {text}\n"));
+            code = FAILURE;
+        }
+        match status {
+            ExitStatus::Code(0) => {
+                tracing::debug!(target: "nginx-run", "{pid} ended with {status}")
+            }
+            _ => tracing::error!(target: "nginx-run", "{pid} ended with {status}"),
+        }
+        self.happened(Input::MainGone(code), ctx);
+    }
+}
+
+impl Handler<GaveUp> for Root {
+    type Result = ();
+
+    fn handle(&mut self, GaveUp { name, code }: GaveUp, ctx: &mut Context<Self>) {
+        tracing::error!(target: "pm", "`{name}` has failed for good: shutting down with status {code}");
+        self.happened(Input::GaveUp(code), ctx);
+    }
+}
+
+impl Handler<ChildExited> for Root {
+    type Result = ();
+
+    /// No actor of the tree ends by itself, so this is always a bug somewhere.
+    fn handle(&mut self, ChildExited { id, exit }: ChildExited, ctx: &mut Context<Self>) {
+        let child = Child::from_id(id);
+        let leaving = matches!(
+            self.wrapper.stage(),
+            Stage::Exiting | Stage::Sweeping | Stage::Killing | Stage::Gone
+        );
+        tracing::error!(target: "supervisor", "the actor of {child:?} {exit}");
+        let now = Instant::now();
+        let verdict = match child {
+            Child::Main => {
+                // Its process was killed with it.
+                self.main = None;
+                return self.happened(Input::MainGone(FAILURE), ctx);
+            }
+            Child::Broker => {
+                self.broker = None;
+                self.broker_rebuilds.died(now)
+            }
+            Child::Control => {
+                self.control = None;
+                self.control_rebuilds.died(now)
+            }
+            Child::Coprocess(place) => {
+                let child = &mut self.coprocesses[place];
+                child.actor = None;
+                child.rebuilds.died(now)
+            }
+        };
+        match verdict {
+            // The broker is needed for the exit as well.
+            Verdict::Rebuild(_) if leaving && child != Child::Broker => {}
+            Verdict::Rebuild(_) if child == Child::Broker => self.build(child, ctx),
+            Verdict::Rebuild(pause) => {
+                ctx.run_later(pause, move |root, ctx| root.build(child, ctx));
+            }
+            Verdict::Escalate => {
+                tracing::error!(target: "supervisor", "the actor of {child:?} dies too often: shutting down");
+                self.happened(Input::GaveUp(FAILURE), ctx);
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `coproc run`: from a checked config to an exit code.
+
+use std::cell::Cell;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::Actor;
+use coproc_control::server::Listener;
+use coproc_core::exit::{FAILURE, USAGE};
+use coproc_core::process::seal_descriptors;
+use coproc_core::supervision::log_panics;
+
+use super::paths::PidFiles;
+use super::root::{Parts, Root};
+use crate::config::{self, Config, Sources};
+use crate::console::complain;
+use crate::init::{self, Side};
+use crate::{log, signals};
+
+/// How long the last lines may take to reach a slow destination.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Runs the main process and its coprocesses until the main process has ended.
+pub fn run(sources: &Sources) -> ExitCode {
+    let loaded = match config::load(sources) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            complain(&errors.to_string());
+            return ExitCode::from(USAGE);
+        }
+    };
+    // Here, while this is the outer process, whose pid is the wrapper's to everybody.
+    let pid = std::process::id();
+    let config = match loaded.with_facts(pid) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(error.code);
+        }
+    };
+    match init::split(config.subreaper, config.stray_timeout) {
+        Ok(Side::Init(code)) => ExitCode::from(code),
+        Ok(Side::Runtime) => match runtime(config, pid) {
+            Ok(code) => ExitCode::from(code),
+            Err(why) => {
+                complain(&format!("error: {why}\n"));
+                ExitCode::from(FAILURE)
+            }
+        },
+        Err(error) => {
+            complain(&format!("error: the wrapper cannot be started: {error}\n"));
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+/// The runtime below the init; an error is a sentence about why there is none.
+fn runtime(config: Config, pid: u32) -> Result<u8, String> {
+    let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
+    seal_descriptors();
+    let folder = std::fs::create_dir_all(&config.run_path);
+    // Before any thread: binding sets the umask for a moment.
+    let (listener, no_socket) = bind(&config)?;
+
+    let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
+        .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    // Only a second runtime in one process would find one set.
+    let _ = tracing::subscriber::set_global_default(log::Events::new(output.clone()));
+    log_panics();
+    for warning in &config.warnings {
+        tracing::warn!(target: "config", "{warning}");
+    }
+    if let Err(error) = folder {
+        tracing::warn!(target: "run", "`{}` cannot be made: {error}", config.run_path.display());
+    }
+    if let Some(why) = no_socket {
+        tracing::warn!(target: "control", "there is no control socket: {why}");
+    }
+    let pid_files = PidFiles::write(&config.run_path, pid, config.main.kind);
+
+    let code = Rc::new(Cell::new(FAILURE));
+    let parts = Parts {
+        output: output.clone(),
+        inherited: Arc::new(std::env::vars_os().collect()),
+        control: listener.map(Rc::new),
+        code: code.clone(),
+        config: Rc::new(config),
+    };
+    let system = actix::System::new();
+    let root = system.block_on(async { Root::new(parts).start() });
+    let told = root.clone();
+    signals
+        .tell(move |signal| told.do_send(signal))
+        .map_err(|error| format!("the signal thread cannot be started: {error}"))?;
+    let ran = system.run();
+    drop(root);
+    if let Err(error) = ran {
+        tracing::error!(target: "run", fatal = true, "{error}");
+    }
+    output_thread.finish(Instant::now() + LAST_LINES);
+    drop(pid_files);
+    Ok(code.get())
+}
+
+/// The control socket, or why there is none where that is no error.
+fn bind(config: &Config) -> Result<(Option<Listener>, Option<String>), String> {
+    let Some(path) = &config.control.socket else { return Ok((None, None)) };
+    match Listener::bind(path, config.control.mode) {
+        Ok(listener) => Ok((Some(listener), None)),
+        Err(error) if config.control.configured => Err(format!("control.socket: {error}")),
+        Err(error) => Ok((None, Some(error.to_string()))),
+    }
+}
