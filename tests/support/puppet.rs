@@ -1,0 +1,137 @@
+//! A program that does on request what programs under supervision do, good and bad.
+//!
+//! Without a word that it knows it stands in for nginx: `-V` prints a version, anything else runs
+//! until TERM, INT or QUIT, says `exit` as nginx does, and leaves with `F_RC`. `F_EV=1` makes it
+//! announce a worker at the start and after each HUP, unless `F_REFUSE=1`; `F_PRINT` and `F_PRINT_ERR`
+//! name files whose bytes it writes to stdout and stderr at the start.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+
+use std::io::Write;
+use std::process::exit;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["-V", ..] => {
+            println!("nginx version: nginx/1.22.1");
+            println!("configure arguments: --modules-path=/x/mods");
+        }
+        // Runs for ever and ignores these signals; says `ready` once it does.
+        ["ignore", signals @ ..] => ignore(signals),
+        // Writes so many bytes of one line, then a line `after`, then runs for ever.
+        ["long-line", bytes] => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(&vec![b'x'; number(bytes)]).unwrap();
+            out.write_all(b"\nafter\n").unwrap();
+            out.flush().unwrap();
+            drop(out);
+            forever();
+        }
+        // Writes so many numbered lines to stderr, then makes the file.
+        ["stderr-then-touch", lines, file] => {
+            for line in 0..number(lines) {
+                eprintln!("line {line} of the error stream, padded out");
+            }
+            std::fs::write(file, "done").unwrap();
+            forever();
+        }
+        // Leaves at once with this code.
+        ["exit", code] => exit(number(code) as i32),
+        // Leaves with this code the first N times, as a file counts, and then runs for ever.
+        ["fail-times", times, code, file] => {
+            let before = std::fs::read_to_string(file).unwrap_or_default();
+            std::fs::write(file, format!("{before}x")).unwrap();
+            if before.len() < number(times) {
+                exit(number(code) as i32);
+            }
+            println!("settled");
+            forever();
+        }
+        // Prints its own descriptors, one a line.
+        ["descriptors"] => {
+            let mut all: Vec<_> = std::fs::read_dir("/proc/self/fd")
+                .unwrap()
+                .filter_map(|entry| {
+                    let entry = entry.ok()?;
+                    let target = std::fs::read_link(entry.path()).ok()?;
+                    // The one that reads this folder.
+                    let own = target.starts_with("/proc");
+                    (!own).then(|| format!("{} {}", entry.file_name().display(), target.display()))
+                })
+                .collect();
+            all.sort();
+            println!("descriptors: {}", all.join(", "));
+        }
+        _ => stand_in(),
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.parse().expect("a number")
+}
+
+fn forever() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+fn ignore(names: &[&str]) -> ! {
+    let numbers: Vec<i32> =
+        names.iter().map(|name| if *name == "INT" { SIGINT } else { SIGTERM }).collect();
+    let mut signals = Signals::new(numbers).unwrap();
+    println!("ready");
+    for _ in signals.forever() {}
+    forever();
+}
+
+fn stand_in() -> ! {
+    let flag = |name: &str| std::env::var(name).is_ok_and(|value| value == "1");
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).unwrap();
+    for (name, stderr) in [("F_PRINT", false), ("F_PRINT_ERR", true)] {
+        let Ok(file) = std::env::var(name) else { continue };
+        let bytes = std::fs::read(file).unwrap();
+        if stderr {
+            std::io::stderr().write_all(&bytes).unwrap();
+        } else {
+            let mut out = std::io::stdout().lock();
+            out.write_all(&bytes).unwrap();
+            out.flush().unwrap();
+        }
+    }
+    let mut worker = 5000;
+    if flag("F_EV") {
+        announce(worker);
+    }
+    // Told last, so that a test that waits for it can send signals.
+    say("up");
+    for signal in signals.forever() {
+        if signal == SIGHUP {
+            worker += 1;
+            say("reconfiguring");
+            if flag("F_EV") && !flag("F_REFUSE") {
+                announce(worker);
+            }
+            continue;
+        }
+        break;
+    }
+    say("exit");
+    exit(std::env::var("F_RC").ok().and_then(|code| code.parse().ok()).unwrap_or(0));
+}
+
+/// A line as nginx's error log has it.
+fn say(text: &str) {
+    let pid = std::process::id();
+    println!("2026/01/01 00:00:00 [notice] {pid}#{pid}: {text}");
+}
+
+fn announce(worker: u32) {
+    say("start worker processes");
+    say(&format!("start worker process {worker}"));
+}
