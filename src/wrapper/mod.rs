@@ -19,3 +19,6 @@ mod root;
 mod run;
 
 pub use run::run;
+
+#[cfg(test)]
+mod tests;

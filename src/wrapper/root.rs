@@ -12,7 +12,7 @@ use coproc_control::server::ControlActor;
 use coproc_coprocess::actor::{self as coprocess, BrokerIs, CoprocessActor, GaveUp};
 use coproc_core::broker::{
     Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Subscribe, Subscription,
-    Walked, held,
+    Unsubscribe, Walked, held,
 };
 use coproc_core::event::{Event, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
@@ -98,9 +98,9 @@ impl Root {
 
     /// Builds a child, for the first time or anew, and makes it known to those who need it.
     fn build(&mut self, child: Child, ctx: &mut Context<Self>) {
-        let lifeline = self.lifeline(child, ctx);
         match child {
             Child::Broker => {
+                let lifeline = self.lifeline(child, ctx);
                 let broker = EventBroker::new(self.events.clone(), lifeline).start();
                 self.broker = Some(broker.clone());
                 for place in 0..self.coprocesses.len() {
@@ -124,6 +124,7 @@ impl Root {
             }
             Child::Main => {
                 let Some(broker) = self.broker.clone() else { return };
+                let lifeline = self.lifeline(child, ctx);
                 let surroundings = main_process::Surroundings {
                     output: self.output.clone(),
                     scope: self.config.scope.clone(),
@@ -137,6 +138,7 @@ impl Root {
             }
             Child::Control => {
                 let Some(listener) = self.listener.clone() else { return };
+                let lifeline = self.lifeline(child, ctx);
                 let root = ctx.address().recipient();
                 let server = coproc_control::server::ControlActor::new(
                     listener,
@@ -149,6 +151,7 @@ impl Root {
             }
             Child::Coprocess(place) => {
                 let Some(broker) = self.broker.clone() else { return };
+                let lifeline = self.lifeline(child, ctx);
                 let surroundings = coprocess::Surroundings {
                     output: self.output.clone(),
                     scope: self.config.scope.clone(),
@@ -281,7 +284,7 @@ impl Root {
             .filter_map(|child| child.actor.as_ref())
             .map(|actor| {
                 let (hold, released) = held();
-                actor.do_send(Deliver { order: Order::Stop, event: Phase::Exit.into(), hold });
+                actor.do_send(Deliver::new(Order::Stop, Phase::Exit.into(), hold));
                 released
             })
             .collect();
@@ -293,6 +296,13 @@ impl Root {
             }
             root.do_send(Happened(Input::AllEnded));
         });
+    }
+
+    /// Lets nobody wait for an actor that will not be built again.
+    fn give_up(&self, child: Child) {
+        if let (Child::Coprocess(place), Some(broker)) = (child, &self.broker) {
+            broker.do_send(Unsubscribe(place));
+        }
     }
 
     /// Asks the main process for a reload; `done` hears what came of it.
@@ -344,8 +354,10 @@ impl Handler<Deliver> for Root {
     type Result = ();
 
     /// The event came that the main process waits for.
-    fn handle(&mut self, _: Deliver, ctx: &mut Context<Self>) {
-        self.happened(Input::MainEvent, ctx);
+    fn handle(&mut self, deliver: Deliver, ctx: &mut Context<Self>) {
+        if deliver.take().is_some() {
+            self.happened(Input::MainEvent, ctx);
+        }
     }
 }
 
@@ -453,13 +465,18 @@ impl Handler<ChildExited> for Root {
         };
         match verdict {
             // The broker is needed for the exit as well.
-            Verdict::Rebuild(_) if leaving && child != Child::Broker => {}
+            Verdict::Rebuild(_) if leaving && child != Child::Broker => self.give_up(child),
             Verdict::Rebuild(_) if child == Child::Broker => self.build(child, ctx),
             Verdict::Rebuild(pause) => {
                 ctx.run_later(pause, move |root, ctx| root.build(child, ctx));
             }
+            // Without it the wrapper cannot be asked anything; its work goes on.
+            Verdict::Escalate if child == Child::Control => {
+                tracing::error!(target: "supervisor", "the control socket is given up");
+            }
             Verdict::Escalate => {
                 tracing::error!(target: "supervisor", "the actor of {child:?} dies too often: shutting down");
+                self.give_up(child);
                 self.happened(Input::GaveUp(FAILURE), ctx);
             }
         }

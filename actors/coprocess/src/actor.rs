@@ -17,7 +17,7 @@ use coproc_core::supervision::Lifeline;
 use tokio::time::Instant;
 
 use crate::config::{Coprocess, OnGiveUp, Restarts};
-use crate::lifecycle::{self, At, Effect, Event, RunEnd, State};
+use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Wanted};
 use crate::standing::SharedStanding;
 
 /// What an operator, or the tree, asks of a coprocess.
@@ -390,11 +390,11 @@ impl Handler<Deliver> for CoprocessActor {
         let Some(Waiting::Deliver(deliver)) = self.put_off(Waiting::Deliver(deliver)) else {
             return;
         };
-        let Deliver { order, event, hold } = deliver;
+        let Some((order, event, hold)) = deliver.take() else { return };
         match order {
             Order::Start => {
-                let runs = self.standing.borrow().machine.is_live();
-                if runs {
+                let wanted = self.standing.borrow().machine.wanted;
+                if wanted == Wanted::Up {
                     tracing::debug!(logger = %self.config.name, "[{event}] ignored: it runs already");
                     return;
                 }
@@ -515,18 +515,12 @@ impl Handler<BrokerIs> for CoprocessActor {
     }
 }
 
-/// A bug on purpose, so that tests can see what comes of one.
 #[cfg(feature = "faults")]
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Panic;
-
-#[cfg(feature = "faults")]
-impl Handler<Panic> for CoprocessActor {
+impl Handler<coproc_core::supervision::Panic> for CoprocessActor {
     type Result = ();
 
-    fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
-        panic!("{} was told to", self.config.name);
+    fn handle(&mut self, _: coproc_core::supervision::Panic, _: &mut Context<Self>) {
+        panic!("the actor of {} was told to", self.config.name);
     }
 }
 

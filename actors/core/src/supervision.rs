@@ -71,6 +71,12 @@ impl Drop for Lifeline {
     }
 }
 
+/// A bug on purpose, so that tests can see what comes of one.
+#[cfg(feature = "faults")]
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Panic;
+
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }

@@ -458,3 +458,12 @@ impl Handler<Status> for MainActor {
         })
     }
 }
+
+#[cfg(feature = "faults")]
+impl Handler<coproc_core::supervision::Panic> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, _: coproc_core::supervision::Panic, _: &mut Context<Self>) {
+        panic!("the main process's actor was told to");
+    }
+}

@@ -5,11 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, WeakRecipient};
+use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, WeakRecipient};
 use tokio::sync::oneshot;
 
 use super::walk::{self, Step};
-use super::{Deliver, EventLog, Outcome, Subscription, Walked, held};
+use super::{Deliver, EventLog, Order, Outcome, Subscription, Walked, held};
 use crate::event::{Event, EventName, Phase};
 use crate::supervision::Lifeline;
 
@@ -22,6 +22,11 @@ pub struct Subscribe {
     /// Where orders go. Weak, so that a list of subscribers keeps nobody alive.
     pub to: WeakRecipient<Deliver>,
 }
+
+/// The subscriber in this place is gone for good: nothing waits for it any more.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Unsubscribe(pub usize);
 
 /// An event happened.
 #[derive(Debug, Message)]
@@ -49,7 +54,9 @@ pub struct Cancel;
 #[rtype(result = "()")]
 struct StepDone {
     walk: u64,
-    outcomes: Vec<Outcome>,
+    order: Order,
+    /// By place.
+    outcomes: Vec<(usize, Outcome)>,
 }
 
 struct Slot {
@@ -123,13 +130,17 @@ impl EventBroker {
         };
         let event = walk.event.clone();
         let is_phase = matches!(event, EventName::Phase(_));
+        let order = step.order;
         let mut releases = Vec::with_capacity(step.places.len());
         for place in step.places {
             let (hold, released) = held();
-            releases.push(released);
-            let deliver = Deliver { order: step.order, event: event.clone(), hold };
-            let Some(slot) = self.slots.get_mut(&place) else { continue };
-            match slot.to.upgrade() {
+            releases.push((place, released));
+            let deliver = Deliver::new(order, event.clone(), hold);
+            let Some(slot) = self.slots.get_mut(&place) else {
+                drop(deliver.take());
+                continue;
+            };
+            match slot.to.upgrade().filter(Recipient::connected) {
                 Some(to) => to.do_send(deliver),
                 None => slot.waiting.push(deliver),
             }
@@ -141,11 +152,11 @@ impl EventBroker {
         }
         actix_rt::spawn(async move {
             let mut outcomes = Vec::with_capacity(releases.len());
-            for release in releases {
+            for (place, release) in releases {
                 // A hold that was dropped was let go.
-                outcomes.push(release.await.unwrap_or(Outcome::Released));
+                outcomes.push((place, release.await.unwrap_or(Outcome::Released)));
             }
-            broker.do_send(StepDone { walk: id, outcomes });
+            broker.do_send(StepDone { walk: id, order, outcomes });
         });
     }
 
@@ -184,6 +195,18 @@ impl Handler<Subscribe> for EventBroker {
     }
 }
 
+impl Handler<Unsubscribe> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, Unsubscribe(place): Unsubscribe, _: &mut Context<Self>) {
+        if let Some(slot) = self.slots.remove(&place) {
+            for deliver in slot.waiting {
+                drop(deliver.take());
+            }
+        }
+    }
+}
+
 impl Handler<Publish> for EventBroker {
     type Result = ();
 
@@ -200,15 +223,22 @@ impl Handler<Publish> for EventBroker {
 impl Handler<StepDone> for EventBroker {
     type Result = ();
 
-    fn handle(&mut self, StepDone { walk: id, outcomes }: StepDone, ctx: &mut Context<Self>) {
-        if let Some(walk) = self.walks.get_mut(&id) {
-            for outcome in outcomes {
-                if let Outcome::SpawnFailed(error) = outcome {
+    fn handle(&mut self, done: StepDone, ctx: &mut Context<Self>) {
+        let Some(walk) = self.walks.get_mut(&done.walk) else { return };
+        let mut undelivered = Vec::new();
+        for (place, outcome) in done.outcomes {
+            match outcome {
+                Outcome::Released => {}
+                Outcome::SpawnFailed(error) => {
                     walk.walked.failure.get_or_insert(error);
                 }
+                Outcome::Undelivered => undelivered.push(place),
             }
-            self.advance(id, ctx);
         }
+        if !undelivered.is_empty() {
+            walk.steps.push_front(Step { order: done.order, places: undelivered });
+        }
+        self.advance(done.walk, ctx);
     }
 }
 
@@ -223,6 +253,15 @@ impl Handler<Cancel> for EventBroker {
             }
             self.finish(id, ctx);
         }
+    }
+}
+
+#[cfg(feature = "faults")]
+impl Handler<crate::supervision::Panic> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, _: crate::supervision::Panic, _: &mut Context<Self>) {
+        panic!("the broker was told to");
     }
 }
 

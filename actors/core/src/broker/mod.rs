@@ -8,6 +8,6 @@ mod actor;
 mod log;
 mod walk;
 
-pub use actor::{Cancel, EventBroker, Publish, Subscribe};
+pub use actor::{Cancel, EventBroker, Publish, Subscribe, Unsubscribe};
 pub use log::{EventLog, Stamped};
 pub use walk::{Deliver, Hold, Order, Outcome, Subscription, Walked, held};

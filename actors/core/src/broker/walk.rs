@@ -29,15 +29,38 @@ pub enum Order {
 }
 
 /// An order on its way to a subscriber.
+///
+/// One that is dropped before it was taken, in the mailbox of an actor that died, goes to the actor
+/// that takes its place.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Deliver {
-    /// What is asked.
-    pub order: Order,
-    /// The event that asks it.
-    pub event: EventName,
-    /// Kept until the order is carried out.
-    pub hold: Hold,
+    order: Order,
+    event: EventName,
+    hold: Option<Hold>,
+}
+
+impl Deliver {
+    /// An order that `event` asks for.
+    pub fn new(order: Order, event: EventName, hold: Hold) -> Self {
+        Self { order, event, hold: Some(hold) }
+    }
+
+    /// What is asked, by which event, and what is to be kept until it is carried out. `None` for
+    /// one that was taken before.
+    pub fn take(mut self) -> Option<(Order, EventName, Hold)> {
+        let hold = self.hold.take()?;
+        Some((self.order, self.event.clone(), hold))
+    }
+}
+
+impl Drop for Deliver {
+    fn drop(&mut self) {
+        if let Some(Hold(release)) = self.hold.take() {
+            // An event that was cancelled has nothing to give again.
+            let _ = release.send(Outcome::Undelivered);
+        }
+    }
 }
 
 /// The right to make an event wait. Dropping it lets the event go on.
@@ -51,6 +74,8 @@ pub enum Outcome {
     Released,
     /// The program in the foreground could not be started at all.
     SpawnFailed(SpawnError),
+    /// The subscriber died before it saw the order.
+    Undelivered,
 }
 
 /// A hold, and what tells that it was let go; an error says that it was dropped.

@@ -1,0 +1,287 @@
+//! The tree under fire: what becomes of everything else when one actor panics.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context, Handler, Message};
+use coproc_control::request::{Ask, Request};
+use coproc_core::supervision::{Panic, log_panics};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::children::Child;
+use super::root::{Parts, Root};
+use crate::config::{self, Sources};
+use crate::log;
+use crate::signals::OsSignal;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes a child panic.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Break(Child);
+
+impl Handler<Break> for Root {
+    type Result = ();
+
+    fn handle(&mut self, Break(child): Break, _: &mut Context<Self>) {
+        match child {
+            Child::Broker => self.broker.as_ref().unwrap().do_send(Panic),
+            Child::Main => self.main.as_ref().unwrap().do_send(Panic),
+            Child::Coprocess(place) => {
+                self.coprocesses[place].actor.as_ref().unwrap().do_send(Panic);
+            }
+            Child::Control => unreachable!("it has no faults to show"),
+        }
+    }
+}
+
+/// A tree in this process, without an init above it.
+struct Tree {
+    root: Addr<Root>,
+    code: Rc<Cell<u8>>,
+    folder: TempDir,
+    /// Actors share this test's thread, so its log is theirs and nobody else's.
+    _log: tracing::subscriber::DefaultGuard,
+}
+
+/// Panics go to the log, as in a wrapper, and to the test's output as well.
+fn keep_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tests = std::panic::take_hook();
+        log_panics();
+        let ours = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            ours(info);
+            tests(info);
+        }));
+    });
+}
+
+const STILL_RUNNING: u8 = 255;
+
+impl Tree {
+    fn start(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("coproc.toml");
+        let lines = folder.path().join("log");
+        fs::write(&file, format!("[log]\nlevel = \"debug\"\ndestination = {lines:?}\n{text}"))
+            .unwrap();
+        let environment = vec![(OsString::from("PATH"), std::env::var_os("PATH").unwrap())];
+        let sources = Sources {
+            files: vec![file],
+            environment: environment.clone(),
+            set: vec!["control.socket=none".into()],
+            main: ["sleep", "3600"].map(str::to_owned).to_vec(),
+            folder: PathBuf::from("/"),
+        };
+        let config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
+        let (output, _thread) = log::start(&config.log, |_| None).unwrap();
+        let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
+        keep_panics();
+        let code = Rc::new(Cell::new(STILL_RUNNING));
+        let parts = Parts {
+            config: Rc::new(config),
+            output,
+            inherited: Arc::new(environment),
+            control: None,
+            code: code.clone(),
+        };
+        Self { root: Root::new(parts).start(), code, folder, _log: log }
+    }
+
+    async fn status(&self) -> Value {
+        let (reply, answer) = oneshot::channel();
+        self.root.do_send(Ask { request: Request::Status, reply });
+        answer.await.unwrap().unwrap()
+    }
+
+    /// Waits until `fact` finds something in the status.
+    async fn until<T>(&self, what: &str, fact: impl Fn(&Value) -> Option<T>) -> T {
+        let seek = async {
+            loop {
+                if let Some(found) = fact(&self.status().await) {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, seek).await {
+            Ok(found) => found,
+            Err(_) => panic!("never: {what}\n{:#}\n{}", self.status().await, self.log()),
+        }
+    }
+
+    /// The pid of a coprocess that runs.
+    async fn pid(&self, name: &str) -> i64 {
+        self.until(name, |status| pid_of(status, name)).await
+    }
+
+    async fn emit(&self, name: &str) {
+        let (reply, answer) = oneshot::channel();
+        self.root.do_send(Ask { request: Request::Emit(name.into()), reply });
+        answer.await.unwrap().unwrap();
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits for the exit code.
+    async fn code(&self) -> u8 {
+        let seek = async {
+            while self.code.get() == STILL_RUNNING {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            self.code.get()
+        };
+        tokio::time::timeout(PATIENCE, seek).await.unwrap_or_else(|_| panic!("{}", self.log()))
+    }
+
+    async fn stop(self) -> u8 {
+        self.root.do_send(OsSignal(coproc_core::signal::Signal::TERM));
+        self.code().await
+    }
+}
+
+fn coprocess<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let all = status["coprocesses"].as_array().unwrap();
+    all.iter().find(|one| one["name"] == name).unwrap()
+}
+
+fn pid_of(status: &Value, name: &str) -> Option<i64> {
+    let one = match name {
+        "main" => &status["main"],
+        name => coprocess(status, name),
+    };
+    (one["state"] == "running").then(|| one["pid"].as_i64()).flatten()
+}
+
+fn alive(pid: i64) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+const TWO: &str = r#"
+[coprocess.first]
+name = "first"
+exec = ["sh", "-c", "sleep 3601 & wait"]
+restarts = "never"
+background = true
+exec_event = "pre-start"
+
+[coprocess.second]
+name = "second"
+exec = "sleep 3602"
+restarts = "never"
+background = true
+exec_event = "custom.go"
+"#;
+
+#[test]
+fn a_panic_in_one_coprocess_rebuilds_it_and_nobody_else_notices() {
+    actix::System::new().block_on(async {
+        let tree = Tree::start(TWO);
+        let (main, first) = (tree.pid("main").await, tree.pid("first").await);
+        tree.emit("go").await;
+        let second = tree.pid("second").await;
+
+        tree.root.do_send(Break(Child::Coprocess(0)));
+        let again = tree
+            .until("a new process", |status| pid_of(status, "first").filter(|pid| *pid != first))
+            .await;
+        assert!(!alive(first), "the old group is gone first");
+        assert!(alive(again));
+        assert_eq!(tree.pid("second").await, second);
+        assert_eq!(tree.pid("main").await, main);
+        // It is the same life, and not a restart.
+        assert_eq!(coprocess(&tree.status().await, "first")["restarts"], 0);
+        assert!(tree.log().contains("the actor of first was told to"), "{}", tree.log());
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
+fn what_was_not_wanted_is_not_started_by_a_panic() {
+    actix::System::new().block_on(async {
+        let tree = Tree::start(TWO);
+        tree.pid("main").await;
+        tree.root.do_send(Break(Child::Coprocess(1)));
+        // An event that comes while the actor is rebuilt waits for it.
+        tree.emit("go").await;
+        let second = tree.pid("second").await;
+        assert!(alive(second));
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
+fn a_held_event_stays_held_through_a_panic() {
+    actix::System::new().block_on(async {
+        let tree = Tree::start(
+            "[coprocess.hold]\nname = \"hold\"\nexec = \"sleep 3603\"\nrestarts = \"never\"\n\
+             exec_event = \"pre-start\"\n",
+        );
+        let before = tree.pid("hold").await;
+        tree.root.do_send(Break(Child::Coprocess(0)));
+        tree.until("a new process", |s| pid_of(s, "hold").filter(|pid| *pid != before)).await;
+        assert_eq!(tree.status().await["main"]["state"], "waiting");
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
+fn a_panic_in_the_broker_loses_no_subscription() {
+    actix::System::new().block_on(async {
+        let tree = Tree::start(TWO);
+        let (main, first) = (tree.pid("main").await, tree.pid("first").await);
+        tree.root.do_send(Break(Child::Broker));
+        tree.until("the broker is back", |_| tree.log().contains("told to").then_some(())).await;
+        tree.emit("go").await;
+        tree.pid("second").await;
+        assert_eq!((tree.pid("main").await, tree.pid("first").await), (main, first));
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
+fn an_actor_that_dies_too_often_ends_the_wrapper() {
+    actix::System::new().block_on(async {
+        let tree = Tree::start(TWO);
+        let mut before = tree.pid("first").await;
+        for _ in 0..3 {
+            tree.root.do_send(Break(Child::Coprocess(0)));
+            before = tree
+                .until("a new process", |s| pid_of(s, "first").filter(|pid| *pid != before))
+                .await;
+        }
+        tree.root.do_send(Break(Child::Coprocess(0)));
+        assert_eq!(tree.code().await, 1);
+        assert!(!alive(before));
+    });
+}
+
+#[test]
+fn a_panic_in_mains_actor_ends_the_wrapper_in_order() {
+    actix::System::new().block_on(async {
+        let tree = Tree::start(TWO);
+        let (main, first) = (tree.pid("main").await, tree.pid("first").await);
+        tree.root.do_send(Break(Child::Main));
+        assert_eq!(tree.code().await, 1);
+        assert!(!alive(first));
+        // Killed with its actor; its keeper reaps it.
+        let gone = async {
+            while alive(main) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    });
+}
