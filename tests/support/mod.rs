@@ -249,9 +249,9 @@ impl Wrapper {
     /// Waits until so many lines on stdout hold this text; gives the last of them.
     #[track_caller]
     pub fn wait_for_nth(&self, text: &str, n: usize) -> String {
-        let found = self.stdout.wait(|lines, _| {
-            lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned()
-        });
+        let found = self
+            .stdout
+            .wait(|lines, _| lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned());
         found.unwrap_or_else(|| panic!("no line {n} with `{text}` in\n{}", self.dump()))
     }
 

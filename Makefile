@@ -1,0 +1,28 @@
+# The two commands of the README, and what they need.
+
+CARGO ?= cargo
+DEMO := config-samples/demo/coproc.toml
+
+.PHONY: run test lint deps clean
+
+## Runs nginx with three coprocesses until Ctrl-C; the page is on http://127.0.0.1:8080/.
+run: deps
+	$(CARGO) build --release
+	mkdir -p target/demo
+	exec target/release/coproc run -c $(DEMO)
+
+## Runs all tests.
+test: deps
+	$(CARGO) test --workspace --all-targets
+
+## What a change has to pass before its tests.
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+## Installs what is missing on a fresh Debian machine.
+deps:
+	@sh .ci/install
+
+clean:
+	$(CARGO) clean
