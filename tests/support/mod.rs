@@ -156,9 +156,12 @@ impl Place {
     }
 }
 
-/// The lines of a stream as far as they have come.
+/// The lines of a stream as far as they have come, and whether it has ended.
+type Heard = (Vec<String>, bool);
+
+/// A stream that is followed.
 #[derive(Clone, Default)]
-struct Lines(Arc<(Mutex<(Vec<String>, bool)>, Condvar)>);
+struct Lines(Arc<(Mutex<Heard>, Condvar)>);
 
 impl Lines {
     fn follow(stream: impl Read + Send + 'static) -> Self {

@@ -85,7 +85,12 @@ thread_local! {
 /// message on stderr.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let message = info.payload_as_str().unwrap_or("no message");
+        let payload = info.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         let text = match info.location() {
             Some(place) => format!("{message} ({}:{})", place.file(), place.line()),
             None => message.to_owned(),

@@ -240,10 +240,8 @@ impl MainActor {
                 }
             }
             Effect::Done => {
-                if !self.is_nginx() {
-                    if let Some(process) = &self.process {
-                        self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
-                    }
+                if let (false, Some(process)) = (self.is_nginx(), &self.process) {
+                    self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
                 }
                 tracing::debug!(target: "pm", "reload done");
                 self.tell_reload(&Ok(()));

@@ -22,10 +22,8 @@ pub(crate) struct MainTap {
 
 impl Tap for MainTap {
     fn line(&mut self, line: &[u8]) {
-        if self.reads_nginx {
-            if let Some(fact) = fact(line) {
-                self.to.do_send(Heard::Fact(fact));
-            }
+        if let Some(fact) = self.reads_nginx.then(|| fact(line)).flatten() {
+            self.to.do_send(Heard::Fact(fact));
         }
     }
 
