@@ -225,7 +225,9 @@ impl Root {
                 }
             }
             Effect::StopMain(signal) => {
-                let share = self.config.shutdown_timeout.saturating_sub(COPROCESSES_SHARE);
+                let all = self.config.shutdown_timeout;
+                // Of a short time both get a half.
+                let share = all.saturating_sub(COPROCESSES_SHARE).max(all / 2);
                 let limit = self.config.main.stop_timeout.unwrap_or(share);
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Stop { signal, kill_at: Instant::now() + limit });

@@ -198,7 +198,6 @@ impl CoprocessActor {
         let run = self.run;
         let me = ctx.address().downgrade();
         let command = self.command(&self.config.exec, self.config.name.shared());
-        let shown = command.argv.join(" ");
         let launched = process::launch(command, &self.surroundings.output, move |report| {
             if let Some(me) = me.upgrade() {
                 me.do_send(Reported { run, report });
@@ -206,7 +205,8 @@ impl CoprocessActor {
         });
         match launched {
             Ok(process) => {
-                tracing::debug!(logger = %self.config.name, "started `{shown}` as {}", process.pid());
+                // As configured: what is interpolated may be a secret.
+                tracing::debug!(logger = %self.config.name, "started `{}` as {}", self.config.exec.join(" "), process.pid());
                 let mut standing = self.standing.borrow_mut();
                 standing.pid = Some(process.pid());
                 standing.started = Some(SystemTime::now());
@@ -294,6 +294,8 @@ impl CoprocessActor {
             }
             return;
         };
+        // As configured: what is interpolated may be a secret.
+        let shown = words.join(" ");
         let name: Arc<str> = format!("stop-{}", self.config.name).into();
         let command = self.command(words, name.clone());
         let output = self.surroundings.output.clone();
@@ -301,7 +303,7 @@ impl CoprocessActor {
         let me = ctx.address().downgrade();
         // Its own task: a stop command that was begun is finished even if this actor dies.
         actix_rt::spawn(async move {
-            tracing::debug!(logger = %name, "started `{}`", command.argv.join(" "));
+            tracing::debug!(logger = %name, "started `{shown}`");
             match process::run(command, &output, limit).await {
                 Ok(Ended::InTime(status)) => log_end(&name, status),
                 Ok(Ended::TooLate) => {

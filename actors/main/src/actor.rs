@@ -282,13 +282,14 @@ impl Handler<Start> for MainActor {
     fn handle(&mut self, Start: Start, ctx: &mut Context<Self>) {
         self.surroundings.scope.reloaded(now_in_go());
         let command = self.command(ctx);
-        let shown = command.argv.join(" ");
         let me = ctx.address();
         let launched = launch(command, &self.surroundings.output, move |report| {
             me.do_send(Reported(report));
         });
         match launched {
             Ok(process) => {
+                // As configured: what is interpolated may be a secret.
+                let shown = self.config.exec.join(" ");
                 tracing::debug!(target: "pm", "started `{shown}` as {}", process.pid());
                 self.open_streams = 2;
                 self.since = Some(Instant::now());

@@ -13,6 +13,10 @@ use super::{Deliver, EventLog, Order, Outcome, Subscription, Walked, held};
 use crate::event::{Event, EventName, Phase};
 use crate::supervision::Lifeline;
 
+/// How many events of the main process may wait for one that is held. Beyond it the comings and
+/// goings of workers are passed over; all else still waits, and is bounded by its nature.
+const PHASES_WAITING: usize = 1024;
+
 /// Adds a subscriber, or gives the one in its place a new address.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -209,11 +213,16 @@ impl Handler<Publish> for EventBroker {
     type Result = ();
 
     fn handle(&mut self, publish: Publish, ctx: &mut Context<Self>) {
-        let is_phase = publish.event.phase().is_some();
-        if is_phase && self.current_phase.is_some() {
-            self.phases.push_back(publish);
-        } else {
+        let phase = publish.event.phase();
+        if phase.is_none() || self.current_phase.is_none() {
             self.begin(publish, ctx);
+            return;
+        }
+        let of_worker = matches!(phase, Some(Phase::StartWorker | Phase::ExitWorker));
+        if of_worker && self.phases.len() >= PHASES_WAITING {
+            tracing::warn!(target: "events", "[{}] passed over: {PHASES_WAITING} events wait already", publish.event.name);
+        } else {
+            self.phases.push_back(publish);
         }
     }
 }
