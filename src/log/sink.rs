@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use coproc_core::output::{Level, Limits, Line, Output, OutputThread, Record, Sink};
-use jiff::tz::TimeZone;
 
 use super::config::LogConfig;
 use super::destination::{Place, Unwritten};
 use super::format::{Format, Surroundings};
+use super::zone;
 
 /// So much is gathered before it is written, even within one batch.
 const BATCH: usize = 64 * 1024;
@@ -59,7 +59,7 @@ impl LogSink {
         let place = Place::open(&config.destination, config.rotation)?;
         let around = Surroundings {
             terminal: place.is_terminal(),
-            zone: TimeZone::system(),
+            zone: zone::local(variable("TZ").as_deref()),
             start: SystemTime::now(),
             clicolor: variable("CLICOLOR"),
             clicolor_force: variable("CLICOLOR_FORCE"),
