@@ -10,7 +10,7 @@ use std::io::Write;
 use std::process::exit;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 fn main() {
@@ -92,7 +92,7 @@ fn ignore(names: &[&str]) -> ! {
 
 fn stand_in() -> ! {
     let flag = |name: &str| std::env::var(name).is_ok_and(|value| value == "1");
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).unwrap();
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1]).unwrap();
     for (name, stderr) in [("F_PRINT", false), ("F_PRINT_ERR", true)] {
         let Ok(file) = std::env::var(name) else { continue };
         let bytes = std::fs::read(file).unwrap();
@@ -117,6 +117,10 @@ fn stand_in() -> ! {
             if flag("F_EV") && !flag("F_REFUSE") {
                 announce(worker);
             }
+            continue;
+        }
+        if signal == SIGUSR1 {
+            say("reopening logs");
             continue;
         }
         break;
