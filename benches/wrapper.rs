@@ -19,7 +19,8 @@ use nix::unistd::Pid;
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     if Path::new(&words[0]).file_name().is_some_and(|name| name == "run") {
-        stamp(words.get(1).map_or("stamp", String::as_str));
+        // s6 gives a service its name as an argument; a path comes from those who change no folder.
+        stamp(words.get(1).filter(|word| word.contains('/')).map_or("stamp", String::as_str));
     }
     match words.get(1).map(String::as_str) {
         Some("write-lines") => write_lines(words[2].parse().unwrap(), 1, &words[3]),
