@@ -4,6 +4,9 @@
 //! its id, also when it fails.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod event;
+pub mod http;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -252,10 +255,12 @@ impl Wrapper {
     /// Waits until so many lines on stdout hold this text; gives the last of them.
     #[track_caller]
     pub fn wait_for_nth(&self, text: &str, n: usize) -> String {
-        let found = self
-            .stdout
-            .wait(|lines, _| lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned());
-        found.unwrap_or_else(|| panic!("no line {n} with `{text}` in\n{}", self.dump()))
+        let found = self.stdout.wait(|lines, closed| {
+            let found = lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned();
+            // Nothing more comes out of a closed stream.
+            (found.is_some() || closed).then_some(found)
+        });
+        found.flatten().unwrap_or_else(|| panic!("no line {n} with `{text}` in\n{}", self.dump()))
     }
 
     /// The place of the first line that holds this text, to compare orders.
