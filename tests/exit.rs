@@ -186,28 +186,53 @@ fn w51_the_binary_vanishes() {
     assert_eq!(short(&wrapper), ["pre-start", "exit"]);
 }
 
-/// D43 as well.
-#[test]
-fn w52_nginx_goes_into_the_background() {
+/// An nginx that goes into the background, with its log in this place.
+#[track_caller]
+fn daemon(error_log: &str) {
     let place = Place::new();
-    place.nginx(2, "", "");
+    let port = place.nginx(2, "", "");
+    place.nginx_conf(port, 2, &error_log.replace("RUN", &place.at("run")), "", "");
     let conf = place.read("run/conf/nginx.conf").replace("daemon off;", "daemon on;");
     place.write("run/conf/nginx.conf", &conf);
     let mut wrapper = place.run();
     assert_eq!(wrapper.wait(), 1, "{}", wrapper.dump());
     assert!(wrapper.stderr().contains("`daemon on;`"), "{}", wrapper.dump());
     wrapper.wait_for("level=fatal msg=\"nginx-run: ");
-    // Its command line names the run path; its workers, whose do not, said who they are.
+    // The master's command line names the run path.
     assert_eq!(with_command_line(&place.at("run")), [0; 0]);
-    let workers: Vec<i32> = wrapper
-        .lines()
-        .iter()
-        .filter_map(|line| {
-            line.split_once("start worker process ")?.1.strip_suffix('"')?.parse().ok()
-        })
-        .collect();
-    assert_eq!(workers.len(), 2, "{}", wrapper.dump());
-    assert!(!workers.into_iter().any(alive));
+    // The workers', which does not, is in the log, if they came that far.
+    let log = wrapper.lines().join("\n") + &place.read("run/error.log");
+    for line in log.lines().filter_map(|line| line.split_once("start worker process ")) {
+        assert!(!alive(line.1.trim_end_matches('"').parse().unwrap()));
+    }
+}
+
+/// D43 as well.
+#[test]
+fn w52_nginx_goes_into_the_background() {
+    daemon("/dev/stdout info");
+}
+
+#[test]
+fn d43_nginx_goes_into_the_background_and_logs_to_a_file() {
+    daemon("RUN/error.log info");
+}
+
+#[test]
+fn d43_nginx_goes_into_the_background_without_a_word() {
+    daemon("/dev/stdout crit");
+}
+
+/// D43: success at once is nothing bad in itself.
+#[test]
+fn d43_nginx_only_tests_its_configuration() {
+    let place = Place::new();
+    place.nginx(1, "", "");
+    let conf = place.at("run/conf/nginx.conf");
+    let mut wrapper = place.run_with(&["--", "nginx", "-t", "-c", &conf], &[]);
+    assert_eq!(wrapper.wait(), 0, "{}", wrapper.dump());
+    wrapper.wait_for("test is successful");
+    assert_eq!(wrapper.stderr(), "");
 }
 
 /// D38: a foreground coprocess that cannot be started on `pre-start` gives the start up, and what
