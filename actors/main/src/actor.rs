@@ -414,8 +414,13 @@ impl Handler<Stop> for MainActor {
     type Result = ();
 
     fn handle(&mut self, Stop { signal, kill_at }: Stop, ctx: &mut Context<Self>) {
-        let Some(process) = &self.process else { return };
+        if self.process.is_none() {
+            return;
+        }
         self.stopping = true;
+        // What is being prepared would reach it amid its end.
+        self.reload_input(Input::MainStops, ctx);
+        let Some(process) = &self.process else { return };
         tracing::info!(target: "nginx-run", "stopping {} with signal {}", process.pid(), signal.number());
         match signal {
             Signal::KILL => process.signal(Signal::KILL),
