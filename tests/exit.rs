@@ -47,18 +47,55 @@ fn w36_term_stops_nginx() {
     assert!(!nginx.into_iter().any(alive), "{nginx:?}");
 }
 
-/// D40 as well: TERM while `pre-start` is held gives the start up.
-#[test]
-fn w44_term_before_the_main_process_is_started() {
+/// A signal while `pre-start` is held gives the start up.
+#[track_caller]
+fn give_up_the_start(signal: Signal, code: i32) {
     let place = Place::new();
     let hold = coprocess("hold", &["sleep", "1000"], "exec_event = \"pre-start\"");
     place.config(&hold);
     let mut wrapper = place.run();
     let sleep = pid_of(&wrapper, "hold");
-    assert_eq!(wrapper.stop(), 143);
+    wrapper.signal(signal);
+    assert_eq!(wrapper.wait(), code);
     assert!(!alive(sleep));
     assert_eq!(wrapper.count("msg=\"nginx: "), 0, "{}", wrapper.dump());
     assert_eq!(short(&wrapper), ["pre-start", "exit"]);
+}
+
+/// D40 as well.
+#[test]
+fn w44_term_before_the_main_process_is_started() {
+    give_up_the_start(Signal::SIGTERM, 143);
+}
+
+#[test]
+fn d40_int_before_the_main_process_is_started() {
+    give_up_the_start(Signal::SIGINT, 130);
+}
+
+#[test]
+fn d41_quit_before_the_main_process_is_started() {
+    give_up_the_start(Signal::SIGQUIT, 131);
+}
+
+/// D40: who holds an event cannot hold the end.
+#[test]
+fn d40_term_while_start_and_pre_reload_are_held() {
+    for event in ["start", "pre-reload"] {
+        let place = Place::new();
+        place.config(&coprocess("hold", &["sleep", "1000"], &format!("exec_event = \"{event}\"")));
+        let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
+        wrapper.wait_for(": up\"");
+        wait_for_event(&wrapper, "start", 1);
+        if event == "pre-reload" {
+            wrapper.signal(Signal::SIGHUP);
+        }
+        let sleep = pid_of(&wrapper, "hold");
+        assert_eq!(wrapper.stop(), 0, "{event}: {}", wrapper.dump());
+        assert!(!alive(sleep), "{event}");
+        // The reload is given up with the rest.
+        assert_eq!(wrapper.count("reconfiguring"), 0, "{event}");
+    }
 }
 
 /// D20 as well.
@@ -139,6 +176,17 @@ fn w48_the_main_process_is_killed() {
     wrapper.wait_for("level=error msg=\"nginx-run: ");
 }
 
+/// D37: a program that leaves TERM to the system was ended by it.
+#[test]
+fn d37_the_main_process_dies_of_term() {
+    let place = Place::new();
+    place.config("[main]\nexec = [\"sleep\", \"1000\"]\n");
+    let mut wrapper = place.run();
+    wait_for_event(&wrapper, "start", 1);
+    assert_eq!(wrapper.stop(), 143);
+    assert_eq!(short(&wrapper), ["pre-start", "start", "exit"]);
+}
+
 /// D37 as well: the last words of a program that lives for a moment are not lost.
 #[test]
 fn w49_nginx_says_why_it_does_not_start() {
@@ -184,6 +232,21 @@ fn w51_the_binary_vanishes() {
     wrapper.wait_for("level=fatal msg=\"run: ");
     assert!(wrapper.stderr().contains(&binary), "{}", wrapper.stderr());
     assert_eq!(short(&wrapper), ["pre-start", "exit"]);
+}
+
+/// D35: the shell's statuses, whoever named the program.
+#[test]
+fn d35_programs_that_cannot_be_started() {
+    let place = Place::new();
+    place.config("");
+    place.write("plain", "text");
+    for (program, code) in [("/no/such/program", 127), ("no-such-program", 127), ("./plain", 126)] {
+        let mut wrapper = place.run_with(&["--", program], &[]);
+        assert_eq!(wrapper.wait(), code, "{}", wrapper.dump());
+        wrapper.wait_for("level=fatal msg=\"run: ");
+        assert!(wrapper.stderr().contains(program), "{}", wrapper.dump());
+        assert_eq!(short(&wrapper), ["pre-start", "exit"]);
+    }
 }
 
 /// An nginx that goes into the background, with its log in this place.
@@ -251,6 +314,17 @@ fn d38_a_failure_at_pre_start() {
     assert!(!alive(early));
     assert_eq!(wrapper.count("msg=\"nginx: "), 0, "{}", wrapper.dump());
     assert!(wrapper.stderr().contains("/no/such"), "{}", wrapper.stderr());
+}
+
+/// D38: not even a program that is to be restarted for ever may fail to start on `pre-start`.
+#[test]
+fn d38_a_failure_at_pre_start_with_unlimited_restarts() {
+    let place = Place::new();
+    let bad = coprocess("bad", &["/no/such"], "exec_event = \"pre-start\"");
+    place.config(&bad.replace("never", "unlimited"));
+    let mut wrapper = place.run();
+    assert_eq!(wrapper.wait(), 1, "{}", wrapper.dump());
+    assert_eq!(wrapper.count("msg=\"nginx: "), 0, "{}", wrapper.dump());
 }
 
 /// D38: later, a failure is an error and no more; at the exit it does not change the status.

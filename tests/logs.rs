@@ -251,3 +251,31 @@ fn d41_usr1_opens_the_logs_anew() {
     assert!(place.read("all.log").contains("event: [exit]"));
     assert!(!place.read("all.log.1").contains("event: [exit]"));
 }
+
+/// D41: to a program of another kind USR1 may be deadly, so it never gets it.
+#[test]
+fn d41_usr1_is_for_nginx_alone() {
+    let place = Place::new();
+    let log = place.at("all.log");
+    place.config(&format!("destination = \"{log}\"\n[main]\nexec = [\"sleep\", \"1000\"]\n"));
+    let mut wrapper = place.run();
+    support::eventually("a start", || place.read("all.log").contains("event: [start]"));
+    std::fs::rename(&log, place.at("all.log.1")).unwrap();
+    wrapper.signal(Signal::SIGUSR1);
+    support::eventually("a new file", || place.path().join("all.log").exists());
+    // TERM ended it, not USR1.
+    assert_eq!(wrapper.stop(), 143);
+}
+
+/// D41: a WINCH that somebody sends is nginx's business.
+#[test]
+fn d41_winch_is_passed_on() {
+    let place = Place::new();
+    let port = place.nginx(1, "return 200 whole;", "");
+    let mut wrapper = place.run();
+    wrapper.wait_for("event: [start-worker]");
+    wrapper.signal(Signal::SIGWINCH);
+    wrapper.wait_for("(SIGWINCH) received");
+    assert!(http::get(port, "/").ends_with("whole"));
+    assert_eq!(wrapper.stop(), 0);
+}
