@@ -99,6 +99,23 @@ fn w13_aligned_and_sorted_and_nothing_made() {
 }
 
 #[test]
+fn w16_one_processor_of_the_mask() {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let this_thread = nix::unistd::Pid::from_raw(0);
+    let all = sched_getaffinity(this_thread).unwrap();
+    let mut one = CpuSet::new();
+    let allowed = |cpu: &usize| all.is_set(*cpu).unwrap();
+    one.set((0..CpuSet::count()).find(allowed).unwrap()).unwrap();
+    let place = Place::new();
+    place.config("");
+    // What this thread starts inherits its mask.
+    sched_setaffinity(this_thread, &one).unwrap();
+    let output = place.coproc(&["debug"]);
+    sched_setaffinity(this_thread, &all).unwrap();
+    assert!(values(&output).contains(&("vcpu_count".into(), "1".into())), "{output:?}");
+}
+
+#[test]
 fn w23_the_old_programs_samples() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nginx-wrapper");
     let place = Place::new();

@@ -79,6 +79,29 @@ fn w53_a_burst_of_reloads() {
     assert!((1..=10).contains(&reloads), "{}", wrapper.dump());
 }
 
+/// D31 and D39: whatever overlaps, every worker is counted once in and once out.
+#[test]
+fn w53_a_burst_of_reloads_of_nginx() {
+    let place = Place::new();
+    let port = place.nginx(2, "return 200 whole;", "");
+    let mut wrapper = place.run();
+    wait_for_event(&wrapper, "start-worker", 2);
+    for n in 1..=10 {
+        wrapper.signal(Signal::SIGHUP);
+        // Two bursts: the second meets workers that are on their way out.
+        if n == 5 {
+            wait_for_event(&wrapper, "reload", 1);
+        }
+    }
+    wait_for_event(&wrapper, "reload", 2);
+    assert!(http::get(port, "/").ends_with("whole"));
+    assert_eq!(wrapper.stop(), 0);
+    let all = short(&wrapper);
+    let of = |kind: &str| all.iter().filter(|event| event.starts_with(kind)).count();
+    assert_eq!(of("start-worker"), of("exit-worker"), "{all:#?}");
+    assert_eq!(all[all.len() - 2..], ["exit-worker 0", "exit"]);
+}
+
 /// D39: a main process that never answers a HUP keeps nobody from ending it.
 #[test]
 fn w53_a_burst_of_reloads_that_are_refused() {
