@@ -55,8 +55,10 @@ fn give_up_the_start(signal: Signal, code: i32) {
     place.config(&hold);
     let mut wrapper = place.run();
     let sleep = pid_of(&wrapper, "hold");
+    let asked = Instant::now();
     wrapper.signal(signal);
     assert_eq!(wrapper.wait(), code);
+    assert!(asked.elapsed() < Duration::from_secs(11), "{:?}", asked.elapsed());
     assert!(!alive(sleep));
     assert_eq!(wrapper.count("msg=\"nginx: "), 0, "{}", wrapper.dump());
     assert_eq!(short(&wrapper), ["pre-start", "exit"]);
