@@ -4,12 +4,16 @@
 //! its id, also when it fails.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod event;
+pub mod http;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -34,9 +38,17 @@ pub fn puppet() -> String {
     path.display().to_string()
 }
 
-/// A port that is free just now, on loopback.
+/// A port that is free just now, on loopback: none of those that the system itself gives to
+/// connections, and none that another test asks for at the same time.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + std::process::id().wrapping_mul(61).wrapping_add(asked) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port as u16)).is_ok() {
+            return port as u16;
+        }
+    }
 }
 
 /// Whether these tests run as root, for those that switch users.
@@ -252,10 +264,12 @@ impl Wrapper {
     /// Waits until so many lines on stdout hold this text; gives the last of them.
     #[track_caller]
     pub fn wait_for_nth(&self, text: &str, n: usize) -> String {
-        let found = self
-            .stdout
-            .wait(|lines, _| lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned());
-        found.unwrap_or_else(|| panic!("no line {n} with `{text}` in\n{}", self.dump()))
+        let found = self.stdout.wait(|lines, closed| {
+            let found = lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned();
+            // Nothing more comes out of a closed stream.
+            (found.is_some() || closed).then_some(found)
+        });
+        found.flatten().unwrap_or_else(|| panic!("no line {n} with `{text}` in\n{}", self.dump()))
     }
 
     /// The place of the first line that holds this text, to compare orders.

@@ -3,7 +3,7 @@
 //! Without a word that it knows it stands in for nginx: `-V` prints a version, anything else runs
 //! until TERM, INT or QUIT, says `exit` as nginx does, and leaves with `F_RC`. `F_EV=1` makes it
 //! announce a worker at the start and after each HUP, unless `F_REFUSE=1`; `F_PRINT` and `F_PRINT_ERR`
-//! name files whose bytes it writes to stdout and stderr at the start.
+//! name files whose bytes it writes to stdout and stderr next. At last it says `up`.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 use std::io::Write;
@@ -39,6 +39,13 @@ fn main() {
             }
             std::fs::write(file, "done").unwrap();
             forever();
+        }
+        // Says `waiting` and runs until the file is there.
+        ["until", file] => {
+            println!("waiting");
+            while !std::path::Path::new(file).exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         // Leaves at once with this code.
         ["exit", code] => exit(number(code) as i32),
@@ -93,6 +100,10 @@ fn ignore(names: &[&str]) -> ! {
 fn stand_in() -> ! {
     let flag = |name: &str| std::env::var(name).is_ok_and(|value| value == "1");
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1]).unwrap();
+    let mut worker = 5000;
+    if flag("F_EV") {
+        announce(worker);
+    }
     for (name, stderr) in [("F_PRINT", false), ("F_PRINT_ERR", true)] {
         let Ok(file) = std::env::var(name) else { continue };
         let bytes = std::fs::read(file).unwrap();
@@ -103,10 +114,6 @@ fn stand_in() -> ! {
             out.write_all(&bytes).unwrap();
             out.flush().unwrap();
         }
-    }
-    let mut worker = 5000;
-    if flag("F_EV") {
-        announce(worker);
     }
     // Told last, so that a test that waits for it can send signals.
     say("up");

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::config::{Kind, Main};
+use crate::foreground::Foreground;
 use crate::nginx::News;
 use crate::reload::{Effect, Input, Reload};
 use crate::tap::{Heard, MainTap};
@@ -124,8 +125,7 @@ pub struct MainActor {
     ready: bool,
     stopping: bool,
     workers: Workers,
-    /// A process that is not the one we started wrote nginx's start lines.
-    stranger_starts_workers: bool,
+    foreground: Foreground,
     reload: Reload,
     /// Why the latest reload was asked for.
     cause: String,
@@ -133,8 +133,16 @@ pub struct MainActor {
     reload_waiters: Vec<oneshot::Sender<Result<(), String>>>,
     open_streams: u8,
     /// Set once the process is gone and only its output is waited for.
-    ended: Option<(i32, ExitStatus)>,
+    ended: Option<Ended>,
     _lifeline: Lifeline,
+}
+
+/// A process that is gone.
+#[derive(Clone, Copy)]
+struct Ended {
+    pid: i32,
+    status: ExitStatus,
+    lived: Duration,
 }
 
 #[derive(Message)]
@@ -163,7 +171,7 @@ impl MainActor {
             ready: false,
             stopping: false,
             workers: Workers::default(),
-            stranger_starts_workers: false,
+            foreground: Foreground::default(),
             reload,
             cause: String::new(),
             reload_timer: None,
@@ -185,7 +193,11 @@ impl MainActor {
     fn command(&self, ctx: &mut Context<Self>) -> Command {
         let scope = &self.surroundings.scope;
         let tap = || -> Option<Box<dyn coproc_core::output::Tap>> {
-            Some(Box::new(MainTap { reads_nginx: self.is_nginx(), to: ctx.address().recipient() }))
+            Some(Box::new(MainTap {
+                reads_nginx: self.is_nginx(),
+                begun: false,
+                to: ctx.address().recipient(),
+            }))
         };
         let (name, kind) = match self.config.kind {
             Kind::Nginx => ("nginx", Lines::Nginx),
@@ -262,12 +274,11 @@ impl MainActor {
 
     /// The end is told once the process is gone and both streams are read, or time is over.
     fn tell_end(&mut self) {
-        let Some((pid, status)) = self.ended.take() else { return };
+        let Some(Ended { pid, status, lived }) = self.ended.take() else { return };
         let daemonised = self.is_nginx()
             && !self.stopping
             && status.success()
-            && !self.workers.announced()
-            && (self.stranger_starts_workers || self.open_streams > 0);
+            && self.foreground.was_left(self.open_streams > 0, lived);
         self.surroundings.parent.do_send(MainNews::Exited { pid, status, daemonised });
     }
 }
@@ -321,7 +332,8 @@ impl Handler<Reported> for MainActor {
                 let pid = self.process.take().map_or(0, |process| process.pid());
                 self.ready = false;
                 self.reload_input(Input::MainGone, ctx);
-                self.ended = Some((pid, status));
+                let lived = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+                self.ended = Some(Ended { pid, status, lived });
                 if self.open_streams == 0 {
                     self.tell_end();
                 } else {
@@ -346,13 +358,15 @@ impl Handler<Heard> for MainActor {
                 }
                 return;
             }
+            Heard::Begun => return self.foreground.spoke(),
             Heard::Fact(fact) => fact,
         };
-        let pid = self.process.as_ref().map(Process::pid).or(self.ended.map(|(pid, _)| pid));
+        let pid = self.process.as_ref().map(Process::pid).or(self.ended.map(|ended| ended.pid));
         if pid != Some(fact.pid) {
-            self.stranger_starts_workers |= fact.news == News::Announced;
+            self.foreground.take_strange(&fact);
             return;
         }
+        self.foreground.take(&fact);
         for event in self.workers.take(&fact, self.reload.expects_workers()) {
             self.ready |= event.phase() == Some(Phase::Start);
             self.publish(event);
@@ -361,7 +375,7 @@ impl Handler<Heard> for MainActor {
             News::Announced => self.reload_input(Input::Announced, ctx),
             News::WorkerStarted(_) => self.reload_input(Input::WorkerStarted, ctx),
             News::Emergency(why) => self.reload_input(Input::Refused(why), ctx),
-            News::WorkerExited(_) => {}
+            News::Began | News::Exits | News::WorkerExited(_) => {}
         }
     }
 }
@@ -400,8 +414,13 @@ impl Handler<Stop> for MainActor {
     type Result = ();
 
     fn handle(&mut self, Stop { signal, kill_at }: Stop, ctx: &mut Context<Self>) {
-        let Some(process) = &self.process else { return };
+        if self.process.is_none() {
+            return;
+        }
         self.stopping = true;
+        // What is being prepared would reach it amid its end.
+        self.reload_input(Input::MainStops, ctx);
+        let Some(process) = &self.process else { return };
         tracing::info!(target: "nginx-run", "stopping {} with signal {}", process.pid(), signal.number());
         match signal {
             Signal::KILL => process.signal(Signal::KILL),

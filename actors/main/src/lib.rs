@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod config;
+pub mod foreground;
 pub mod nginx;
 pub mod reload;
 pub mod table;

@@ -20,12 +20,16 @@ pub struct Fact {
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
+    /// `nginx/1.22.1`: the configuration is read and all begins.
+    Began,
     /// `start worker processes`: workers follow, at the start or after a reload.
     Announced,
     /// `start worker process N`.
     WorkerStarted(i32),
     /// `worker process N exited with code C` or `exited on signal S`.
     WorkerExited(i32),
+    /// `exit`: the process ends in an orderly way.
+    Exits,
     /// An emerg line; after a HUP it says why the new configuration is refused.
     Emergency(String),
 }
@@ -47,6 +51,12 @@ fn news(line: &[u8], text: &[u8]) -> Option<News> {
         return Some(News::Emergency(String::from_utf8_lossy(text).into_owned()));
     }
     let text = text.trim_ascii_end();
+    if text.starts_with(b"nginx/") {
+        return Some(News::Began);
+    }
+    if text == b"exit" {
+        return Some(News::Exits);
+    }
     if text == b"start worker processes" {
         return Some(News::Announced);
     }
@@ -92,7 +102,9 @@ mod tests {
             ),
             ("[notice] 1#1: start cache manager process 4662", None),
             ("[notice] 1#1: cache manager process 4662 exited with code 0", None),
-            ("[notice] 1#1: exit", None),
+            ("[notice] 1#1: nginx/1.22.1", Some(News::Began)),
+            ("[notice] 1#1: exit", Some(News::Exits)),
+            ("[notice] 1#1: exiting", None),
             ("[notice] 1#1: start worker process_5", None),
             ("[notice] 1#1: start worker process", None),
             ("[notice] 1#1: start worker process 99999999999999999999", None),

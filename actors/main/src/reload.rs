@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Idle ─Asked─► Preparing ─Prepared─► Signalled ─Announced─► Announced ─WorkerStarted─► Idle
-//!                (pre-reload)             │ Refused, Timer, MainGone                     (reload)
+//!                (pre-reload)             │ Refused, Timer, MainGone ...                 (reload)
 //!                                         └───────────────────────────────────────────► Idle
 //! ```
 //! A reload that is asked for while one is under way follows it, once, however often it was asked.
@@ -55,6 +55,8 @@ pub enum Input {
     Refused(String),
     /// A time may have come.
     Timer,
+    /// The main process is told to end.
+    MainStops,
     /// The main process ended.
     MainGone,
 }
@@ -125,13 +127,17 @@ impl Reload {
                 let timeout = self.timeout.as_secs_f64();
                 self.ended(Effect::Failed(format!("no new worker within {timeout} s")))
             }
-            (Preparing | Signalled { .. } | Announced { .. }, Input::MainGone) => {
-                self.again = false;
-                self.ended(Effect::Failed("the main process ended".to_owned()))
-            }
+            (Idle, _) => vec![],
+            (_, Input::MainStops) => self.given_up("the main process is stopping"),
+            (_, Input::MainGone) => self.given_up("the main process ended"),
             _ => vec![],
         };
         (self, effects)
+    }
+
+    fn given_up(&mut self, why: &str) -> Vec<Effect> {
+        self.again = false;
+        self.ended(Effect::Failed(why.to_owned()))
     }
 
     fn ended(&mut self, effect: Effect) -> Vec<Effect> {
@@ -164,7 +170,7 @@ mod tests {
     }
 
     use Effect::{Done, Failed, Prepare, Signal};
-    use Input::{Announced, Asked, MainGone, Prepared, Refused, Timer, WorkerStarted};
+    use Input::{Announced, Asked, MainGone, MainStops, Prepared, Refused, Timer, WorkerStarted};
 
     #[test]
     fn a_reload_is_done_with_the_first_worker_after_the_announcement() {
@@ -204,6 +210,13 @@ mod tests {
         let (state, effects) = play(true, &[Asked, Asked, MainGone]);
         assert_eq!(state, State::Idle);
         assert_eq!(effects.len(), 2);
+    }
+
+    #[test]
+    fn a_main_process_that_stops_is_sent_no_reload_any_more() {
+        let (state, effects) = play(true, &[Asked, Asked, MainStops, Prepared]);
+        assert_eq!(state, State::Idle);
+        assert_eq!(effects, [Prepare, Failed("the main process is stopping".into())]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::nginx::{Fact, fact};
 #[derive(Clone, Debug, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub(crate) enum Heard {
+    /// The first line of a stream.
+    Begun,
     /// An nginx line with a meaning.
     Fact(Fact),
     /// A stream was read to its end.
@@ -17,11 +19,15 @@ pub(crate) enum Heard {
 
 pub(crate) struct MainTap {
     pub(crate) reads_nginx: bool,
+    pub(crate) begun: bool,
     pub(crate) to: Recipient<Heard>,
 }
 
 impl Tap for MainTap {
     fn line(&mut self, line: &[u8]) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.to.do_send(Heard::Begun);
+        }
         if let Some(fact) = self.reads_nginx.then(|| fact(line)).flatten() {
             self.to.do_send(Heard::Fact(fact));
         }

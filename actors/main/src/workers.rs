@@ -15,11 +15,6 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Whether the master ever said that it starts workers.
-    pub fn announced(&self) -> bool {
-        self.announced
-    }
-
     /// Takes a fact of the master in; `reloading` says that this may be the first worker of a new
     /// configuration. What comes out is in the order of happening.
     pub fn take(&mut self, fact: &Fact, reloading: bool) -> Vec<Event> {
@@ -40,7 +35,11 @@ impl Workers {
             News::WorkerExited(pid) if self.running.remove(&pid) => {
                 return vec![self.worker(Phase::ExitWorker, pid)];
             }
-            News::WorkerStarted(_) | News::WorkerExited(_) | News::Emergency(_) => {}
+            News::Began
+            | News::Exits
+            | News::WorkerStarted(_)
+            | News::WorkerExited(_)
+            | News::Emergency(_) => {}
         }
         Vec::new()
     }
