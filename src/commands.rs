@@ -43,7 +43,9 @@ pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
         Ok(config) => config,
         Err(error) => {
             complain(&error.to_string());
-            return ExitCode::from(error.code);
+            // Only `run` would have executed it; here it is a setting that is wrong.
+            let wrong = error.code == exit::NOT_EXECUTABLE;
+            return ExitCode::from(if wrong { exit::USAGE } else { error.code });
         }
     };
     warn(&config.warnings);

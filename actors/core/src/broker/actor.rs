@@ -277,8 +277,10 @@ struct Facts<'a>(&'a Event);
 
 impl std::fmt::Display for Facts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut fields: Vec<_> = self.0.fields.iter().collect();
+        fields.sort_by_key(|(key, _)| *key);
         f.write_str("map[")?;
-        for (at, (key, value)) in self.0.fields.iter().enumerate() {
+        for (at, (key, value)) in fields.into_iter().enumerate() {
             let gap = if at == 0 { "" } else { " " };
             match value.as_str() {
                 Some(text) => write!(f, "{gap}{key}:{text}")?,
