@@ -1,0 +1,411 @@
+//! A rendering from its settings to its outputs, and the clean-up at the end.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value as Json};
+
+use crate::engine::{self, Delimiters, Fault};
+use crate::listing::{self, Unreadable, id, kind};
+use crate::plan::{self, Action, Nameless, Planned};
+use crate::publish::{Exchange, Failed, Published, Ready};
+use crate::values::value;
+
+/// What the config says about templates, with defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The template or the folder of templates; absolute.
+    pub source: PathBuf,
+    /// The folder that is written to; absolute.
+    pub output: PathBuf,
+    /// How the names of templates end.
+    pub suffix: String,
+    /// What begins an action.
+    pub left: String,
+    /// What ends an action.
+    pub right: String,
+    /// The folder of what exists while the wrapper runs; absolute.
+    pub run_path: PathBuf,
+    /// The folders that are made below it.
+    pub subfolders: Vec<String>,
+    /// Whether `run_path` is removed at the end.
+    pub delete_run_path: bool,
+    /// Whether what was written is removed at the end.
+    pub delete_output: bool,
+}
+
+/// Why nothing was rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A folder below the run path cannot be made.
+    #[error("run_path: `{}` cannot be made: {error}", .path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The source is not there, or is nothing that can be rendered.
+    #[error("template.conf_template_path: `{}` {why}", .path.display())]
+    Source {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The folder for the outputs is not there.
+    #[error("template.conf_output_path: `{}` {why}", .path.display())]
+    Output {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A template is wrong.
+    #[error("{}:{fault}", .path.display())]
+    Template {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and where.
+        fault: Fault,
+    },
+    /// An output cannot be written.
+    #[error("`{}` cannot be written: {error}", .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The outputs do not pass the check of the program that reads them.
+    #[error("{0}")]
+    Refused(String),
+    /// The wrapper is leaving and has cleaned up already.
+    #[error("the wrapper is leaving")]
+    Leaving,
+}
+
+/// Renders as often as it is asked to, and remembers what it made.
+#[derive(Debug)]
+pub struct Renderer {
+    settings: Settings,
+    /// What templates see, but for the time of the latest rendering.
+    values: Map<String, Json>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    published: Published,
+    left: bool,
+}
+
+impl Renderer {
+    /// A renderer that has rendered nothing yet; `values` is what templates see.
+    pub fn new(settings: Settings, values: Map<String, Json>) -> Self {
+        Self { settings, values, state: Mutex::default() }
+    }
+
+    /// Makes the run path and the folders in it.
+    pub fn make_folders(&self) -> Result<(), RenderError> {
+        let run_path = &self.settings.run_path;
+        let below = self.settings.subfolders.iter().map(|name| {
+            // A name with a slash in front is meant to be below the run path as well.
+            run_path.join(name.trim_start_matches('/'))
+        });
+        for path in [run_path.clone()].into_iter().chain(below) {
+            fs::create_dir_all(&path).map_err(|error| RenderError::Folder { path, error })?;
+        }
+        Ok(())
+    }
+
+    /// Renders all templates and puts the outputs in place; an error has changed nothing. Then
+    /// `check` looks at them; if it refuses them, what was before is restored. Takes as long as it
+    /// takes: nothing for an actor's thread.
+    pub fn render(
+        &self,
+        last_reload_time: &str,
+        check: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), RenderError> {
+        let ready = self.ready(last_reload_time)?;
+        let failed = |Failed { path, error }| RenderError::Write { path, error };
+        let exchange = {
+            let state = self.state();
+            if state.left {
+                return Err(RenderError::Leaving);
+            }
+            Exchange::begin(ready).map_err(failed)?
+        };
+        // Not under the lock: the wrapper may want to leave meanwhile.
+        let checked = check();
+        let mut state = self.state();
+        match checked {
+            Ok(()) if !state.left => {
+                exchange.keep(&mut state.published);
+                Ok(())
+            }
+            Ok(()) => {
+                exchange.take_back();
+                Err(RenderError::Leaving)
+            }
+            Err(why) => {
+                exchange.take_back();
+                Err(RenderError::Refused(why))
+            }
+        }
+    }
+
+    /// Removes at the end what is not to stay. The error is a sentence.
+    pub fn clean_up(&self, working_directory: &Path) -> Result<(), String> {
+        let mut state = self.state();
+        state.left = true;
+        let published = std::mem::take(&mut state.published);
+        let Settings { delete_output, delete_run_path, run_path, source, .. } = &self.settings;
+        if *delete_output {
+            published.remove();
+        }
+        if !delete_run_path {
+            return Ok(());
+        }
+        let stays = |why: &str| {
+            Err(format!("delete_run_path_on_exit: `{}` stays: {why}", run_path.display()))
+        };
+        match fs::canonicalize(run_path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return stays(&error.to_string()),
+            Ok(real) => {
+                // A slip in the config shall not cost what the wrapper did not make.
+                for (path, what) in
+                    [(working_directory, "the working directory"), (source, "the template")]
+                {
+                    if fs::canonicalize(path).is_ok_and(|path| path.starts_with(&real)) {
+                        return stays(&format!("{what} is in it"));
+                    }
+                }
+            }
+        }
+        fs::remove_dir_all(run_path).or_else(|error| stays(&error.to_string()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All outputs in memory.
+    fn ready(&self, last_reload_time: &str) -> Result<Vec<Ready>, RenderError> {
+        let Settings { output, left, right, .. } = &self.settings;
+        let plan = self.plan()?;
+        let mut values = self.values.clone();
+        values.insert("last_reload_time".to_owned(), last_reload_time.into());
+        let values = value(&Json::Object(values));
+        let mut ready = Vec::with_capacity(plan.len());
+        for Planned { from, to, action } in plan {
+            let to = output.join(to);
+            if action == Action::Folder {
+                ready.push(Ready::Folder(to));
+                continue;
+            }
+            let path = self.source_of(&from);
+            let unreadable = |error: io::Error| RenderError::Source {
+                path: path.clone(),
+                why: format!("cannot be read: {error}"),
+            };
+            match action {
+                // The source is the output's own place, where templates and outputs share a folder.
+                Action::Copy(_) if same(&path, &to) => {}
+                Action::Copy(mode) => {
+                    let content = fs::read(&path).map_err(unreadable)?;
+                    ready.push(Ready::File { to, content, mode: Some(mode) });
+                }
+                _ => {
+                    let bytes = fs::read(&path).map_err(unreadable)?;
+                    let by = Delimiters { left, right };
+                    let rendered = text(&bytes)
+                        .and_then(|text| engine::render(text, by, &values))
+                        .map_err(|fault| RenderError::Template { path, fault })?;
+                    ready.push(Ready::File { to, content: rendered.into_bytes(), mode: None });
+                }
+            }
+        }
+        Ok(ready)
+    }
+
+    fn plan(&self) -> Result<Vec<Planned>, RenderError> {
+        let Settings { source, output, suffix, run_path, .. } = &self.settings;
+        let wrong = |path: &Path, why: String| RenderError::Source { path: path.to_owned(), why };
+        let found = fs::metadata(source).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => wrong(source, "does not exist".to_owned()),
+            _ => wrong(source, format!("cannot be read: {error}")),
+        })?;
+        let no_output = |why: String| RenderError::Output { path: output.clone(), why };
+        match fs::metadata(output) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(no_output("is no folder".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(no_output("does not exist".to_owned()));
+            }
+            Err(error) => return Err(no_output(format!("cannot be used: {error}"))),
+        }
+        let mut warn = |warning: String| tracing::warn!(target: "template", "{warning}");
+        let plan = if found.is_dir() {
+            let ignored = [output, run_path].into_iter().filter_map(|path| fs::metadata(path).ok());
+            let ignored = ignored.map(|metadata| id(&metadata)).collect::<Vec<_>>();
+            let found = listing::list(source, &ignored, &mut warn).map_err(
+                |Unreadable { path, error }| wrong(&path, format!("cannot be read: {error}")),
+            )?;
+            plan::folder(&found, suffix, &mut warn)
+        } else if let Some(kind) = kind(&found) {
+            return Err(wrong(source, format!("is {kind}, neither a file nor a folder")));
+        } else {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
+            plan::single(source, mode, suffix)
+        };
+        plan.map_err(|Nameless(path)| {
+            let why =
+                format!("has no name but the suffix `{suffix}`, so its output would have none");
+            wrong(&self.source_of(&path), why)
+        })
+    }
+
+    fn source_of(&self, below: &Path) -> PathBuf {
+        match below.as_os_str().is_empty() {
+            true => self.settings.source.clone(),
+            false => self.settings.source.join(below),
+        }
+    }
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => id(&a) == id(&b),
+        _ => false,
+    }
+}
+
+/// The engine takes nothing but UTF-8.
+fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = String::from_utf8_lossy(&before[begin..]).chars().count() + 1;
+        Fault { line, column, what: "the template is not UTF-8".to_owned() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bench {
+        folder: tempfile::TempDir,
+    }
+
+    impl Bench {
+        fn new(files: &[(&str, &str)]) -> Self {
+            let bench = Self { folder: tempfile::tempdir().unwrap() };
+            fs::create_dir_all(bench.at("run/conf")).unwrap();
+            fs::create_dir_all(bench.at("in")).unwrap();
+            for (name, content) in files {
+                fs::write(bench.at(name), content).unwrap();
+            }
+            bench
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn read(&self, name: &str) -> Option<String> {
+            fs::read_to_string(self.at(name)).ok()
+        }
+
+        fn renderer(&self, source: &str, output: &str) -> Renderer {
+            let settings = Settings {
+                source: self.at(source),
+                output: self.at(output),
+                suffix: ".tmpl".into(),
+                left: "[[".into(),
+                right: "]]".into(),
+                run_path: self.at("run"),
+                subfolders: vec!["conf".into(), "a/b".into(), "/c".into()],
+                delete_run_path: false,
+                delete_output: true,
+            };
+            let values = serde_json::json!({ "x": "X" });
+            Renderer::new(settings, values.as_object().unwrap().clone())
+        }
+    }
+
+    fn passes() -> Result<(), String> {
+        Ok(())
+    }
+
+    #[test]
+    fn w42_a_failure_leaves_everything_as_it_was() {
+        let bench = Bench::new(&[("in/a.tmpl", "[[.x]]"), ("in/b.tmpl", "[[.last_reload_time]]")]);
+        let renderer = bench.renderer("in", "run/conf");
+        renderer.render("one", passes).unwrap();
+        fs::write(bench.at("in/a.tmpl"), "new").unwrap();
+        fs::write(bench.at("in/b.tmpl"), "x\n[[.x.y]]").unwrap();
+        let error = renderer.render("two", passes).unwrap_err().to_string();
+        let place = format!("{}:2:3: ", bench.at("in/b.tmpl").display());
+        assert!(error.starts_with(&place), "{error}");
+        assert_eq!(
+            (bench.read("run/conf/a"), bench.read("run/conf/b")),
+            (Some("X".into()), Some("one".into()))
+        );
+        fs::write(bench.at("in/b.tmpl"), "b").unwrap();
+        let refused = renderer.render("two", || Err("no".into())).unwrap_err().to_string();
+        assert_eq!(refused, "no");
+        assert_eq!(bench.read("run/conf/a").as_deref(), Some("X"));
+        renderer.clean_up(Path::new("/")).unwrap();
+        assert_eq!(fs::read_dir(bench.at("run/conf")).unwrap().count(), 0);
+        assert!(matches!(renderer.render("three", passes), Err(RenderError::Leaving)));
+    }
+
+    #[test]
+    fn templates_and_outputs_may_share_a_folder() {
+        let bench = Bench::new(&[("in/nginx.conf.tmpl", "[[.x]]"), ("in/mime.types", "m")]);
+        let renderer = bench.renderer("in", "in");
+        for _ in 0..2 {
+            renderer.render("", passes).unwrap();
+            assert_eq!(bench.read("in/nginx.conf").as_deref(), Some("X"));
+        }
+        fs::rename(bench.at("in/nginx.conf.tmpl"), bench.at("in/other.tmpl")).unwrap();
+        renderer.render("", passes).unwrap();
+        assert_eq!((bench.read("in/nginx.conf"), bench.read("in/other")), (None, Some("X".into())));
+        renderer.clean_up(Path::new("/")).unwrap();
+        assert_eq!((bench.read("in/other"), bench.read("in/mime.types")), (None, Some("m".into())));
+    }
+
+    #[test]
+    fn w89_folders_below_the_run_path() {
+        let bench = Bench::new(&[]);
+        let renderer = bench.renderer("in", "run/conf");
+        renderer.make_folders().unwrap();
+        assert!(bench.at("run/a/b").is_dir() && bench.at("run/c").is_dir());
+    }
+
+    #[test]
+    fn the_run_path_is_removed_unless_something_precious_is_in_it() {
+        let bench = Bench::new(&[("run/x.tmpl", "x")]);
+        let mut renderer = bench.renderer("run/x.tmpl", "run/conf");
+        renderer.settings.delete_run_path = true;
+        let why = renderer.clean_up(Path::new("/")).unwrap_err();
+        assert!(why.contains("the template is in it"), "{why}");
+        renderer.settings.source = bench.at("in");
+        let why = renderer.clean_up(&bench.at("run/conf")).unwrap_err();
+        assert!(why.contains("the working directory is in it"), "{why}");
+        renderer.clean_up(&bench.at("in")).unwrap();
+        assert!(!bench.at("run").exists());
+        renderer.clean_up(&bench.at("in")).unwrap();
+    }
+
+    #[test]
+    fn a_template_that_is_not_utf_8() {
+        assert_eq!(text(b"a\nb \xff").unwrap_err().to_string(), "2:3: the template is not UTF-8");
+    }
+}
