@@ -36,14 +36,14 @@ struct Shown {
 const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-const FLAGS: [&str; 5] = [
+pub(super) const FLAGS: [&str; 5] = [
     "background",
     "subreaper",
     "nginx_is_plus",
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-const COUNTS: [&str; 4] = ["vcpu_count", "queue", "keep", "count"];
+pub(super) const COUNTS: [&str; 4] = ["vcpu_count", "queue", "keep", "count"];
 
 /// Renders the config. `config` is the one with facts.
 pub fn debug(loaded: &Loaded, config: &Config, format: Format) -> String {
@@ -92,7 +92,7 @@ fn values(loaded: &Loaded, config: &Config) -> Vec<Shown> {
 }
 
 /// Values that depend on others or on the machine.
-fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
+pub(super) fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
     let facts = &config.facts;
     let mut out: Vec<(&[&str], Json)> = vec![
         (&["host_id"], facts.host_id.as_str().into()),
@@ -126,7 +126,10 @@ fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
         let unset =
             |key: &str| loaded.stack.node(&["template".to_owned(), key.to_owned()]).is_none();
         if unset("conf_template_path") {
-            out.push((&["template", "conf_template_path"], format!("./nginx.conf{suffix}").into()));
+            out.push((
+                &["template", "conf_template_path"],
+                super::template::default_source(suffix).into(),
+            ));
         }
         if unset("conf_output_path") {
             let path = config.conf_path.display().to_string();

@@ -118,6 +118,9 @@ impl Loaded {
             }
         }
         config.scope = Arc::new(self.scope(&config, wrapper_pid));
+        if config.template.is_some() {
+            config.template_values = super::template::values(self, &config);
+        }
         Ok(config)
     }
 

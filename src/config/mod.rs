@@ -16,6 +16,7 @@ mod report;
 mod resolve;
 mod schema;
 mod stack;
+mod template;
 mod toml;
 mod tree;
 mod yaml;
@@ -28,6 +29,8 @@ use std::time::Duration;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
 use coproc_main::config::Main;
+use coproc_template::Settings;
+use serde_json::{Map, Value};
 
 use crate::log::LogConfig;
 
@@ -95,6 +98,10 @@ pub struct Config {
     pub run_path: PathBuf,
     /// The folder of nginx's configuration; absolute.
     pub conf_path: PathBuf,
+    /// The templates, if `[template]` is in force.
+    pub template: Option<Settings>,
+    /// What templates see; empty before [`Loaded::with_facts`].
+    pub template_values: Map<String, Value>,
     /// How long all may take to stop.
     pub shutdown_timeout: Duration,
     /// Whether what leaves its process group is found and ended as well.

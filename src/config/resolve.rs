@@ -11,6 +11,7 @@ use coproc_core::event::{EventName, Phase};
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
 use coproc_main::table::RESERVED as MAIN_RESERVED;
+use serde_json::Map;
 
 use super::core::{COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
 use super::env::Known;
@@ -20,7 +21,7 @@ use super::plugins::Enabled;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
 use super::tree::{Data, Layer, Path};
-use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags};
+use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
 /// if nothing worse is wrong than keys that are not known.
@@ -114,8 +115,15 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         .map(|(path, _)| path.clone())
         .collect();
 
-    let mut resolver =
-        Resolver { sources, stack: &stack, root: &root, refused: &refused, problems, warnings };
+    let mut resolver = Resolver {
+        sources,
+        stack: &stack,
+        root: &root,
+        refused: &refused,
+        template,
+        problems,
+        warnings,
+    };
     let config = resolver.config(&keys);
     let Resolver { mut problems, warnings, .. } = resolver;
     problems.sort_by_key(Problem::order);
@@ -157,6 +165,8 @@ struct Resolver<'a> {
     stack: &'a Stack,
     root: &'a RootTable,
     refused: &'a [Path],
+    /// Whether `[template]` is in force.
+    template: bool,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -170,11 +180,17 @@ impl Resolver<'_> {
         let run_path = self.run_path();
         let conf_path = self.path(root.conf_path.as_deref(), || run_path.join("conf"));
         let nginx = root.nginx_binary.as_deref().filter(|b| !b.is_empty()).unwrap_or("nginx");
+        let template = self.template.then(|| {
+            let folder = &self.sources.folder;
+            template::settings(root.template.as_ref(), folder, &run_path, &conf_path)
+        });
+        // Where the configuration is rendered to, there nginx finds it.
+        let conf = template.as_ref().map_or(&conf_path, |settings| &settings.output);
         let arguments = [
             "-p".to_owned(),
             run_path.display().to_string(),
             "-c".to_owned(),
-            conf_path.join("nginx.conf").display().to_string(),
+            conf.join("nginx.conf").display().to_string(),
         ];
         let main = root.main.clone().unwrap_or_default().resolve(nginx, arguments);
         let main = self.took(&["main".to_owned()], main);
@@ -193,6 +209,8 @@ impl Resolver<'_> {
             control: self.control(&run_path),
             run_path,
             conf_path,
+            template,
+            template_values: Map::new(),
             shutdown_timeout: seconds(root.shutdown_timeout, 30),
             subreaper: root.subreaper.is_none_or(|flag| flag.0),
             stray_timeout: seconds(root.stray_timeout, 1),

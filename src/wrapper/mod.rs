@@ -17,6 +17,7 @@ pub mod lifecycle;
 mod paths;
 mod root;
 mod run;
+mod templates;
 
 pub use run::run;
 

@@ -20,13 +20,16 @@ use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
-use coproc_main::actor::{self as main_process, MainActor, MainNews, Pass, ReloadMain};
+use coproc_main::actor::{
+    self as main_process, MainActor, MainNews, Pass, Preparation, ReloadMain,
+};
 use coproc_main::config::Kind;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::children::{Child, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
+use super::templates::Templates;
 use crate::config::Config;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
 
@@ -41,6 +44,7 @@ pub(crate) struct Parts {
     pub(crate) output: Output,
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(crate) control: Option<Rc<coproc_control::server::Listener>>,
+    pub(crate) templates: Option<Rc<Templates>>,
     /// Where the exit code is left.
     pub(crate) code: Rc<Cell<u8>>,
 }
@@ -60,6 +64,7 @@ pub(crate) struct Root {
     listener: Option<Rc<coproc_control::server::Listener>>,
     control: Option<Addr<ControlActor>>,
     control_rebuilds: Rebuilds,
+    templates: Option<Rc<Templates>>,
     pub(super) wrapper: Wrapper,
     deadline: Option<Instant>,
     code: Rc<Cell<u8>>,
@@ -69,9 +74,19 @@ pub(crate) struct Root {
 #[rtype(result = "()")]
 struct Happened(Input);
 
+/// `pre-start` was worked off.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Booted(Walked);
+
+/// The templates were rendered before the main process is started; the error is a sentence.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Rendered(Result<(), String>);
+
 impl Root {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, output, inherited, control, code } = parts;
+        let Parts { config, output, inherited, control, templates, code } = parts;
         Self {
             wrapper: Wrapper::new(config.main.exec_event.is_some()),
             coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
@@ -87,6 +102,7 @@ impl Root {
             listener: control,
             control: None,
             control_rebuilds: Rebuilds::default(),
+            templates,
             deadline: None,
             code,
         }
@@ -131,6 +147,7 @@ impl Root {
                     inherited: self.inherited.clone(),
                     added: self.added_variables(),
                     drain_timeout: self.config.log.drain_timeout,
+                    preparation: self.templates.clone().map(|templates| templates as _),
                     parent: ctx.address().recipient(),
                 };
                 let config = Rc::new(self.config.main.clone());
@@ -238,7 +255,7 @@ impl Root {
                 if let Some(pid) = self.main_pid {
                     event = event.with("pid", pid);
                 }
-                self.publish(event, |_| Input::ExitDone, ctx);
+                self.publish(event, |_| Happened(Input::ExitDone), ctx);
             }
             Effect::StopAll => self.stop_all(ctx),
             Effect::KillAll => {
@@ -261,13 +278,16 @@ impl Root {
         }
     }
 
-    /// Publishes an event of the main process; what comes of it is the input for the machine.
-    fn publish(
+    /// Publishes an event of the main process; what comes of it is a message for this actor.
+    fn publish<M>(
         &self,
         event: Event,
-        input: impl FnOnce(Walked) -> Input + 'static,
+        message: impl FnOnce(Walked) -> M + 'static,
         ctx: &mut Context<Self>,
-    ) {
+    ) where
+        M: Message<Result = ()> + Send + 'static,
+        Self: Handler<M>,
+    {
         let (done, worked_off) = oneshot::channel();
         if let Some(broker) = &self.broker {
             broker.do_send(Publish { event, done: Some(done) });
@@ -275,7 +295,7 @@ impl Root {
         let root = ctx.address();
         actix_rt::spawn(async move {
             // A broker that dies lets everybody go on.
-            root.do_send(Happened(input(worked_off.await.unwrap_or_default())));
+            root.do_send(message(worked_off.await.unwrap_or_default()));
         });
     }
 
@@ -331,16 +351,43 @@ impl Actor for Root {
             self.build(Child::Coprocess(place), ctx);
         }
         self.build(Child::Control, ctx);
-        let boot = |walked: Walked| {
-            let failure = walked.failure.map(|error| {
-                let text = format!("the boot is given up: {error}");
-                tracing::error!(target: "nginx-run", fatal = true, "{text}");
-                crate::console::complain(&format!("error: {text}\n"));
-                FAILURE
-            });
-            Input::PreStartDone(failure)
+        self.publish(Event::new(Phase::PreStart), Booted, ctx);
+    }
+}
+
+impl Handler<Booted> for Root {
+    type Result = ();
+
+    fn handle(&mut self, Booted(walked): Booted, ctx: &mut Context<Self>) {
+        let failed = walked.failure.map_or(Ok(()), |error| Err(error.to_string()));
+        // An event that was cancelled was worked off as well, but nothing is started after it.
+        let templates = match self.wrapper.stage() {
+            Stage::Booting if failed.is_ok() => self.templates.clone(),
+            _ => None,
         };
-        self.publish(Event::new(Phase::PreStart), boot, ctx);
+        let Some(templates) = templates else { return ctx.notify(Rendered(failed)) };
+        let rendered = templates.begin();
+        let root = ctx.address();
+        actix_rt::spawn(async move {
+            let died = || Err("the rendering of the templates broke off".to_owned());
+            let outcome = rendered.await.unwrap_or_else(|_| died());
+            templates.settle(outcome.is_ok());
+            root.do_send(Rendered(outcome));
+        });
+    }
+}
+
+impl Handler<Rendered> for Root {
+    type Result = ();
+
+    fn handle(&mut self, Rendered(outcome): Rendered, ctx: &mut Context<Self>) {
+        let failure = outcome.err().map(|error| {
+            let text = format!("the boot is given up: {error}");
+            tracing::error!(target: "nginx-run", fatal = true, "{text}");
+            crate::console::complain(&format!("error: {text}\n"));
+            FAILURE
+        });
+        self.happened(Input::PreStartDone(failure), ctx);
     }
 }
 

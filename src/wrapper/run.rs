@@ -11,9 +11,11 @@ use coproc_control::server::Listener;
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::seal_descriptors;
 use coproc_core::supervision::log_panics;
+use coproc_template::Renderer;
 
 use super::paths::PidFiles;
 use super::root::{Parts, Root};
+use super::templates::Templates;
 use crate::config::{self, Config, Sources};
 use crate::console::complain;
 use crate::init::{self, Side};
@@ -81,10 +83,19 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     let pid_files = PidFiles::write(&config.run_path, pid, config.main.kind);
 
     let code = Rc::new(Cell::new(FAILURE));
+    let templates = match templates(&config) {
+        Ok(templates) => templates.map(Rc::new),
+        Err(why) => {
+            tracing::error!(target: "template", fatal = true, "{why}");
+            output_thread.finish(Instant::now() + LAST_LINES);
+            return Err(why);
+        }
+    };
     let parts = Parts {
         output: output.clone(),
         inherited: Arc::new(std::env::vars_os().collect()),
         control: listener.map(Rc::new),
+        templates: templates.clone(),
         code: code.clone(),
         config: Rc::new(config),
     };
@@ -99,9 +110,24 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     if let Err(error) = ran {
         tracing::error!(target: "run", fatal = true, "{error}");
     }
+    // Nobody reads them any more; and the log, which may be in the run path, is closed.
     output_thread.finish(Instant::now() + LAST_LINES);
     drop(pid_files);
+    if let Some(Err(why)) = templates.map(|templates| templates.clean_up()) {
+        complain(&format!("error: {why}\n"));
+    }
     Ok(code.get())
+}
+
+/// The folders that templates need, and the thread that renders them. The error is a sentence.
+fn templates(config: &Config) -> Result<Option<Templates>, String> {
+    let Some(settings) = &config.template else { return Ok(None) };
+    let renderer = Renderer::new(settings.clone(), config.template_values.clone());
+    renderer.make_folders().map_err(|error| error.to_string())?;
+    // Without a working directory there is none to spare.
+    let folder = std::env::current_dir().unwrap_or_default();
+    let started = Templates::start(renderer, config.scope.clone(), folder);
+    started.map(Some).map_err(|error| format!("the templates' thread cannot be started: {error}"))
 }
 
 /// The control socket, or why there is none where that is no error.

@@ -93,6 +93,7 @@ impl Tree {
             output,
             inherited: Arc::new(environment),
             control: None,
+            templates: None,
             code: code.clone(),
         };
         Self { root: Root::new(parts).start(), code, folder, _log: log }

@@ -98,6 +98,16 @@ pub enum MainNews {
     },
 }
 
+/// What precedes a reload signal, such as rendering the configuration. It works elsewhere than on
+/// this thread.
+pub trait Preparation {
+    /// Begins, and tells the outcome when it is done. The error is a sentence.
+    fn begin(&self) -> oneshot::Receiver<Result<(), String>>;
+
+    /// Whether what was prepared has been taken; else it is to be as it was before.
+    fn settle(&self, taken: bool);
+}
+
 /// What the tree gives the main process to live in.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -111,6 +121,8 @@ pub struct Surroundings {
     pub added: Vec<(&'static str, String)>,
     /// How long its end waits for the end of its output.
     pub drain_timeout: Duration,
+    /// What precedes a reload signal; it sets the time of the latest reload itself.
+    pub preparation: Option<Rc<dyn Preparation>>,
     /// Who is told what became of it.
     pub parent: Recipient<MainNews>,
 }
@@ -151,7 +163,12 @@ struct Reported(Report);
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Prepared;
+struct Prepared(Result<(), String>);
+
+/// Asks whether a reload is being prepared still.
+#[derive(Message)]
+#[rtype(result = "bool")]
+struct StillPreparing;
 
 impl MainActor {
     /// An actor whose main process is not started yet.
@@ -239,14 +256,23 @@ impl MainActor {
                 let event = Event::new(Phase::PreReload).with("reload_cause", self.cause.clone());
                 self.broker.do_send(Publish { event, done: Some(done) });
                 let me = ctx.address();
+                let preparation = self.surroundings.preparation.clone();
                 actix_rt::spawn(async move {
                     // A broker that died has let go of the event as well.
                     let _ = worked_off.await;
-                    me.do_send(Prepared);
+                    // Nothing is prepared for a reload that was given up meanwhile.
+                    let prepared = match preparation {
+                        Some(preparation) if me.send(StillPreparing).await.unwrap_or(false) => {
+                            let died = || Err("what precedes a reload broke off".to_owned());
+                            preparation.begin().await.unwrap_or_else(|_| died())
+                        }
+                        _ => Ok(()),
+                    };
+                    me.do_send(Prepared(prepared));
                 });
             }
             Effect::Signal => {
-                self.surroundings.scope.reloaded(now_in_go());
+                self.note_time();
                 if let Some(process) = &self.process {
                     process.signal_leader(self.config.reload_signal);
                 }
@@ -265,7 +291,17 @@ impl MainActor {
         }
     }
 
+    /// Without a preparation the time of a reload is that of its signal.
+    fn note_time(&self) {
+        if self.surroundings.preparation.is_none() {
+            self.surroundings.scope.reloaded(now_in_go());
+        }
+    }
+
     fn tell_reload(&mut self, outcome: &Result<(), String>) {
+        if let Some(preparation) = &self.surroundings.preparation {
+            preparation.settle(outcome.is_ok());
+        }
         for waiter in self.reload_waiters.drain(..) {
             // One who hung up does not want to know.
             let _ = waiter.send(outcome.clone());
@@ -291,7 +327,7 @@ impl Handler<Start> for MainActor {
     type Result = ();
 
     fn handle(&mut self, Start: Start, ctx: &mut Context<Self>) {
-        self.surroundings.scope.reloaded(now_in_go());
+        self.note_time();
         let command = self.command(ctx);
         let me = ctx.address();
         let launched = launch(command, &self.surroundings.output, move |report| {
@@ -405,8 +441,20 @@ impl Handler<ReloadMain> for MainActor {
 impl Handler<Prepared> for MainActor {
     type Result = ();
 
-    fn handle(&mut self, Prepared: Prepared, ctx: &mut Context<Self>) {
-        self.reload_input(Input::Prepared, ctx);
+    fn handle(&mut self, Prepared(outcome): Prepared, ctx: &mut Context<Self>) {
+        let input = match outcome {
+            Ok(()) => Input::Prepared,
+            Err(why) => Input::PrepareFailed(why),
+        };
+        self.reload_input(input, ctx);
+    }
+}
+
+impl Handler<StillPreparing> for MainActor {
+    type Result = bool;
+
+    fn handle(&mut self, StillPreparing: StillPreparing, _: &mut Context<Self>) -> bool {
+        self.reload.is_preparing()
     }
 }
 

@@ -7,6 +7,6 @@ pub mod nginx;
 pub mod reload;
 pub mod table;
 mod tap;
-mod time;
+pub mod time;
 pub mod version;
 pub mod workers;

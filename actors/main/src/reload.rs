@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  Idle ─Asked─► Preparing ─Prepared─► Signalled ─Announced─► Announced ─WorkerStarted─► Idle
-//!                (pre-reload)             │ Refused, Timer, MainGone ...                 (reload)
-//!                                         └───────────────────────────────────────────► Idle
+//!                (pre-reload,             │ Refused, Timer, MainGone ...                 (reload)
+//!                 preparation)            └───────────────────────────────────────────► Idle
 //! ```
 //! A reload that is asked for while one is under way follows it, once, however often it was asked.
 
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub enum State {
     /// None is under way.
     Idle,
-    /// `pre-reload` is being worked off.
+    /// `pre-reload` is being worked off, and the preparation that follows it.
     Preparing,
     /// The signal was sent.
     Signalled {
@@ -45,8 +45,10 @@ pub struct Reload {
 pub enum Input {
     /// Somebody wants a reload.
     Asked,
-    /// `pre-reload` was worked off.
+    /// `pre-reload` was worked off, and what precedes the signal is done.
     Prepared,
+    /// What precedes the signal failed, for this reason.
+    PrepareFailed(String),
     /// The main process starts workers.
     Announced,
     /// One of them runs.
@@ -64,7 +66,7 @@ pub enum Input {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Publish `pre-reload`, and say when it is worked off.
+    /// Publish `pre-reload`, prepare the signal, and say when that is done.
     Prepare,
     /// Send the reload signal.
     Signal,
@@ -86,6 +88,11 @@ impl Reload {
             State::Signalled { until } | State::Announced { until } => Some(until),
             State::Idle | State::Preparing => None,
         }
+    }
+
+    /// Whether what precedes the signal is under way.
+    pub fn is_preparing(&self) -> bool {
+        self.state == State::Preparing
     }
 
     /// Whether the next worker belongs to a new configuration.
@@ -115,6 +122,7 @@ impl Reload {
                 effects.extend(self.ended(Effect::Done));
                 effects
             }
+            (Preparing, Input::PrepareFailed(why)) => self.ended(Effect::Failed(why)),
             (Signalled { until }, Input::Announced) => {
                 self.state = Announced { until };
                 vec![]
@@ -170,7 +178,10 @@ mod tests {
     }
 
     use Effect::{Done, Failed, Prepare, Signal};
-    use Input::{Announced, Asked, MainGone, MainStops, Prepared, Refused, Timer, WorkerStarted};
+    use Input::{
+        Announced, Asked, MainGone, MainStops, PrepareFailed, Prepared, Refused, Timer,
+        WorkerStarted,
+    };
 
     #[test]
     fn a_reload_is_done_with_the_first_worker_after_the_announcement() {
@@ -203,6 +214,15 @@ mod tests {
             assert!(matches!(effects[2], Failed(_)), "{effects:?}");
             assert_eq!(effects[3], Prepare);
         }
+    }
+
+    #[test]
+    fn a_preparation_that_fails_sends_no_signal() {
+        let (state, effects) = play(true, &[Asked, PrepareFailed("bad".into()), Asked]);
+        assert_eq!(
+            (state, effects),
+            (State::Preparing, vec![Prepare, Failed("bad".into()), Prepare])
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 /// Now in UTC, such as `2026-11-21 08:08:46.007706378 +0000 UTC`; zeros at the end of the fraction
 /// are left out.
-pub(crate) fn now_in_go() -> String {
+pub fn now_in_go() -> String {
     in_go(Timestamp::now())
 }
 

@@ -48,11 +48,10 @@ fn last(source: &str, by: Delimiters<'_>) -> Last {
         return Last::Outside;
     }
     let block = inside(&body).or_else(|| {
-        let in_define = defines.iter().find_map(|define| match inside(&define.body) {
+        defines.iter().find_map(|define| match inside(&define.body) {
             Some(pos) => Some(pos),
             None => define.body.nodes.iter().any(is_last).then_some(define.pos),
-        });
-        in_define
+        })
     });
     block.map_or(Last::Lost, Last::Inside)
 }

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::publish::PASSING;
+
 /// One file or folder below the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
@@ -64,7 +66,8 @@ impl Lister<'_> {
         self.above.push(own);
         for name in names {
             // The folders behind the links of a ConfigMap: `..data` and what it points to.
-            if name.as_bytes().starts_with(b"..") {
+            if name.as_bytes().starts_with(b"..") || name.as_bytes().starts_with(PASSING.as_bytes())
+            {
                 continue;
             }
             self.entry(&path.join(&name), relative.join(&name))?;

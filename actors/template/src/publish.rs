@@ -40,6 +40,7 @@ pub(crate) struct Published {
 }
 
 /// A file written beside its place.
+#[derive(Debug)]
 struct Staged {
     to: PathBuf,
     beside: PathBuf,
@@ -47,7 +48,7 @@ struct Staged {
 }
 
 /// An exchange that can be taken back until it is kept.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Exchange {
     staged: Vec<Staged>,
     /// What was moved, with the name that the old file has meanwhile, if there was one.
@@ -166,9 +167,12 @@ impl Published {
     }
 }
 
+/// How the names of files begin that are there during an exchange only.
+pub(crate) const PASSING: &str = ".coproc-";
+
 /// A name in the same folder that no pattern of an `include` matches.
 fn beside(to: &Path, what: &str, number: usize) -> PathBuf {
-    to.with_file_name(format!(".coproc-{}-{number}.{what}", std::process::id()))
+    to.with_file_name(format!("{PASSING}{}-{number}.{what}", std::process::id()))
 }
 
 /// Writes the file beside its place; gives what it is known by.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
@@ -79,12 +78,6 @@ pub enum RenderError {
         /// Why.
         error: io::Error,
     },
-    /// The outputs do not pass the check of the program that reads them.
-    #[error("{0}")]
-    Refused(String),
-    /// The wrapper is leaving and has cleaned up already.
-    #[error("the wrapper is leaving")]
-    Leaving,
 }
 
 /// Renders as often as it is asked to, and remembers what it made.
@@ -93,19 +86,15 @@ pub struct Renderer {
     settings: Settings,
     /// What templates see, but for the time of the latest rendering.
     values: Map<String, Json>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
     published: Published,
-    left: bool,
+    /// The latest rendering, as long as it is open whether it is taken.
+    open: Option<Exchange>,
 }
 
 impl Renderer {
     /// A renderer that has rendered nothing yet; `values` is what templates see.
     pub fn new(settings: Settings, values: Map<String, Json>) -> Self {
-        Self { settings, values, state: Mutex::default() }
+        Self { settings, values, published: Published::default(), open: None }
     }
 
     /// Makes the run path and the folders in it.
@@ -121,47 +110,31 @@ impl Renderer {
         Ok(())
     }
 
-    /// Renders all templates and puts the outputs in place; an error has changed nothing. Then
-    /// `check` looks at them; if it refuses them, what was before is restored. Takes as long as it
-    /// takes: nothing for an actor's thread.
-    pub fn render(
-        &self,
-        last_reload_time: &str,
-        check: impl FnOnce() -> Result<(), String>,
-    ) -> Result<(), RenderError> {
+    /// Renders all templates and puts the outputs in place; an error has changed nothing. What was
+    /// there before can be restored until [`Renderer::settle`]. Takes as long as it takes: nothing
+    /// for an actor's thread.
+    pub fn render(&mut self, last_reload_time: &str) -> Result<(), RenderError> {
+        self.settle(true);
         let ready = self.ready(last_reload_time)?;
         let failed = |Failed { path, error }| RenderError::Write { path, error };
-        let exchange = {
-            let state = self.state();
-            if state.left {
-                return Err(RenderError::Leaving);
-            }
-            Exchange::begin(ready).map_err(failed)?
-        };
-        // Not under the lock: the wrapper may want to leave meanwhile.
-        let checked = check();
-        let mut state = self.state();
-        match checked {
-            Ok(()) if !state.left => {
-                exchange.keep(&mut state.published);
-                Ok(())
-            }
-            Ok(()) => {
-                exchange.take_back();
-                Err(RenderError::Leaving)
-            }
-            Err(why) => {
-                exchange.take_back();
-                Err(RenderError::Refused(why))
-            }
+        self.open = Some(Exchange::begin(ready).map_err(failed)?);
+        Ok(())
+    }
+
+    /// Lets the latest outputs stay and removes older ones that have no source any more, or restores
+    /// what was before.
+    pub fn settle(&mut self, taken: bool) {
+        match self.open.take() {
+            Some(exchange) if taken => exchange.keep(&mut self.published),
+            Some(exchange) => exchange.take_back(),
+            None => {}
         }
     }
 
     /// Removes at the end what is not to stay. The error is a sentence.
-    pub fn clean_up(&self, working_directory: &Path) -> Result<(), String> {
-        let mut state = self.state();
-        state.left = true;
-        let published = std::mem::take(&mut state.published);
+    pub fn clean_up(&mut self, working_directory: &Path) -> Result<(), String> {
+        self.settle(true);
+        let published = std::mem::take(&mut self.published);
         let Settings { delete_output, delete_run_path, run_path, source, .. } = &self.settings;
         if *delete_output {
             published.remove();
@@ -187,10 +160,6 @@ impl Renderer {
             }
         }
         fs::remove_dir_all(run_path).or_else(|error| stays(&error.to_string()))
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All outputs in memory.
@@ -339,18 +308,14 @@ mod tests {
         }
     }
 
-    fn passes() -> Result<(), String> {
-        Ok(())
-    }
-
     #[test]
     fn w42_a_failure_leaves_everything_as_it_was() {
         let bench = Bench::new(&[("in/a.tmpl", "[[.x]]"), ("in/b.tmpl", "[[.last_reload_time]]")]);
-        let renderer = bench.renderer("in", "run/conf");
-        renderer.render("one", passes).unwrap();
+        let mut renderer = bench.renderer("in", "run/conf");
+        renderer.render("one").unwrap();
         fs::write(bench.at("in/a.tmpl"), "new").unwrap();
         fs::write(bench.at("in/b.tmpl"), "x\n[[.x.y]]").unwrap();
-        let error = renderer.render("two", passes).unwrap_err().to_string();
+        let error = renderer.render("two").unwrap_err().to_string();
         let place = format!("{}:2:3: ", bench.at("in/b.tmpl").display());
         assert!(error.starts_with(&place), "{error}");
         assert_eq!(
@@ -358,24 +323,26 @@ mod tests {
             (Some("X".into()), Some("one".into()))
         );
         fs::write(bench.at("in/b.tmpl"), "b").unwrap();
-        let refused = renderer.render("two", || Err("no".into())).unwrap_err().to_string();
-        assert_eq!(refused, "no");
+        renderer.render("two").unwrap();
+        assert_eq!(bench.read("run/conf/a").as_deref(), Some("new"));
+        renderer.settle(false);
         assert_eq!(bench.read("run/conf/a").as_deref(), Some("X"));
+        renderer.settle(false);
         renderer.clean_up(Path::new("/")).unwrap();
         assert_eq!(fs::read_dir(bench.at("run/conf")).unwrap().count(), 0);
-        assert!(matches!(renderer.render("three", passes), Err(RenderError::Leaving)));
     }
 
     #[test]
     fn templates_and_outputs_may_share_a_folder() {
         let bench = Bench::new(&[("in/nginx.conf.tmpl", "[[.x]]"), ("in/mime.types", "m")]);
-        let renderer = bench.renderer("in", "in");
+        let mut renderer = bench.renderer("in", "in");
         for _ in 0..2 {
-            renderer.render("", passes).unwrap();
+            renderer.render("").unwrap();
             assert_eq!(bench.read("in/nginx.conf").as_deref(), Some("X"));
         }
         fs::rename(bench.at("in/nginx.conf.tmpl"), bench.at("in/other.tmpl")).unwrap();
-        renderer.render("", passes).unwrap();
+        renderer.render("").unwrap();
+        renderer.settle(true);
         assert_eq!((bench.read("in/nginx.conf"), bench.read("in/other")), (None, Some("X".into())));
         renderer.clean_up(Path::new("/")).unwrap();
         assert_eq!((bench.read("in/other"), bench.read("in/mime.types")), (None, Some("m".into())));
