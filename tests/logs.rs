@@ -216,6 +216,7 @@ fn w102_a_plugin_that_nobody_knows() {
     let place = Place::new();
     let plugins = "enabled_plugins = [\"template\", \"example\"]\n";
     place.write("coproc.toml", &format!("{plugins}{}", place.preamble()));
+    place.write("nginx.conf.tmpl", "");
     let mut wrapper = place.run();
     wrapper.wait_for(": up\"");
     assert_eq!(wrapper.stop(), 0);

@@ -41,6 +41,30 @@ fn every_sample_passes_check() {
 }
 
 #[test]
+fn the_template_sample_serves_its_page() {
+    let place = Place::new();
+    let sample = folder().join("template");
+    let port = free_port();
+    place.write("nginx.conf.tmpl", &fs::read_to_string(sample.join("nginx.conf.tmpl")).unwrap());
+    let words = [
+        "-c".to_owned(),
+        sample.join("coproc.toml").display().to_string(),
+        "--set".to_owned(),
+        format!("run_path={}", place.at("sample")),
+        "--set".to_owned(),
+        format!("listen=127.0.0.1:{port}"),
+        "--set".to_owned(),
+        "log.level=debug".to_owned(),
+    ];
+    let words = words.iter().map(String::as_str).collect::<Vec<_>>();
+    let mut wrapper = place.run_with(&words, &[("SITE_NAME", "example.test")]);
+    wrapper.wait_for("[start-worker]");
+    assert!(place.read("sample/conf/nginx.conf").contains("server_name example.test;"));
+    assert!(support::http::get(port, "/").contains("hello"), "{}", wrapper.dump());
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
+#[test]
 fn the_demo_runs_nginx_and_its_three_coprocesses() {
     let place = Place::new();
     let demo = folder().join("demo");

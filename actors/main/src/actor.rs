@@ -104,7 +104,8 @@ pub trait Preparation {
     /// Begins, and tells the outcome when it is done. The error is a sentence.
     fn begin(&self) -> oneshot::Receiver<Result<(), String>>;
 
-    /// Whether what was prepared has been taken; else it is to be as it was before.
+    /// Whether what was prepared has been taken; else it is to be as it was before. Only the first
+    /// word counts.
     fn settle(&self, taken: bool);
 }
 
@@ -281,13 +282,27 @@ impl MainActor {
                 if let (false, Some(process)) = (self.is_nginx(), &self.process) {
                     self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
                 }
+                self.settle(true);
                 tracing::debug!(target: "pm", "reload done");
                 self.tell_reload(&Ok(()));
             }
+            Effect::Refused(why) => {
+                self.settle(false);
+                self.perform(Effect::Failed(why), ctx);
+            }
             Effect::Failed(why) => {
+                // One that only said nothing may have taken what was prepared.
+                self.settle(true);
                 tracing::error!(target: "pm", "reload failed, the old configuration stays: {why}");
                 self.tell_reload(&Err(why));
             }
+        }
+    }
+
+    /// Says whether what was prepared stays, if nothing was said before.
+    fn settle(&self, taken: bool) {
+        if let Some(preparation) = &self.surroundings.preparation {
+            preparation.settle(taken);
         }
     }
 
@@ -299,9 +314,6 @@ impl MainActor {
     }
 
     fn tell_reload(&mut self, outcome: &Result<(), String>) {
-        if let Some(preparation) = &self.surroundings.preparation {
-            preparation.settle(outcome.is_ok());
-        }
         for waiter in self.reload_waiters.drain(..) {
             // One who hung up does not want to know.
             let _ = waiter.send(outcome.clone());

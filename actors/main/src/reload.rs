@@ -72,7 +72,9 @@ pub enum Effect {
     Signal,
     /// It is done; the event `reload` is due.
     Done,
-    /// It failed for this reason; the old configuration stays.
+    /// The main process refused the new configuration for this reason, and keeps the old one.
+    Refused(String),
+    /// It failed for this reason; as far as can be told, the old configuration stays.
     Failed(String),
 }
 
@@ -129,7 +131,7 @@ impl Reload {
             }
             (Announced { .. }, Input::WorkerStarted) => self.ended(Effect::Done),
             (Signalled { .. } | Announced { .. }, Input::Refused(why)) => {
-                self.ended(Effect::Failed(why))
+                self.ended(Effect::Refused(why))
             }
             (Signalled { until } | Announced { until }, Input::Timer) if now >= until => {
                 let timeout = self.timeout.as_secs_f64();
@@ -211,7 +213,7 @@ mod tests {
             let inputs = [Asked, Prepared, end, Asked];
             let (state, effects) = play(true, &inputs);
             assert_eq!(state, State::Preparing);
-            assert!(matches!(effects[2], Failed(_)), "{effects:?}");
+            assert!(matches!(effects[2], Failed(_) | Effect::Refused(_)), "{effects:?}");
             assert_eq!(effects[3], Prepare);
         }
     }

@@ -60,10 +60,12 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Puts everything in place; an error has changed nothing.
-    pub(crate) fn begin(all: Vec<Ready>) -> Result<Self, Failed> {
+    /// Puts everything in place, and away what was published before and is not among it any more; an
+    /// error has changed nothing.
+    pub(crate) fn begin(all: Vec<Ready>, published: &Published) -> Result<Self, Failed> {
         let mut exchange = Self::default();
-        match exchange.stage(all).and_then(|()| exchange.move_all()) {
+        let moved = exchange.stage(all).and_then(|()| exchange.move_all());
+        match moved.and_then(|()| exchange.put_away(published)) {
             Ok(()) => Ok(exchange),
             Err(failed) => {
                 exchange.take_back();
@@ -114,6 +116,19 @@ impl Exchange {
         Ok(())
     }
 
+    /// What reads the outputs, by a pattern perhaps, shall not find those without a source.
+    fn put_away(&mut self, published: &Published) -> Result<(), Failed> {
+        for (number, (path, own)) in published.files.iter().enumerate() {
+            if self.files.contains_key(path) || !is(path, *own) {
+                continue;
+            }
+            let old = beside(path, "gone", number);
+            fs::rename(path, &old).map_err(|error| Failed { path: path.clone(), error })?;
+            self.moved.push((path.clone(), Some(old)));
+        }
+        Ok(())
+    }
+
     /// Restores what was before.
     pub(crate) fn take_back(self) {
         for (to, old) in self.moved.iter().rev() {
@@ -132,7 +147,7 @@ impl Exchange {
         }
     }
 
-    /// Lets the new ones stay, and removes those of before whose source is gone.
+    /// Lets the new ones stay, and removes what was put aside for them.
     pub(crate) fn keep(self, published: &mut Published) {
         for old in self.moved.iter().filter_map(|(_, old)| old.as_ref()) {
             let _ = fs::remove_file(old);
@@ -142,10 +157,9 @@ impl Exchange {
         let is_ours =
             |folder: &PathBuf| before.folders.contains(folder) || self.made.contains(folder);
         published.folders = self.folders.into_iter().filter(is_ours).collect();
-        let Published { mut files, mut folders } = before;
-        files.retain(|path, _| !published.files.contains_key(path));
+        let mut folders = before.folders;
         folders.retain(|path| !published.folders.contains(path));
-        Published { files, folders }.remove();
+        Published { files: BTreeMap::new(), folders }.remove();
     }
 }
 
@@ -154,7 +168,7 @@ impl Published {
     /// folders that somebody else has put something in.
     pub(crate) fn remove(self) {
         for (path, own) in &self.files {
-            if fs::symlink_metadata(path).is_ok_and(|metadata| id(&metadata) == *own)
+            if is(path, *own)
                 && let Err(error) = fs::remove_file(path)
             {
                 tracing::warn!(target: "template", "`{}` cannot be removed: {error}", path.display());
@@ -165,6 +179,11 @@ impl Published {
             let _ = fs::remove_dir(folder);
         }
     }
+}
+
+/// Whether the path still leads to this file.
+fn is(path: &Path, own: Id) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| id(&metadata) == own)
 }
 
 /// How the names of files begin that are there during an exchange only.
@@ -215,6 +234,10 @@ mod tests {
         Ready::File { to, content: content.into(), mode }
     }
 
+    fn begin(all: Vec<Ready>) -> Result<Exchange, Failed> {
+        Exchange::begin(all, &Published::default())
+    }
+
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(folder)
             .unwrap()
@@ -236,7 +259,7 @@ mod tests {
             file(at("a"), "new", None),
             file(at("b"), "a folder is in the way", None),
         ];
-        let failed = Exchange::begin(all).err().unwrap();
+        let failed = begin(all).err().unwrap();
         assert_eq!(failed.path, at("b"));
         assert_eq!(names(folder.path()), ["a", "b"]);
         assert_eq!(fs::read_to_string(at("a")).unwrap(), "old");
@@ -247,8 +270,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("a"), "old").unwrap();
-        let exchange =
-            Exchange::begin(vec![file(at("a"), "new", None), file(at("b"), "new", None)]).unwrap();
+        let exchange = begin(vec![file(at("a"), "new", None), file(at("b"), "new", None)]).unwrap();
         assert_eq!(fs::read_to_string(at("a")).unwrap(), "new");
         exchange.take_back();
         assert_eq!(names(folder.path()), ["a"]);
@@ -267,11 +289,16 @@ mod tests {
             file(at("y"), "", None),
             file(at("z"), "", None),
         ];
-        Exchange::begin(first).unwrap().keep(&mut published);
+        Exchange::begin(first, &published).unwrap().keep(&mut published);
         // Somebody else's by now.
         fs::write(at("other"), "theirs").unwrap();
         fs::rename(at("other"), at("z")).unwrap();
-        Exchange::begin(vec![file(at("w"), "", None)]).unwrap().keep(&mut published);
+        let exchange = Exchange::begin(vec![file(at("w"), "", None)], &published).unwrap();
+        assert!(!at("y").exists() && !at("d/x").exists());
+        exchange.take_back();
+        assert_eq!(names(folder.path()), ["d", "theirs", "y", "z"]);
+        let exchange = Exchange::begin(vec![file(at("w"), "", None)], &published).unwrap();
+        exchange.keep(&mut published);
         assert_eq!(names(folder.path()), ["theirs", "w", "z"]);
         published.remove();
         assert_eq!(names(folder.path()), ["theirs", "z"]);
@@ -286,12 +313,12 @@ mod tests {
             file(at("d/rendered"), "", None),
             file(at("d/copied"), "", Some(0o700)),
         ];
-        Exchange::begin(all).unwrap().keep(&mut Published::default());
+        begin(all).unwrap().keep(&mut Published::default());
         let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("d"), mode("d/rendered"), mode("d/copied")), (0o750, 0o640, 0o700));
         fs::set_permissions(at("d/rendered"), Permissions::from_mode(0o600)).unwrap();
         let again = vec![file(at("d/rendered"), "", None)];
-        Exchange::begin(again).unwrap().keep(&mut Published::default());
+        begin(again).unwrap().keep(&mut Published::default());
         assert_eq!(mode("d/rendered"), 0o600);
     }
 }

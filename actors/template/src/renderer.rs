@@ -117,7 +117,7 @@ impl Renderer {
         self.settle(true);
         let ready = self.ready(last_reload_time)?;
         let failed = |Failed { path, error }| RenderError::Write { path, error };
-        self.open = Some(Exchange::begin(ready).map_err(failed)?);
+        self.open = Some(Exchange::begin(ready, &self.published).map_err(failed)?);
         Ok(())
     }
 
