@@ -1,14 +1,16 @@
 //! Go's text/template, by way of the crate `gotmpl`, with what that crate leaves out.
 //!
-//! Four things differ from it, so that templates behave as they do in Go:
+//! Five things differ from it, so that templates behave as they do in Go:
 //! - `index` of a key that a map of texts lacks is the empty text, since that is the zero value of
 //!   such a map;
 //! - functions and variables that do not exist are errors of the template, also in branches that are
 //!   not taken;
 //! - an `end` too many or too few is an error;
+//! - `html`, `js` and `urlquery` take any number of values;
 //! - a failure of the execution tells its line and column.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,6 +49,14 @@ pub(crate) struct Delimiters<'a> {
 
 /// Renders one file, which is a template set of its own.
 pub(crate) fn render(source: &str, by: Delimiters<'_>, data: &Value) -> Result<String, Fault> {
+    // A fault of the engine's own shall cost one rendering and no more.
+    catch_unwind(AssertUnwindSafe(|| attempt(source, by, data))).unwrap_or_else(|_| {
+        let what = "the template engine broke down on this template".to_owned();
+        Err(Fault { line: 1, column: 1, what })
+    })
+}
+
+fn attempt(source: &str, by: Delimiters<'_>, data: &Value) -> Result<String, Fault> {
     let parsed = Template::new(BODY)
         .delims(by.left, by.right)
         .parse(source)
@@ -55,14 +65,17 @@ pub(crate) fn render(source: &str, by: Delimiters<'_>, data: &Value) -> Result<S
     // Where the execution is, as line and column.
     let place = Arc::new(AtomicU64::new(0));
     let mark = place.clone();
-    let mut marked = Template::new(BODY).delims(by.left, by.right).func("index", index).func(
-        MARK,
-        move |args| {
+    let mut marked = Template::new(BODY)
+        .delims(by.left, by.right)
+        .func("index", index)
+        .func("html", escaping(gotmpl::html_escape))
+        .func("js", escaping(gotmpl::js_escape))
+        .func("urlquery", escaping(gotmpl::url_encode))
+        .func(MARK, move |args| {
             let number = |at: usize| args.get(at).and_then(Value::as_int).unwrap_or(1) as u64;
             mark.store(number(0) << 32 | number(1), Ordering::Relaxed);
             Ok(Value::String("".into()))
-        },
-    );
+        });
     for name in parsed.templates() {
         if let Some(tree) = parsed.lookup(name) {
             marked = marked.add_parse_tree(name, marks::marked(tree, source)?);
@@ -97,6 +110,29 @@ fn one_line(text: String) -> String {
         true => text.replace('\n', "\\n").replace('\r', "\\r"),
         false => text,
     }
+}
+
+/// One of Go's escaping functions, over all of its values printed in a row.
+fn escaping(
+    escape: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> impl Fn(&[Value]) -> gotmpl::Result<Value> + Send + Sync + 'static {
+    move |args| Ok(Value::String(escape(&in_a_row(args)).into()))
+}
+
+/// Go's `Sprint`: a blank stands between two values of which neither is a text.
+fn in_a_row(args: &[Value]) -> String {
+    if let [Value::Nil] = args {
+        return "<no value>".to_owned();
+    }
+    let is_text = |value: &Value| matches!(value, Value::String(_));
+    let mut out = String::new();
+    for (at, value) in args.iter().enumerate() {
+        if at > 0 && !is_text(value) && !is_text(&args[at - 1]) {
+            out.push(' ');
+        }
+        out.push_str(&value.to_string());
+    }
+    out
 }
 
 /// Go's `index`: any number of keys, none included.
@@ -179,6 +215,10 @@ mod tests {
         renders(
             "[[html \"<a>&'\"]] [[js \"it's\"]] [[urlquery \"a b&c\"]]",
             "&lt;a&gt;&amp;&#39; it\\'s a+b%26c",
+        );
+        renders(
+            "[[html \"<\" 1 2 .nope]]|[[urlquery \"a\" \"&b\"]]|[[html .nope]]",
+            "&lt;1 2 &lt;nil&gt;|a%26b|&lt;no value&gt;",
         );
         renders("[[.a | printf \"%s-%s\" \"x\" | len]]", "6");
     }
