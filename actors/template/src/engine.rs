@@ -1,11 +1,12 @@
 //! Go's text/template, by way of the crate `gotmpl`, with what that crate leaves out.
 //!
-//! Five things differ from it, so that templates behave as they do in Go:
+//! Six things differ from it, so that templates behave as they do in Go:
 //! - `index` of a key that a map of texts lacks is the empty text, since that is the zero value of
 //!   such a map;
 //! - functions and variables that do not exist are errors of the template, also in branches that are
 //!   not taken;
 //! - an `end` too many or too few is an error;
+//! - `template` without a value hands on none;
 //! - `html`, `js` and `urlquery` take any number of values;
 //! - a failure of the execution tells its line and column.
 
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gotmpl::{Template, TemplateError, Value};
 
 use crate::balance;
-use crate::marks::{self, MARK};
+use crate::marks::{self, MARK, NOTHING};
 
 /// The name of the file's own body. No template can define it: a name in a file is never control
 /// characters alone, so what is executed is always the body and no definition.
@@ -71,6 +72,7 @@ fn attempt(source: &str, by: Delimiters<'_>, data: &Value) -> Result<String, Fau
         .func("html", escaping(gotmpl::html_escape))
         .func("js", escaping(gotmpl::js_escape))
         .func("urlquery", escaping(gotmpl::url_encode))
+        .func(NOTHING, |_| Ok(Value::Nil))
         .func(MARK, move |args| {
             let number = |at: usize| args.get(at).and_then(Value::as_int).unwrap_or(1) as u64;
             mark.store(number(0) << 32 | number(1), Ordering::Relaxed);
@@ -224,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn literals_and_verbs() {
+        renders("[[printf \"%.2f|%5d|%-5d|%t|%c\" 1.5 3 4 true 65]]", "1.50|    3|4    |true|A");
+        renders("[[1_000]] [[0x10]] [['a']] [[`raw`]] [[\"a\\tb\"]]", "1000 16 97 raw a\tb");
+        renders("[[(index .list 0)]] [[(len .list) | printf \"%d\"]]", "a 2");
+        renders(
+            "[[print .nope]] [[printf \"%s\" .nope]] [[printf \"%d\" .a]]",
+            "<nil> %!s(<nil>) %!d(string=text)",
+        );
+        renders("[[/* a ]] b */]]x ]]", "x ]]");
+        renders("[[range 3]][[.]][[end]] [[with .nope]][[else with .a]][[.]][[end]]", "012 text");
+    }
+
+    #[test]
     fn actions_comments_and_trimming() {
         renders("a [[- /* comment */ -]] b", "ab");
         renders("[[/* comment */]]x", "x");
@@ -240,6 +255,10 @@ mod tests {
         let text = "[[define \"a\"]]A[[end]][[define \"b\"]]B[[.]][[end]]body [[template \"b\" 1]]";
         renders(text, "body B1");
         renders("[[define \"a\"]]A[[end]][[define \"b\"]]B[[end]]", "");
+        renders(
+            "[[define \"a\"]][[.]] [[.a]] [[$]][[end]][[template \"a\"]]",
+            "<no value> <no value> <no value>",
+        );
         renders("[[block \"x\" .a]]<[[.]]>[[end]]", "<text>");
     }
 

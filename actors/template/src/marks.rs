@@ -12,6 +12,9 @@ use crate::engine::Fault;
 /// The name of the function that notes the place; no template can call it, for its blank.
 pub(crate) const MARK: &str = " mark";
 
+/// The name of the function that gives no value: what `template` hands on where nothing is given.
+pub(crate) const NOTHING: &str = " nothing";
+
 /// The functions that Go has built in.
 const FUNCTIONS: [&str; 19] = [
     "and", "call", "eq", "ge", "gt", "html", "index", "js", "le", "len", "lt", "ne", "not", "or",
@@ -54,7 +57,9 @@ impl Marker<'_> {
                 }
                 Node::Template(template) => {
                     template.pipe.iter().try_for_each(|pipe| self.pipe(pipe))?;
-                    node.clone()
+                    let mut template = template.clone();
+                    template.pipe.get_or_insert_with(|| call(pos, NOTHING, Vec::new()));
+                    Node::Template(template)
                 }
                 Node::If(branch) => Node::If(self.branch(branch)?),
                 Node::With(branch) => Node::With(self.branch(branch)?),
@@ -127,8 +132,12 @@ pub(crate) fn place(source: &str, offset: usize) -> (usize, usize) {
 
 fn mark(pos: Pos, (line, column): (usize, usize)) -> Node {
     let number = |number: usize| Expr::Number(pos, Number::Int(number as i64));
-    let args = vec![Expr::Identifier(pos, MARK.into()), number(line), number(column)];
-    let command = CommandNode { pos, args };
-    let pipe = PipeNode { pos, decl: Vec::new(), commands: vec![command], is_assign: false };
+    let pipe = call(pos, MARK, vec![number(line), number(column)]);
     Node::Action(ActionNode { pos, pipe })
+}
+
+fn call(pos: Pos, function: &'static str, mut args: Vec<Expr>) -> PipeNode {
+    args.insert(0, Expr::Identifier(pos, SmolStr::new_static(function)));
+    let command = CommandNode { pos, args };
+    PipeNode { pos, decl: Vec::new(), commands: vec![command], is_assign: false }
 }
