@@ -413,3 +413,54 @@ fn a_cancelled_start_renders_nothing() {
     assert_eq!(wrapper.stop(), 143);
     assert_eq!(wrapper.stderr(), "", "{}", wrapper.dump());
 }
+
+/// A main process that only keeps silent may well have taken the new outputs, so they stay.
+#[test]
+fn a_reload_without_an_answer_keeps_the_new_outputs() {
+    let place = Place::new();
+    place.write("nginx.conf.tmpl", "old");
+    place.config("[template]\n[main]\nreload_timeout = \"50ms\"\n");
+    let mut wrapper = place.run_with(&[], &[("F_EV", "1"), ("F_REFUSE", "1")]);
+    wrapper.wait_for(": up\"");
+    place.write("nginx.conf.tmpl", "new");
+    assert_eq!(reload(&place).0, Some(1));
+    assert_eq!(place.read("run/conf/nginx.conf"), "new");
+    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(fs::read_dir(place.path().join("run/conf")).unwrap().count(), 0);
+}
+
+/// What is in the way of a clean-up is told, and nothing of it is touched.
+#[test]
+fn w93_a_run_path_with_the_template_in_it_stays() {
+    let place = Place::new();
+    place.write("run/nginx.conf.tmpl", "x");
+    place.config(
+        "[template]\nconf_template_path = \"run/nginx.conf.tmpl\"\ndelete_run_path_on_exit = true\n",
+    );
+    let mut wrapper = started(&place);
+    assert_eq!(wrapper.stop(), 0);
+    let line = wrapper.wait_for("level=error");
+    assert!(line.contains("the template is in it"), "{line}");
+    assert_eq!(place.read("run/nginx.conf.tmpl"), "x");
+}
+
+/// D60: with the working directory as the source the outputs and the run path are no input.
+#[test]
+fn d60_the_working_directory_as_the_source() {
+    let place = Place::new();
+    place.write(".hidden.tmpl", "[[.vcpu_count]]");
+    place.write("nginx.conf.tmpl", "x");
+    place.config("[template]\nconf_template_path = \".\"\n");
+    let mut wrapper = started(&place);
+    for _ in 0..2 {
+        assert_eq!(reload(&place).0, Some(0));
+    }
+    let mut names = fs::read_dir(place.path().join("run/conf"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with(".coproc-"))
+        .collect::<Vec<_>>();
+    names.sort();
+    assert_eq!(names, [".hidden", "coproc.toml", "nginx.conf"]);
+    assert_eq!(wrapper.stop(), 0);
+}

@@ -110,12 +110,12 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     if let Err(error) = ran {
         tracing::error!(target: "run", fatal = true, "{error}");
     }
-    // Nobody reads them any more; and the log, which may be in the run path, is closed.
+    // Nobody reads what was rendered any more.
+    if let Some(Err(why)) = templates.map(|templates| templates.clean_up()) {
+        tracing::error!(target: "template", "{why}");
+    }
     output_thread.finish(Instant::now() + LAST_LINES);
     drop(pid_files);
-    if let Some(Err(why)) = templates.map(|templates| templates.clean_up()) {
-        complain(&format!("error: {why}\n"));
-    }
     Ok(code.get())
 }
 
