@@ -72,6 +72,7 @@ fn w42_a_broken_template_at_reload_changes_nothing() {
     let (code, stderr) = reload(&place);
     assert!(code == Some(1) && stderr.contains("nginx.conf.tmpl:2:"), "{code:?} {stderr}");
     assert_eq!(place.read("run/conf/nginx.conf"), before);
+    wrapper.wait_for_nth("level=error", 2);
     assert_eq!(wrapper.count("level=error"), 2, "one line for each reload");
     assert_eq!(wrapper.count("reconfiguring"), 0);
     assert!(http::get(port, "/").ends_with("old"));

@@ -3,8 +3,8 @@
 //! # Theory of operation
 //!
 //! A rendering has four steps, and only the last changes anything that others see. The source is
-//! *listed* ([`listing`]), a *plan* says what becomes of each file ([`plan`]), all templates are
-//! *rendered* to memory ([`engine`]), and the results are *published* ([`publish`]): written beside
+//! *listed* (`listing`), a *plan* says what becomes of each file (`plan`), all templates are
+//! *rendered* to memory (`engine`), and the results are *published* (`publish`): written beside
 //! their places and then moved there. What was published is remembered, so that an output whose
 //! source is gone goes with it, and nothing that somebody else made is ever removed.
 
