@@ -301,7 +301,7 @@ impl CoprocessActor {
         let me = ctx.address().downgrade();
         // Its own task: a stop command that was begun is finished even if this actor dies.
         actix_rt::spawn(async move {
-            tracing::debug!(logger = %name, "started `{}`", command.argv.join(" "));
+            tracing::debug!(logger = %name, "runs `{}`", command.argv.join(" "));
             match process::run(command, &output, limit).await {
                 Ok(Ended::InTime(status)) => log_end(&name, status),
                 Ok(Ended::TooLate) => {
