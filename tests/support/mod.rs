@@ -249,9 +249,9 @@ impl Wrapper {
     /// Waits until so many lines on stdout hold this text; gives the last of them.
     #[track_caller]
     pub fn wait_for_nth(&self, text: &str, n: usize) -> String {
-        let found = self.stdout.wait(|lines, _| {
-            lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned()
-        });
+        let found = self
+            .stdout
+            .wait(|lines, _| lines.iter().filter(|line| line.contains(text)).nth(n - 1).cloned());
         found.unwrap_or_else(|| panic!("no line {n} with `{text}` in\n{}", self.dump()))
     }
 
@@ -271,6 +271,22 @@ impl Wrapper {
             .map(|(name, _)| name.to_owned())
             .filter(|name| !name.contains('.'))
             .collect()
+    }
+
+    /// The pid of the nth start of a coprocess; waits for it.
+    #[track_caller]
+    pub fn started(&self, name: &str, n: usize) -> i32 {
+        let line = self.wait_for_nth(&format!("msg=\"{name}: started "), n);
+        let (_, pid) = line.rsplit_once(" as ").unwrap();
+        pid.trim_end_matches('"').parse().unwrap()
+    }
+
+    /// The messages of one logger so far.
+    pub fn said(&self, name: &str) -> Vec<String> {
+        let head = format!(" msg=\"{name}: ");
+        let lines = self.lines();
+        let texts = lines.iter().filter_map(|line| line.split_once(&head));
+        texts.map(|(_, text)| text.trim_end_matches('"').to_owned()).collect()
     }
 
     /// Waits for the end of the wrapper and of its output; gives its exit code, or 128 and the
@@ -320,6 +336,47 @@ impl Drop for Wrapper {
             let _ = self.child.wait();
         }
     }
+}
+
+/// A `[coprocess.NAME]` table. Unless `rest` says otherwise it runs once, at `pre-start`.
+pub fn coprocess(name: &str, exec: &str, rest: &str) -> String {
+    let mut text = format!("[coprocess.{name}]\nname = \"{name}\"\nexec = {exec}\n{rest}\n");
+    for (key, value) in [("restarts", "never"), ("exec_event", "pre-start")] {
+        if !rest.lines().any(|line| line.trim_start().starts_with(&format!("{key} ="))) {
+            text.push_str(&format!("{key} = \"{value}\"\n"));
+        }
+    }
+    text
+}
+
+/// The state letter of a process, `Z` for a zombie; `None` once it is reaped.
+pub fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// The pids of a process's children, zombies included.
+pub fn children(pid: i32) -> Vec<i32> {
+    let parent = |of: i32| -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{of}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|of| parent(*of) == Some(pid))
+        .collect()
+}
+
+/// The pids of everything below a process, zombies included.
+pub fn descendants(pid: i32) -> Vec<i32> {
+    let mut all = children(pid);
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        all.extend(children(*pid));
+        at += 1;
+    }
+    all
 }
 
 /// Whether a process of this pid is alive and no zombie.

@@ -3,7 +3,8 @@
 //! Without a word that it knows it stands in for nginx: `-V` prints a version, anything else runs
 //! until TERM, INT or QUIT, says `exit` as nginx does, and leaves with `F_RC`. `F_EV=1` makes it
 //! announce a worker at the start and after each HUP, unless `F_REFUSE=1`; `F_PRINT` and `F_PRINT_ERR`
-//! name files whose bytes it writes to stdout and stderr at the start.
+//! name files whose bytes it writes to stdout and stderr at the start, `F_AFTER` one whose bytes
+//! follow on stdout once it has announced its worker.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 use std::io::Write;
@@ -107,6 +108,9 @@ fn stand_in() -> ! {
     let mut worker = 5000;
     if flag("F_EV") {
         announce(worker);
+    }
+    if let Ok(file) = std::env::var("F_AFTER") {
+        std::io::stdout().lock().write_all(&std::fs::read(file).unwrap()).unwrap();
     }
     // Told last, so that a test that waits for it can send signals.
     say("up");
