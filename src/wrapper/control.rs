@@ -46,10 +46,10 @@ impl Handler<Ask> for Root {
                 .command(&name, Command::Signal(signal))
                 .map(|_| json!({ "name": name, "signal": signal.to_string() })),
             Request::Emit(name) => self.emit(&name),
-            Request::Knows(name) => match name == MAIN || self.find(&name).is_ok() {
-                true => Ok(Value::Bool(true)),
-                false => Err(self.unknown(&name)),
-            },
+            Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
+            Request::LoggerOf(name) => {
+                self.find(&name).map(|child| child.config.name.as_str().into())
+            }
         };
         // A client that hung up does not want to know.
         let _ = reply.send(answer);

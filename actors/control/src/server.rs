@@ -220,9 +220,13 @@ async fn logs(
     count: usize,
     follow: bool,
 ) -> Result<Response<Answer>, Refused> {
-    if let Some(name) = &name {
-        ask(shared, Request::Knows(name.clone())).await?;
-    }
+    let name = match name {
+        Some(name) => match ask(shared, Request::LoggerOf(name)).await? {
+            Value::String(logger) => Some(logger),
+            _ => None,
+        },
+        None => None,
+    };
     let mut future = follow.then(|| shared.output.follow(name.as_deref()));
     let past = shared.output.history(name.as_deref(), count);
     let past = match tokio::time::timeout(HISTORY_TIME, past).await {

@@ -11,7 +11,6 @@ use actix::{
 use coproc_core::broker::{EventBroker, Publish};
 use coproc_core::event::{Event, Phase};
 use coproc_core::exit::ExitStatus;
-use coproc_core::name::MAIN;
 use coproc_core::output::{Kind as Lines, Output};
 use coproc_core::process::{Command, Process, Report, SpawnError, Taps, launch};
 use coproc_core::scope::Scope;
@@ -187,12 +186,12 @@ impl MainActor {
         let tap = || -> Option<Box<dyn coproc_core::output::Tap>> {
             Some(Box::new(MainTap { reads_nginx: self.is_nginx(), to: ctx.address().recipient() }))
         };
-        let (name, kind) = match self.config.kind {
-            Kind::Nginx => ("nginx", Lines::Nginx),
-            Kind::Program => (MAIN, Lines::Plain),
+        let kind = match self.config.kind {
+            Kind::Nginx => Lines::Nginx,
+            Kind::Program => Lines::Plain,
         };
         Command {
-            name: name.into(),
+            name: self.config.kind.logger().into(),
             argv: self.config.exec.iter().map(|word| scope.interpolate(word)).collect(),
             context: self.config.context.clone(),
             inherited: self.surroundings.inherited.clone(),
