@@ -317,6 +317,13 @@ impl CoprocessActor {
         });
     }
 
+    /// An operator's order, which is carried out when the stop command is over.
+    fn after_stop_command(&mut self, event: Event, ctx: &mut Context<Self>) {
+        self.standing.borrow_mut().pending += 1;
+        self.happened(Event::Retire, ctx);
+        self.stop_command(None, Some(event), ctx);
+    }
+
     /// A foreground program that cannot be started at all ends the boot, whatever its policy says.
     fn spawn_failed(&self, error: &SpawnError) {
         let before_start = EventName::Phase(Phase::PreStart);
@@ -351,6 +358,8 @@ impl Actor for CoprocessActor {
 impl CoprocessActor {
     fn take_over(&mut self, ctx: &mut Context<Self>) {
         self.process_ended();
+        // What the actor before this one was to do next went with it.
+        self.standing.borrow_mut().pending = 0;
         let resume = {
             let mut standing = self.standing.borrow_mut();
             let (machine, resume) = standing.machine.clone().taken_over();
@@ -430,13 +439,9 @@ impl Handler<Command> for CoprocessActor {
         };
         match command {
             Command::Start => self.happened(Event::Start, ctx),
-            Command::Stop => {
-                self.happened(Event::Retire, ctx);
-                self.stop_command(None, Some(Event::Stop), ctx);
-            }
+            Command::Stop => self.after_stop_command(Event::Stop, ctx),
             Command::Restart if self.standing.borrow().machine.is_live() => {
-                self.happened(Event::Retire, ctx);
-                self.stop_command(None, Some(Event::Restart), ctx);
+                self.after_stop_command(Event::Restart, ctx);
             }
             Command::Restart => self.happened(Event::Restart, ctx),
             Command::Kill => self.happened(Event::Kill, ctx),
@@ -503,6 +508,10 @@ impl Handler<Proceed> for CoprocessActor {
     type Result = ();
 
     fn handle(&mut self, Proceed(event): Proceed, ctx: &mut Context<Self>) {
+        {
+            let mut standing = self.standing.borrow_mut();
+            standing.pending = standing.pending.saturating_sub(1);
+        }
         self.happened(event, ctx);
     }
 }
