@@ -75,8 +75,7 @@ fn the_socket_is_for_its_owner_alone_and_goes_at_the_end() {
 #[test]
 fn status_says_everything_in_file_order() {
     let place = Place::new();
-    let mut wrapper = up(
-        &place,
+    place.config(
         &[
             coprocess("zero", "[\"sh\", \"-c\", \"exit 3\"]", "restarts = 1"),
             background("b", "\"sleep 1000\"", ""),
@@ -87,6 +86,8 @@ fn status_says_everything_in_file_order() {
         ]
         .concat(),
     );
+    let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
+    wrapper.wait_for("event: [start-worker]");
     wrapper.wait_for("slow: starts again");
     wrapper.wait_for("event: [coprocess.killed.failed]");
     let all = status(&place);

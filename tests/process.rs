@@ -343,3 +343,50 @@ fn a_program_leads_a_group_of_its_own() {
     let (group, pid) = line.unwrap();
     assert_eq!(group, pid);
 }
+
+/// Nobody in particular, where root can become somebody; otherwise whoever runs the tests.
+fn as_nobody(place: &Place) -> std::process::Command {
+    let mut command = place.command(&["run"]);
+    if is_root() {
+        for path in ["", "run", "run/conf"] {
+            std::os::unix::fs::chown(place.at(path), Some(33), Some(33)).unwrap();
+        }
+        command.uid(33).gid(33);
+    }
+    command
+}
+
+#[test]
+fn w101_everything_works_without_root() {
+    let place = Place::new();
+    let rest = "stop_exec = \"echo bye\"\nbackground = true";
+    let port = place.nginx(
+        2,
+        "location / { return 200 served; }",
+        &coprocess("a", "\"sleep 1000\"", rest),
+    );
+    let conf = place.read("run/conf/nginx.conf").replace("user www-data;", "");
+    place.write("run/conf/nginx.conf", &conf);
+    let mut wrapper = Wrapper::start(as_nobody(&place));
+    wrapper.wait_for_nth("event: [start-worker]", 2);
+    let get = || {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(get().ends_with("served"));
+    let conf = conf.replace("served", "anew");
+    place.write("run/conf/nginx.conf", &conf);
+    wrapper.signal(nix::sys::signal::Signal::SIGHUP);
+    wrapper.wait_for("event: [reload]");
+    wrapper.wait_for_nth("event: [exit-worker]", 2);
+    assert!(get().ends_with("anew"));
+    assert!(place.path().join("run/control.sock").exists());
+    let nginx = support::descendants(wrapper.pid());
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+    wrapper.wait_for("stop-a: bye");
+    assert!(!nginx.into_iter().any(support::alive));
+}
