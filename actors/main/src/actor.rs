@@ -239,10 +239,10 @@ impl MainActor {
                 }
             }
             Effect::Done => {
-                if !self.is_nginx() {
-                    if let Some(process) = &self.process {
-                        self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
-                    }
+                if !self.is_nginx()
+                    && let Some(process) = &self.process
+                {
+                    self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
                 }
                 tracing::debug!(target: "pm", "reload done");
                 self.tell_reload(&Ok(()));

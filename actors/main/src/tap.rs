@@ -22,10 +22,10 @@ pub(crate) struct MainTap {
 
 impl Tap for MainTap {
     fn line(&mut self, line: &[u8]) {
-        if self.reads_nginx {
-            if let Some(fact) = fact(line) {
-                self.to.do_send(Heard::Fact(fact));
-            }
+        if self.reads_nginx
+            && let Some(fact) = fact(line)
+        {
+            self.to.do_send(Heard::Fact(fact));
         }
     }
 

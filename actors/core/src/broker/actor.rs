@@ -150,11 +150,9 @@ impl EventBroker {
     }
 
     fn finish(&mut self, id: u64, ctx: &mut Context<Self>) {
-        if let Some(walk) = self.walks.remove(&id) {
-            if let Some(done) = walk.done {
-                // One who gave up waiting has lost interest.
-                let _ = done.send(walk.walked);
-            }
+        if let Some(Walk { done: Some(done), walked, .. }) = self.walks.remove(&id) {
+            // One who gave up waiting has lost interest.
+            let _ = done.send(walked);
         }
         if self.current_phase == Some(id) {
             self.current_phase = None;
