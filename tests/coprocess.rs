@@ -583,7 +583,7 @@ fn events_of_other_coprocesses_start_coprocesses() {
 #[test]
 fn w67_the_users_own_groups() {
     if !is_root() {
-        eprintln!("skipped: only root can switch users");
+        support::skipped("only root can switch users");
         return;
     }
     let place = Place::new();

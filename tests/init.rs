@@ -37,7 +37,7 @@ fn run_as_pid_1(place: &Place) -> Option<Wrapper> {
     };
     let (mut probe, _) = unshare(place);
     if !is_root() || !probe.arg("true").status().is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no PID namespace may be made here");
+        support::skipped("no PID namespace may be made here");
         return None;
     }
     let (mut command, run) = unshare(place);

@@ -27,7 +27,7 @@ fn assert_said(said: &[String], line: &str) {
 
 fn skipped_without_root() -> bool {
     if !is_root() {
-        eprintln!("skipped: only root can switch users");
+        support::skipped("only root can switch users");
     }
     !is_root()
 }
@@ -59,7 +59,7 @@ fn d13_user_groups_and_variables() {
         return;
     }
     let Some((user, mut groups)) = user_in_groups() else {
-        eprintln!("skipped: no user has supplementary groups here");
+        support::skipped("no user has supplementary groups here");
         return;
     };
     let script = "id -u; id -g; grep Groups /proc/self/status; echo $HOME $USER $LOGNAME";

@@ -39,6 +39,12 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Says loudly that a test proves nothing here.
+#[allow(clippy::print_stderr)]
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 /// Whether these tests run as root, for those that switch users.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -156,9 +162,12 @@ impl Place {
     }
 }
 
+/// Lines, and whether they are all.
+type Come = (Vec<String>, bool);
+
 /// The lines of a stream as far as they have come.
 #[derive(Clone, Default)]
-struct Lines(Arc<(Mutex<(Vec<String>, bool)>, Condvar)>);
+struct Lines(Arc<(Mutex<Come>, Condvar)>);
 
 impl Lines {
     fn follow(stream: impl Read + Send + 'static) -> Self {
