@@ -189,6 +189,7 @@ impl CoprocessActor {
                 standing.starts.clear();
                 standing.stops.clear();
             }
+            Effect::ReleaseStops => self.standing.borrow_mut().stops.clear(),
             Effect::GaveUp(end) => self.gave_up(end),
         }
     }
@@ -402,8 +403,7 @@ impl Handler<Deliver> for CoprocessActor {
         let Deliver { order, event, hold } = deliver;
         match order {
             Order::Start => {
-                let runs = self.standing.borrow().machine.is_live();
-                if runs {
+                if !self.standing.borrow().machine.takes_events() {
                     tracing::debug!(logger = %self.config.name, "[{event}] ignored: it runs already");
                     return;
                 }
