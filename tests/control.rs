@@ -549,3 +549,45 @@ fn main_waits_for_an_event_of_its_own() {
     wrapper.wait_for(": up");
     assert_eq!(wrapper.stop(), 0);
 }
+
+#[test]
+fn an_event_does_not_cut_a_pause_short() {
+    let place = Place::new();
+    let rest = "exec_event = \"custom.go\"\nrestarts = 5\ntime_between_restarts = \"1h\"";
+    let mut wrapper = up(&place, &background("a", "\"true\"", rest));
+    ask(&place, &["emit", "go"]);
+    wrapper.wait_for("a: starts again in 1h");
+    ask(&place, &["emit", "go"]);
+    wrapper.wait_for("a: [custom.go] ignored");
+    assert_eq!(of(&place, "a")["state"], "backoff");
+    // An operator may.
+    ask(&place, &["start", "a"]);
+    wrapper.started("a", 2);
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// The stop is over when the old program is gone, whatever is wanted of the new one.
+#[test]
+fn what_is_started_while_it_stops_runs_anew_and_holds_nobody_up() {
+    let place = Place::new();
+    let file = place.at("go");
+    let exec = format!(
+        "[\"sh\", \"-c\", \"trap 'until [ -e {file} ]; do sleep 0.02; done; exit 0' TERM; \
+         echo set; while :; do sleep 0.02; done\"]"
+    );
+    let rest = "exec_event = \"custom.go\"\nstop_event = \"pre-reload\"";
+    place.config(&background("a", &exec, rest));
+    let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
+    wrapper.wait_for("event: [start-worker]");
+    ask(&place, &["emit", "go"]);
+    wrapper.wait_for("a: set");
+    wrapper.signal(nix::sys::signal::Signal::SIGHUP);
+    wrapper.wait_for("a: sending TERM");
+    ask(&place, &["emit", "go"]);
+    wrapper.wait_for_nth("event: [custom.go]", 2);
+    place.write("go", "");
+    wrapper.wait_for("event: [reload]");
+    assert!(alive(wrapper.started("a", 2)));
+    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(wrapper.count("ignored: it runs already"), 0);
+}

@@ -438,3 +438,59 @@ fn d40_term_during_the_boot_ends_it() {
     wrapper.wait_for("stop-early: bye");
     assert_eq!(wrapper.phases(), ["pre-start", "exit"]);
 }
+
+// D12: a blank stop_event is told, and never drops a coprocess in silence.
+#[test]
+fn d12_a_blank_stop_event_is_told() {
+    let place = Place::new();
+    place.config(&background("a", "\"touch ran\"", "stop_event = \"\""));
+    let mut wrapper = place.run();
+    assert_eq!(wrapper.wait(), 2);
+    assert!(wrapper.stderr().contains("coprocess.a.stop_event"), "{}", wrapper.stderr());
+    assert!(!place.path().join("ran").exists());
+}
+
+// D26: what cannot be started at the last events disturbs nobody.
+#[test]
+fn d26_failures_to_start_while_everything_ends() {
+    let place = Place::new();
+    let sections = ["exit-worker", "exit"].map(|event| {
+        let rest = format!("exec_event = \"{event}\"\nrestarts = \"unlimited\"");
+        coprocess(event, "\"/no/such\"", &format!("{rest}\nbackground = true"))
+    });
+    place.nginx(2, "return 200;", &sections.concat());
+    let mut wrapper = place.run();
+    wrapper.wait_for_nth("event: [start-worker]", 2);
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+    wrapper.wait_for("exit-worker: `/no/such` cannot be started");
+    wrapper.wait_for("exit: `/no/such` cannot be started");
+}
+
+#[test]
+fn what_starts_at_the_exit_runs_to_its_end_or_is_stopped() {
+    let place = Place::new();
+    place.config(
+        &[
+            coprocess("last", "\"echo farewell\"", "exec_event = \"exit\""),
+            background("stays", "\"sleep 1000\"", "exec_event = \"exit\""),
+        ]
+        .concat(),
+    );
+    let mut wrapper = place.run();
+    wrapper.wait_for(": up");
+    assert_eq!(wrapper.stop(), 0);
+    wrapper.wait_for("last: farewell");
+    assert!(!alive(wrapper.started("stays", 1)));
+}
+
+/// The main process's own end takes the same way as a request to stop.
+#[test]
+fn coprocesses_are_stopped_when_main_ends_by_itself() {
+    let place = Place::new();
+    place.config(&background("a", "\"sleep 1000\"", "stop_exec = \"echo bye\""));
+    let mut wrapper = place.run_with(&["--", "sh", "-c", "sleep 0.3; exit 5"], &[]);
+    let pid = wrapper.started("a", 1);
+    assert_eq!(wrapper.wait(), 5);
+    wrapper.wait_for("stop-a: bye");
+    assert!(!alive(pid));
+}
