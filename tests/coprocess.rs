@@ -120,13 +120,15 @@ fn w57_background_as_text() {
 }
 
 #[test]
-fn w57_other_words_are_no_booleans() {
-    let place = Place::new();
-    place.config(&coprocess("a", "\"touch ran\"", "background = \"yes\""));
-    let mut wrapper = place.run();
-    assert_eq!(wrapper.wait(), 2);
-    assert!(wrapper.stderr().contains("coprocess.a.background"), "{}", wrapper.dump());
-    assert!(!place.path().join("ran").exists());
+fn w57_other_words_and_numbers_are_no_booleans() {
+    for value in ["\"yes\"", "1", "\"on\""] {
+        let place = Place::new();
+        place.config(&coprocess("a", "\"touch ran\"", &format!("background = {value}")));
+        let mut wrapper = place.run();
+        assert_eq!(wrapper.wait(), 2, "{value}");
+        assert!(wrapper.stderr().contains("coprocess.a.background"), "{}", wrapper.dump());
+        assert!(!place.path().join("ran").exists());
+    }
 }
 
 #[test]
@@ -157,8 +159,10 @@ fn w59_unlimited_restarts_end_with_the_wrapper() {
     wrapper.started("a", 3);
     assert_eq!(wrapper.stop(), 0);
     let lines = wrapper.lines();
-    let last = lines.iter().rposition(|line| line.contains("msg=\"a: started")).unwrap();
-    assert!(last < wrapper.position("event: [exit]"), "{}", wrapper.dump());
+    // One pause may have ended at that very moment.
+    let after = &lines[wrapper.position("shutting down")..];
+    let late = after.iter().filter(|line| line.contains("msg=\"a: started")).count();
+    assert!(late <= 1, "{}", wrapper.dump());
     for n in 1..=wrapper.count("msg=\"a: started") {
         assert!(!alive(wrapper.started("a", n)));
     }
@@ -293,8 +297,8 @@ fn w65_last_reload_time_is_that_of_each_exec() {
     wrapper.signal(Signal::SIGHUP);
     wrapper.wait_for("after: 20");
     assert_eq!(wrapper.stop(), 0);
-    let text = &wrapper.said("after")[1];
-    assert!(text.ends_with("+0000 UTC"), "{text}");
+    let said = wrapper.said("after");
+    assert!(said.iter().any(|text| text.ends_with("+0000 UTC")), "{said:?}");
 }
 
 #[test]
@@ -577,7 +581,9 @@ fn events_of_other_coprocesses_start_coprocesses() {
     wrapper.wait_for("last: third");
     wrapper.wait_for(": up");
     assert_eq!(wrapper.stop(), 0);
-    assert!(wrapper.position("second: second") < wrapper.position("last: started"));
+    wrapper.wait_for("second: second");
+    let exited = wrapper.position("event: [coprocess.second.exited]");
+    assert!(exited < wrapper.position("last: started"));
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn w64_without_a_stop_event_it_is_stopped_at_the_exit() {
     let pid = wrapper.started("a", 1);
     assert_eq!(wrapper.stop(), 0);
     assert!(!alive(pid));
-    assert!(wrapper.position("event: [exit]") < wrapper.position("stop-a: bye"));
+    assert!(wrapper.position("event: [exit]") < wrapper.position("stop-a: runs"));
 }
 
 #[test]
@@ -45,7 +45,9 @@ fn w69_the_stop_command_comes_before_the_signal() {
     let mut wrapper = place.run();
     wrapper.wait_for(": up");
     assert_eq!(wrapper.stop(), 0);
-    assert!(wrapper.position("stop-x: bye") < wrapper.position("x: sending TERM"));
+    wrapper.wait_for("stop-x: bye");
+    let ended = wrapper.position("stop-x: ended with exit status 0");
+    assert!(ended < wrapper.position("x: sending TERM"));
     assert!(wrapper.position("x: sending TERM") < wrapper.position("x: ended with signal TERM"));
 }
 
@@ -173,11 +175,11 @@ fn w74_exec_event_equal_to_stop_event_in_the_foreground() {
     wrapper.wait_for("event: [start-worker]");
     let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
     let lines = wrapper.lines();
-    let worker = wrapper.position("event: [start-worker]");
-    let line = format!("msg=\"whoami: {me}\"");
-    assert_eq!(lines[..worker].iter().filter(|l| l.contains(&line)).count(), 5, "{lines:?}");
+    let before = &lines[..wrapper.position("event: [start-worker]")];
+    let ends = before.iter().filter(|line| line.contains("whoami: ended")).count();
+    assert_eq!(ends, 5, "{lines:?}");
     assert_eq!(wrapper.stop(), 0);
-    assert_eq!(wrapper.count(&line), 5);
+    assert_eq!(wrapper.count(&format!("msg=\"whoami: {me}\"")), 5);
 }
 
 #[test]
@@ -298,19 +300,22 @@ fn stop_commands_run_in_file_order_whatever_the_state() {
     wrapper.wait_for("paused: starts again in 1h");
     assert_eq!(wrapper.stop(), 0);
     let places = [
-        "stop-ended: deregister",
+        "stop-ended: ended",
         "stop-agent: runs",
-        "stop-agent: leave",
+        "stop-agent: ended",
         "stop-failed: runs",
-        "stop-failed: tidy",
+        "stop-failed: ended",
         "stop-never: runs",
-        "stop-never: last",
+        "stop-never: ended",
         "stop-paused: runs",
-        "stop-paused: pause",
+        "stop-paused: ended",
         "agent: sending TERM",
     ]
     .map(|text| wrapper.position(text));
     assert!(places.is_sorted(), "{}", wrapper.dump());
+    for text in ["deregister", "leave", "tidy", "last", "pause"] {
+        assert_eq!(wrapper.count(&format!(": {text}\"")), 1, "{}", wrapper.dump());
+    }
     // Once its stop command has begun, nothing is started again.
     assert_eq!(wrapper.count("msg=\"paused: started"), 1);
 }
@@ -389,16 +394,19 @@ fn d20_a_second_term_kills_everything_first() {
 #[test]
 fn a_stop_event_other_than_exit_stops_at_that_event() {
     let place = Place::new();
-    let rest = "stop_event = \"pre-reload\"\nstop_exec = \"echo bye\"";
-    place.config(&background("a", "\"sleep 1000\"", rest));
+    let file = place.at("go");
+    let script = format!("until [ -e {file} ]; do sleep 0.02; done; echo bye");
+    let rest = format!("stop_event = \"pre-reload\"\nstop_exec = [\"sh\", \"-c\", \"{script}\"]");
+    place.config(&background("a", "\"sleep 1000\"", &rest));
     let mut wrapper = place.run_with(&[], EV);
     wrapper.wait_for("event: [start-worker]");
     let pid = wrapper.started("a", 1);
-    reload(&wrapper, 1);
-    assert!(!alive(pid));
-    wrapper.wait_for("stop-a: bye");
-    // Stopped before HUP went to main.
-    assert!(wrapper.position("a: ended") < wrapper.position("reconfiguring"));
+    wrapper.signal(Signal::SIGHUP);
+    wrapper.wait_for("stop-a: runs");
+    assert!(alive(pid), "the stop command comes first");
+    place.write("go", "");
+    wrapper.wait_for("event: [reload]");
+    assert!(!alive(pid), "HUP went to main after the stop");
     assert_eq!(wrapper.stop(), 0);
     assert_eq!(wrapper.count("stop-a: bye"), 1);
 }
