@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use actix::{Context, Handler};
 use coproc_control::request::{Ask, Order, Refused, Request};
-use coproc_coprocess::actor::Command;
+use coproc_coprocess::actor::{Command, CoprocessActor};
 use coproc_coprocess::config::Restarts;
-use coproc_coprocess::lifecycle::{RunEnd, State};
-use coproc_coprocess::standing::SharedStanding;
+use coproc_coprocess::lifecycle::{RunEnd, State, Wanted};
+use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::broker::Publish;
 use coproc_core::duration::GoDuration;
 use coproc_core::event::{Event, EventName};
@@ -22,6 +22,8 @@ use tokio::sync::oneshot;
 use super::children::Supervised;
 use super::root::Root;
 
+/// Resolves once a coprocess's actor has taken a command.
+type Taken = actix::dev::Request<CoprocessActor, Command>;
 type Reply = oneshot::Sender<Result<Value, Refused>>;
 
 impl Handler<Ask> for Root {
@@ -32,7 +34,9 @@ impl Handler<Ask> for Root {
             Request::Status => return self.status(reply),
             Request::Reload => return self.answer_reload(reply),
             Request::Order(name, order) => match self.order(&name, order) {
-                Ok(standing) => return answer_when_settled(name, standing, order, reply),
+                Ok((standing, taken)) => {
+                    return answer_when_settled(name, standing, taken, order, reply);
+                }
                 Err(refused) => Err(refused),
             },
             Request::Set(name, changes) => self.set(&name, &changes),
@@ -46,10 +50,10 @@ impl Handler<Ask> for Root {
                 .command(&name, Command::Signal(signal))
                 .map(|_| json!({ "name": name, "signal": signal.to_string() })),
             Request::Emit(name) => self.emit(&name),
-            Request::Knows(name) => match name == MAIN || self.find(&name).is_ok() {
-                true => Ok(Value::Bool(true)),
-                false => Err(self.unknown(&name)),
-            },
+            Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
+            Request::LoggerOf(name) => {
+                self.find(&name).map(|child| child.config.name.as_str().into())
+            }
         };
         // A client that hung up does not want to know.
         let _ = reply.send(answer);
@@ -81,11 +85,12 @@ impl Root {
                 actor.do_send(command);
                 Ok(child)
             }
-            None => Err(Refused::new(503, format!("the actor of `{name}` is being rebuilt"))),
+            None => Err(being_rebuilt(name)),
         }
     }
 
-    fn order(&self, name: &str, order: Order) -> Result<SharedStanding, Refused> {
+    /// Gives an order; the future is over once the actor has taken it.
+    fn order(&self, name: &str, order: Order) -> Result<(SharedStanding, Taken), Refused> {
         if name == MAIN {
             let why = "the main process is stopped by a signal to the wrapper, not by name";
             return Err(Refused::new(409, why));
@@ -97,7 +102,11 @@ impl Root {
             Order::Background => Command::SetBackground(true),
             Order::Foreground => Command::SetBackground(false),
         };
-        self.command(name, command).map(|child| child.standing.clone())
+        let child = self.find(name)?;
+        match &child.actor {
+            Some(actor) => Ok((child.standing.clone(), actor.send(command))),
+            None => Err(being_rebuilt(name)),
+        }
     }
 
     fn set(&self, name: &str, changes: &[(String, String)]) -> Result<Value, Refused> {
@@ -184,31 +193,28 @@ impl Root {
     }
 }
 
+fn being_rebuilt(name: &str) -> Refused {
+    Refused::new(503, format!("the actor of `{name}` is being rebuilt"))
+}
+
 /// Answers once the order is carried out, or has come to another end.
-fn answer_when_settled(name: String, standing: SharedStanding, order: Order, reply: Reply) {
+fn answer_when_settled(
+    name: String,
+    standing: SharedStanding,
+    taken: Taken,
+    order: Order,
+    reply: Reply,
+) {
     let mut changes = standing.borrow().watch();
-    // The order itself is the first change to wait for.
-    changes.mark_unchanged();
     actix_rt::spawn(async move {
+        // An actor that dies first leaves the order to the one that is built in its place.
+        let _ = taken.await;
         let state = loop {
+            if let Some(state) = settled(&standing.borrow(), order) {
+                break state;
+            }
             if changes.changed().await.is_err() {
                 break "gone".to_owned();
-            }
-            let standing = standing.borrow();
-            let (state, up) = (&standing.machine.state, standing.machine.wanted);
-            let settled = match order {
-                Order::Start | Order::Restart => match state {
-                    State::Running { .. } | State::Failed(_) | State::Stopped => true,
-                    State::Backoff { .. } => true,
-                    State::Waiting | State::Starting { .. } | State::Stopping { .. } => false,
-                },
-                Order::Stop => {
-                    standing.machine.is_ended() || up == coproc_coprocess::lifecycle::Wanted::Up
-                }
-                Order::Background | Order::Foreground => true,
-            };
-            if settled {
-                break state.to_string();
             }
         };
         let failed = state == "failed" || state == "backoff";
@@ -219,6 +225,23 @@ fn answer_when_settled(name: String, standing: SharedStanding, order: Order, rep
             _ => Ok(json!({ "name": name, "state": state })),
         });
     });
+}
+
+/// The state, if there is nothing left to wait for.
+fn settled(standing: &Standing, order: Order) -> Option<String> {
+    let state = &standing.machine.state;
+    let settled = match order {
+        Order::Background | Order::Foreground => true,
+        _ if standing.pending > 0 => false,
+        Order::Start | Order::Restart => match state {
+            State::Running { .. } | State::Failed(_) | State::Stopped => true,
+            State::Backoff { .. } => true,
+            State::Waiting | State::Starting { .. } | State::Stopping { .. } => false,
+        },
+        // Somebody else may want it up again meanwhile.
+        Order::Stop => standing.machine.is_ended() || standing.machine.wanted == Wanted::Up,
+    };
+    settled.then(|| state.to_string())
 }
 
 fn status_of(child: &Supervised) -> Value {

@@ -31,6 +31,11 @@ pub fn run(sources: &Sources) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    // Before the first child of all, which is `nginx -V`.
+    if let Err(error) = init::heed_children() {
+        complain(&format!("error: CHLD cannot be heeded: {error}\n"));
+        return ExitCode::from(FAILURE);
+    }
     // Here, while this is the outer process, whose pid is the wrapper's to everybody.
     let pid = std::process::id();
     let config = match loaded.with_facts(pid) {

@@ -20,8 +20,8 @@ pub enum Request {
     Reload,
     /// Publish `custom.NAME`.
     Emit(String),
-    /// Whether a process of this name exists, for those who want its logs.
-    Knows(String),
+    /// By which name a process's lines are logged.
+    LoggerOf(String),
 }
 
 /// What can be ordered of a coprocess; answered when it is so, or when it has failed.

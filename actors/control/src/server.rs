@@ -13,7 +13,7 @@ use coproc_core::broker::EventLog;
 use coproc_core::output::{LogLine, Output, Stream};
 use coproc_core::supervision::Lifeline;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response};
@@ -220,9 +220,13 @@ async fn logs(
     count: usize,
     follow: bool,
 ) -> Result<Response<Answer>, Refused> {
-    if let Some(name) = &name {
-        ask(shared, Request::Knows(name.clone())).await?;
-    }
+    let name = match name {
+        Some(name) => match ask(shared, Request::LoggerOf(name)).await? {
+            Value::String(logger) => Some(logger),
+            _ => None,
+        },
+        None => None,
+    };
     let mut future = follow.then(|| shared.output.follow(name.as_deref()));
     let past = shared.output.history(name.as_deref(), count);
     let past = match tokio::time::timeout(HISTORY_TIME, past).await {
@@ -291,5 +295,12 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         matches!(self, Self::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Lines(_) => SizeHint::default(),
+        }
     }
 }

@@ -17,7 +17,7 @@ use coproc_core::supervision::Lifeline;
 use tokio::time::Instant;
 
 use crate::config::{Coprocess, OnGiveUp, Restarts};
-use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Wanted};
+use crate::lifecycle::{self, At, Effect, Event, RunEnd, State};
 use crate::standing::SharedStanding;
 
 /// What an operator, or the tree, asks of a coprocess.
@@ -189,6 +189,7 @@ impl CoprocessActor {
                 standing.starts.clear();
                 standing.stops.clear();
             }
+            Effect::ReleaseStops => self.standing.borrow_mut().stops.clear(),
             Effect::GaveUp(end) => self.gave_up(end),
         }
     }
@@ -303,7 +304,7 @@ impl CoprocessActor {
         let me = ctx.address().downgrade();
         // Its own task: a stop command that was begun is finished even if this actor dies.
         actix_rt::spawn(async move {
-            tracing::debug!(logger = %name, "started `{shown}`");
+            tracing::debug!(logger = %name, "runs `{shown}`");
             match process::run(command, &output, limit).await {
                 Ok(Ended::InTime(status)) => log_end(&name, status),
                 Ok(Ended::TooLate) => {
@@ -317,6 +318,13 @@ impl CoprocessActor {
                 me.do_send(Proceed(event));
             }
         });
+    }
+
+    /// An operator's order, which is carried out when the stop command is over.
+    fn after_stop_command(&mut self, event: Event, ctx: &mut Context<Self>) {
+        self.standing.borrow_mut().pending += 1;
+        self.happened(Event::Retire, ctx);
+        self.stop_command(None, Some(event), ctx);
     }
 
     /// A foreground program that cannot be started at all ends the boot, whatever its policy says.
@@ -353,6 +361,8 @@ impl Actor for CoprocessActor {
 impl CoprocessActor {
     fn take_over(&mut self, ctx: &mut Context<Self>) {
         self.process_ended();
+        // What the actor before this one was to do next went with it.
+        self.standing.borrow_mut().pending = 0;
         let resume = {
             let mut standing = self.standing.borrow_mut();
             let (machine, resume) = standing.machine.clone().taken_over();
@@ -395,8 +405,7 @@ impl Handler<Deliver> for CoprocessActor {
         let Some((order, event, hold)) = deliver.take() else { return };
         match order {
             Order::Start => {
-                let wanted = self.standing.borrow().machine.wanted;
-                if wanted == Wanted::Up {
+                if !self.standing.borrow().machine.takes_events() {
                     tracing::debug!(logger = %self.config.name, "[{event}] ignored: it runs already");
                     return;
                 }
@@ -432,13 +441,9 @@ impl Handler<Command> for CoprocessActor {
         };
         match command {
             Command::Start => self.happened(Event::Start, ctx),
-            Command::Stop => {
-                self.happened(Event::Retire, ctx);
-                self.stop_command(None, Some(Event::Stop), ctx);
-            }
+            Command::Stop => self.after_stop_command(Event::Stop, ctx),
             Command::Restart if self.standing.borrow().machine.is_live() => {
-                self.happened(Event::Retire, ctx);
-                self.stop_command(None, Some(Event::Restart), ctx);
+                self.after_stop_command(Event::Restart, ctx);
             }
             Command::Restart => self.happened(Event::Restart, ctx),
             Command::Kill => self.happened(Event::Kill, ctx),
@@ -505,6 +510,10 @@ impl Handler<Proceed> for CoprocessActor {
     type Result = ();
 
     fn handle(&mut self, Proceed(event): Proceed, ctx: &mut Context<Self>) {
+        {
+            let mut standing = self.standing.borrow_mut();
+            standing.pending = standing.pending.saturating_sub(1);
+        }
         self.happened(event, ctx);
     }
 }

@@ -152,6 +152,8 @@ pub enum Effect {
     Publish(Change),
     /// It has ended for good: whoever waits for that can go on.
     Release,
+    /// It was stopped and is started anew: whoever waits for the stop can go on.
+    ReleaseStops,
     /// It failed for good, with this end.
     GaveUp(RunEnd),
 }
@@ -218,6 +220,12 @@ impl Machine {
     /// Whether nothing more will happen unless somebody asks for it.
     pub fn is_ended(&self) -> bool {
         matches!(self.state, State::Waiting | State::Stopped | State::Failed(_))
+    }
+
+    /// Whether its event can start it: one that runs, or pauses between runs, is not started twice,
+    /// and one that is being stopped is started anew after that.
+    pub fn takes_events(&self) -> bool {
+        self.is_ended() || matches!(self.state, State::Stopping { .. })
     }
 
     /// What an actor that takes over from a dead one begins with: the process is gone, what was
@@ -302,6 +310,9 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
         (Stopping { .. }, Event::Ended(end_of_run)) => {
             machine.last = Some(end_of_run);
             publish_exit(end_of_run, &mut effects);
+            if machine.wanted == Wanted::Up {
+                effects.push(Effect::ReleaseStops);
+            }
             match (machine.wanted, end_of_run) {
                 (Wanted::Down, _) => end(&mut machine, Stopped, &mut effects),
                 (Wanted::Up, RunEnd::Exited(_)) => start_anew(&mut machine, at, &mut effects),

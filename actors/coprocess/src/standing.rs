@@ -24,6 +24,8 @@ pub struct Standing {
     pub pid: Option<i32>,
     /// When that one was launched.
     pub started: Option<SystemTime>,
+    /// Orders to stop or restart whose stop command is not over yet.
+    pub pending: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(RunEnd, SystemTime)>,
     /// Who waits for the start that is going on to be over.
@@ -46,6 +48,7 @@ impl Standing {
             policy: config.policy.clone(),
             pid: None,
             started: None,
+            pending: 0,
             last_exit: None,
             starts: Vec::new(),
             stops: Vec::new(),

@@ -11,7 +11,6 @@ use actix::{
 use coproc_core::broker::{EventBroker, Publish};
 use coproc_core::event::{Event, Phase};
 use coproc_core::exit::ExitStatus;
-use coproc_core::name::MAIN;
 use coproc_core::output::{Kind as Lines, Output};
 use coproc_core::process::{Command, Process, Report, SpawnError, Taps, launch};
 use coproc_core::scope::Scope;
@@ -199,12 +198,12 @@ impl MainActor {
                 to: ctx.address().recipient(),
             }))
         };
-        let (name, kind) = match self.config.kind {
-            Kind::Nginx => ("nginx", Lines::Nginx),
-            Kind::Program => (MAIN, Lines::Plain),
+        let kind = match self.config.kind {
+            Kind::Nginx => Lines::Nginx,
+            Kind::Program => Lines::Plain,
         };
         Command {
-            name: name.into(),
+            name: self.config.kind.logger().into(),
             argv: self.config.exec.iter().map(|word| scope.interpolate(word)).collect(),
             context: self.config.context.clone(),
             inherited: self.surroundings.inherited.clone(),
@@ -252,7 +251,9 @@ impl MainActor {
                 }
             }
             Effect::Done => {
-                if let (false, Some(process)) = (self.is_nginx(), &self.process) {
+                if !self.is_nginx()
+                    && let Some(process) = &self.process
+                {
                     self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
                 }
                 tracing::debug!(target: "pm", "reload done");

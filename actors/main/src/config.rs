@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use coproc_core::event::EventName;
+use coproc_core::name::MAIN;
 use coproc_core::process::Context;
 use coproc_core::signal::Signal;
 
@@ -36,4 +37,14 @@ pub enum Kind {
     Nginx,
     /// Any other program.
     Program,
+}
+
+impl Kind {
+    /// By which name the main process's lines are logged.
+    pub fn logger(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Program => MAIN,
+        }
+    }
 }

@@ -102,6 +102,9 @@ fn become_program(arguments: &[OsString]) -> Result<std::convert::Infallible, Fa
     if unsafe { libc::fcntl(REPORT_FD, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
         return Err((Step::Spawn, nix::Error::last()));
     }
+    // The standard library ignores PIPE before `main`, and what is ignored stays so through exec.
+    // SAFETY: the default action is no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     apply(&plan)?;
     nix::unistd::execv(&program, &argv).map_err(|error| (Step::Exec, error))
 }
