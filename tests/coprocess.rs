@@ -557,7 +557,7 @@ fn d33_holding_an_event_does_not_hold_the_reading() {
     let text: String =
         (0..5000).map(|n| format!("line {n} of forty bytes, more or less\n")).collect();
     place.write("lines", &text);
-    let mut wrapper = place.run_with(&[], &[("F_EV", "1"), ("F_AFTER", &place.at("lines"))]);
+    let mut wrapper = place.run_with(&[], &[("F_EV", "1"), ("F_PRINT", &place.at("lines"))]);
     let a = wrapper.started("a", 1);
     wrapper.wait_for("line 4999 of forty bytes");
     assert_eq!(wrapper.count("event: [start-worker]"), 0, "it waits for the coprocess");

@@ -3,8 +3,7 @@
 //! Without a word that it knows it stands in for nginx: `-V` prints a version, anything else runs
 //! until TERM, INT or QUIT, says `exit` as nginx does, and leaves with `F_RC`. `F_EV=1` makes it
 //! announce a worker at the start and after each HUP, unless `F_REFUSE=1`; `F_PRINT` and `F_PRINT_ERR`
-//! name files whose bytes it writes to stdout and stderr next, `F_AFTER` one whose bytes follow on
-//! stdout. At last it says `up`.
+//! name files whose bytes it writes to stdout and stderr next. At last it says `up`.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
 use std::io::Write;
@@ -115,9 +114,6 @@ fn stand_in() -> ! {
             out.write_all(&bytes).unwrap();
             out.flush().unwrap();
         }
-    }
-    if let Ok(file) = std::env::var("F_AFTER") {
-        std::io::stdout().lock().write_all(&std::fs::read(file).unwrap()).unwrap();
     }
     // Told last, so that a test that waits for it can send signals.
     say("up");
