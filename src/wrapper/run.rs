@@ -66,7 +66,6 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
     seal_descriptors();
     let folder = std::fs::create_dir_all(&config.run_path);
-    // Before any thread: binding sets the umask for a moment.
     let (listener, no_socket) = bind(&config)?;
 
     let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
