@@ -10,6 +10,7 @@ use coproc_core::broker::{Deliver, EventBroker, Hold, Order, Publish, Subscripti
 use coproc_core::event::{Change, Event as Happening, EventName, Phase};
 use coproc_core::exit::ExitStatus;
 use coproc_core::output::{Kind, Output};
+use coproc_core::probe::{Attached, Fact, Notes, Role, Watch, attach, watch};
 use coproc_core::process::{self, Ended, Process, Report, SpawnError, Taps};
 use coproc_core::scope::Scope;
 use coproc_core::signal::Signal;
@@ -17,7 +18,7 @@ use coproc_core::supervision::Lifeline;
 use tokio::time::Instant;
 
 use crate::config::{Coprocess, OnGiveUp, Restarts};
-use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Wanted};
+use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit, Wanted, Why};
 use crate::standing::SharedStanding;
 
 /// What an operator, or the tree, asks of a coprocess.
@@ -79,6 +80,10 @@ pub struct CoprocessActor {
     surroundings: Surroundings,
     broker: Addr<EventBroker>,
     process: Option<Process>,
+    /// The probes of a process that was launched and is not known to run.
+    attached: Option<Attached>,
+    /// The probes of the process that runs.
+    watch: Option<Watch>,
     timer: Option<SpawnHandle>,
     /// Tells reports on the present process from late ones on an earlier one.
     run: u64,
@@ -97,6 +102,14 @@ enum Waiting {
 struct Reported {
     run: u64,
     report: Report,
+}
+
+/// A probe found this out about the process of that run.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Found {
+    run: u64,
+    fact: Fact,
 }
 
 /// A stop command is over, and this comes next.
@@ -124,6 +137,8 @@ impl CoprocessActor {
             surroundings,
             broker,
             process: None,
+            attached: None,
+            watch: None,
             timer: None,
             run: 0,
             backlog: Some(Vec::new()),
@@ -157,8 +172,16 @@ impl CoprocessActor {
             let at = At { now: Instant::now(), chance: chance() };
             let before = standing.machine.clone();
             let (after, effects) = lifecycle::step(before, event, at, &standing.policy);
-            if let Event::Ended(end) = event {
+            if let (Event::Ended(_), Some(end)) = (event, after.last) {
                 standing.last_exit = Some((end, SystemTime::now()));
+            }
+            if let Some(unfit) = newly_unfit(&standing.machine.state, &after.state) {
+                self.log_unfit(unfit, &standing.notes);
+            }
+            if !matches!(after.state, State::Starting { .. } | State::Running { .. }) {
+                // What is being stopped is not asked any more.
+                self.watch = None;
+                standing.unready = false;
             }
             if let State::Backoff { until } = after.state {
                 let pause = humantime::format_duration(until.duration_since(at.now));
@@ -197,14 +220,22 @@ impl CoprocessActor {
         self.run += 1;
         let run = self.run;
         let me = ctx.address().downgrade();
-        let command = self.command(&self.config.exec, self.config.name.shared());
-        let launched = process::launch(command, &self.surroundings.output, move |report| {
-            if let Some(me) = me.upgrade() {
-                me.do_send(Reported { run, report });
-            }
-        });
+        let mut command = self.command(&self.config.exec, self.config.name.shared());
+        let Surroundings { output, scope, .. } = &self.surroundings;
+        let Coprocess { ready, live, .. } = &*self.config;
+        let launched = attach(ready.as_ref(), live.as_ref(), &mut command, scope, output)
+            .map_err(|error| SpawnError::descriptors(&self.config.exec[0], &error))
+            .and_then(|attached| {
+                let report = move |report| {
+                    if let Some(me) = me.upgrade() {
+                        me.do_send(Reported { run, report });
+                    }
+                };
+                Ok((process::launch(command, output, report)?, attached))
+            });
         match launched {
-            Ok(process) => {
+            Ok((process, attached)) => {
+                self.attached = Some(attached);
                 // As configured: what is interpolated may be a secret.
                 tracing::debug!(logger = %self.config.name, "started `{}` as {}", self.config.exec.join(" "), process.pid());
                 let mut standing = self.standing.borrow_mut();
@@ -228,6 +259,7 @@ impl CoprocessActor {
             added: self.surroundings.added.clone(),
             kind: Kind::Plain,
             taps: Taps::default(),
+            descriptors: Vec::new(),
         }
     }
 
@@ -242,13 +274,14 @@ impl CoprocessActor {
                 }
             }
             Change::Exited | Change::Failed | Change::Stopped => {
-                event = match standing.machine.last {
-                    Some(RunEnd::Exited(ExitStatus::Code(code))) => event.with("code", code),
-                    Some(RunEnd::Exited(ExitStatus::Signal(signal))) => {
-                        event.with("signal", signal.to_string())
-                    }
-                    Some(RunEnd::SpawnFailed(_)) | None => event,
+                event = match standing.machine.last.and_then(RunEnd::status) {
+                    Some(ExitStatus::Code(code)) => event.with("code", code),
+                    Some(ExitStatus::Signal(signal)) => event.with("signal", signal.to_string()),
+                    None => event,
                 };
+                if let Some(RunEnd::Unfit(unfit, _)) = standing.machine.last {
+                    event = event.with("why", unfit.as_str());
+                }
             }
         }
         self.broker.do_send(Publish::new(event));
@@ -260,6 +293,12 @@ impl CoprocessActor {
         match end {
             RunEnd::Exited(status) => {
                 tracing::warn!(logger = %name, "gave up after {} restarts: the last run ended with {status}", standing.machine.restarts);
+            }
+            RunEnd::Unfit(Unfit::NotReady, _) => {
+                tracing::warn!(logger = %name, "gave up after {} restarts: it was not ready in time", standing.machine.restarts);
+            }
+            RunEnd::Unfit(Unfit::Unhealthy, _) => {
+                tracing::warn!(logger = %name, "gave up after {} restarts: it showed no life", standing.machine.restarts);
             }
             RunEnd::SpawnFailed(_) => {
                 tracing::warn!(logger = %name, "gave up after {} restarts: it cannot be started", standing.machine.restarts);
@@ -475,7 +514,10 @@ impl Handler<Reported> for CoprocessActor {
             return;
         }
         match report {
-            Report::Running => self.happened(Event::Spawned, ctx),
+            Report::Running => {
+                self.happened(Event::Spawned, ctx);
+                self.watch(ctx);
+            }
             Report::Failed(error) => {
                 tracing::error!(logger = %self.config.name, "{error}");
                 self.process_ended();
@@ -491,10 +533,81 @@ impl Handler<Reported> for CoprocessActor {
     }
 }
 
+impl Handler<Found> for CoprocessActor {
+    type Result = ();
+
+    fn handle(&mut self, Found { run, fact }: Found, ctx: &mut Context<Self>) {
+        if run != self.run || self.watch.is_none() {
+            return;
+        }
+        match fact {
+            Fact::Ready => {
+                self.set_unready(false);
+                self.happened(Event::Ready, ctx);
+            }
+            Fact::NotReady => self.set_unready(true),
+            Fact::Unhealthy => self.happened(Event::Unhealthy, ctx),
+        }
+    }
+}
+
 impl CoprocessActor {
+    /// Sets the probes to work, now that the program itself runs.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        let (Some(attached), Some(process)) = (self.attached.take(), &self.process) else { return };
+        let state = &self.standing.borrow().machine.state;
+        if !matches!(state, State::Starting { .. } | State::Running { .. }) {
+            return;
+        }
+        let run = self.run;
+        let me = ctx.address().downgrade();
+        let notes = self.standing.borrow().notes.clone();
+        self.watch = Some(watch(attached, process.pid(), notes, move |fact| {
+            if let Some(me) = me.upgrade() {
+                me.do_send(Found { run, fact });
+            }
+        }));
+    }
+
+    /// Notes that a program which was ready is not just now, or is again.
+    fn set_unready(&self, unready: bool) {
+        let mut standing = self.standing.borrow_mut();
+        let running = matches!(standing.machine.state, State::Running { .. });
+        if !running || standing.unready == unready {
+            return;
+        }
+        standing.unready = unready;
+        let name = &self.config.name;
+        match standing.notes.wrong(Role::Ready) {
+            Some(wrong) if unready => tracing::warn!(logger = %name, "no longer ready: {wrong}"),
+            _ => tracing::info!(logger = %name, "ready again"),
+        }
+        standing.mark_changed();
+    }
+
+    fn log_unfit(&self, unfit: Unfit, notes: &Notes) {
+        let name = &self.config.name;
+        let wrong =
+            |role| notes.wrong(role).map_or_else(String::new, |wrong| format!(" ({wrong})"));
+        match unfit {
+            Unfit::NotReady => {
+                let within = self.config.ready.as_ref().and_then(|probe| probe.within);
+                let within = humantime::format_duration(within.unwrap_or_default());
+                tracing::error!(logger = %name, "not ready within {within}: stopping it{}", wrong(Role::Ready));
+            }
+            Unfit::Unhealthy => {
+                tracing::error!(logger = %name, "shows no life: stopping it{}", wrong(Role::Live));
+            }
+        }
+    }
+
     fn process_ended(&mut self) {
         self.process = None;
+        self.attached = None;
+        self.watch = None;
         let mut standing = self.standing.borrow_mut();
+        standing.notes.clear();
+        standing.unready = false;
         standing.pid = None;
         standing.started = None;
         standing.gone = None;
@@ -523,6 +636,15 @@ impl Handler<coproc_core::supervision::Panic> for CoprocessActor {
 
     fn handle(&mut self, _: coproc_core::supervision::Panic, _: &mut Context<Self>) {
         panic!("the actor of {} was told to", self.config.name);
+    }
+}
+
+/// What a program is stopped for by the step from one state to the other.
+fn newly_unfit(before: &State, after: &State) -> Option<Unfit> {
+    match (before, after) {
+        (State::Stopping { .. }, _) => None,
+        (_, State::Stopping { why: Why::Unfit(unfit), .. }) => Some(*unfit),
+        _ => None,
     }
 }
 

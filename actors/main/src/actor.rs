@@ -13,6 +13,7 @@ use coproc_core::event::{Event, Phase};
 use coproc_core::exit::ExitStatus;
 use coproc_core::name::MAIN;
 use coproc_core::output::{Kind as Lines, Output};
+use coproc_core::probe::{Attached, Fact, Notes, Role, Watch, attach, watch};
 use coproc_core::process::{Command, Process, Report, SpawnError, Taps, launch};
 use coproc_core::scope::Scope;
 use coproc_core::signal::Signal;
@@ -78,6 +79,10 @@ pub struct MainStatus {
     pub uptime: Option<Duration>,
     /// Whether it serves.
     pub ready: bool,
+    /// What its probes find wrong with it: of `ready`, then of `live`.
+    pub wrong: [Option<String>; 2],
+    /// What it last said that it does.
+    pub status: Option<String>,
 }
 
 /// What became of the main process.
@@ -86,6 +91,8 @@ pub struct MainStatus {
 pub enum MainNews {
     /// It could not be started.
     Failed(SpawnError),
+    /// It runs and is of no use, for this reason.
+    Unfit(String),
     /// It is gone and its output was read to the end.
     Exited {
         /// Its process, as it was.
@@ -121,7 +128,15 @@ pub struct MainActor {
     broker: Addr<EventBroker>,
     process: Option<Process>,
     since: Option<Instant>,
+    /// Whether `start` was published.
+    started: bool,
     ready: bool,
+    /// The probes of a process that was launched and is not known to run.
+    attached: Option<Attached>,
+    /// The probes of the process that runs.
+    watch: Option<Watch>,
+    notes: Notes,
+    ready_timer: Option<SpawnHandle>,
     stopping: bool,
     workers: Workers,
     /// A process that is not the one we started wrote nginx's start lines.
@@ -140,6 +155,11 @@ pub struct MainActor {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Reported(Report);
+
+/// A probe found this out.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Found(Fact);
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -160,7 +180,12 @@ impl MainActor {
             broker,
             process: None,
             since: None,
+            started: false,
             ready: false,
+            attached: None,
+            watch: None,
+            notes: Notes::default(),
+            ready_timer: None,
             stopping: false,
             workers: Workers::default(),
             stranger_starts_workers: false,
@@ -199,6 +224,7 @@ impl MainActor {
             added: self.surroundings.added.clone(),
             kind,
             taps: Taps { stdout: tap(), stderr: tap() },
+            descriptors: Vec::new(),
         }
     }
 
@@ -281,19 +307,32 @@ impl Handler<Start> for MainActor {
 
     fn handle(&mut self, Start: Start, ctx: &mut Context<Self>) {
         self.surroundings.scope.reloaded(now_in_go());
-        let command = self.command(ctx);
+        let mut command = self.command(ctx);
         let me = ctx.address();
-        let launched = launch(command, &self.surroundings.output, move |report| {
-            me.do_send(Reported(report));
-        });
+        let Surroundings { output, scope, .. } = &self.surroundings;
+        let Main { ready, live, exec, .. } = &*self.config;
+        let launched = attach(ready.as_ref(), live.as_ref(), &mut command, scope, output)
+            .map_err(|error| SpawnError::descriptors(&exec[0], &error))
+            .and_then(|attached| {
+                let report = move |report| me.do_send(Reported(report));
+                Ok((launch(command, output, report)?, attached))
+            });
         match launched {
-            Ok(process) => {
+            Ok((process, attached)) => {
+                self.attached = Some(attached);
                 // As configured: what is interpolated may be a secret.
                 let shown = self.config.exec.join(" ");
                 tracing::debug!(target: "pm", "started `{shown}` as {}", process.pid());
                 self.open_streams = 2;
                 self.since = Some(Instant::now());
                 self.process = Some(process);
+                if let Some(within) = self.config.ready.as_ref().and_then(|probe| probe.within) {
+                    self.ready_timer = Some(ctx.run_later(within, move |actor, _| {
+                        actor.ready_timer = None;
+                        let within = humantime::format_duration(within);
+                        actor.unfit(&format!("was not ready within {within}"), Role::Ready);
+                    }));
+                }
             }
             Err(error) => self.surroundings.parent.do_send(MainNews::Failed(error)),
         }
@@ -306,20 +345,19 @@ impl Handler<Reported> for MainActor {
     fn handle(&mut self, Reported(report): Reported, ctx: &mut Context<Self>) {
         match report {
             Report::Running => {
-                if !self.is_nginx() {
-                    self.ready = true;
-                    if let Some(process) = &self.process {
-                        self.publish(Event::new(Phase::Start).with("pid", process.pid()));
-                    }
+                if !self.is_nginx() && self.config.ready.is_none() {
+                    self.is_ready(ctx);
                 }
+                self.watch(ctx);
             }
             Report::Failed(error) => {
                 self.process = None;
+                self.end_probes(ctx);
                 self.surroundings.parent.do_send(MainNews::Failed(error));
             }
             Report::Exited(status) => {
                 let pid = self.process.take().map_or(0, |process| process.pid());
-                self.ready = false;
+                self.end_probes(ctx);
                 self.reload_input(Input::MainGone, ctx);
                 self.ended = Some((pid, status));
                 if self.open_streams == 0 {
@@ -330,6 +368,76 @@ impl Handler<Reported> for MainActor {
                     ctx.run_later(limit, |actor, _| actor.tell_end());
                 }
             }
+        }
+    }
+}
+
+impl Handler<Found> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Found(fact): Found, ctx: &mut Context<Self>) {
+        if self.watch.is_none() || self.process.is_none() {
+            return;
+        }
+        match fact {
+            Fact::Ready => self.is_ready(ctx),
+            Fact::NotReady if self.ready => {
+                self.ready = false;
+                let wrong = self.notes.wrong(Role::Ready).unwrap_or_default();
+                tracing::warn!(target: "pm", "the main process is no longer ready: {wrong}");
+            }
+            Fact::NotReady => {}
+            Fact::Unhealthy => self.unfit("shows no life", Role::Live),
+        }
+    }
+}
+
+impl MainActor {
+    /// Sets the probes to work, now that the program itself runs.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        let (Some(attached), Some(process)) = (self.attached.take(), &self.process) else { return };
+        if self.stopping {
+            return;
+        }
+        let me = ctx.address().downgrade();
+        self.watch = Some(watch(attached, process.pid(), self.notes.clone(), move |fact| {
+            if let Some(me) = me.upgrade() {
+                me.do_send(Found(fact));
+            }
+        }));
+    }
+
+    /// It serves. For nginx `start` comes from its log all the same.
+    fn is_ready(&mut self, ctx: &mut Context<Self>) {
+        self.ready = true;
+        if let Some(timer) = self.ready_timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if self.is_nginx() || self.started {
+            return;
+        }
+        self.started = true;
+        if let Some(process) = &self.process {
+            self.publish(Event::new(Phase::Start).with("pid", process.pid()));
+        }
+    }
+
+    /// Tells why it is of no use; whoever hears it stops it.
+    fn unfit(&self, what: &str, role: Role) {
+        if self.stopping || self.process.is_none() {
+            return;
+        }
+        let wrong = self.notes.wrong(role).map_or_else(String::new, |wrong| format!(" ({wrong})"));
+        self.surroundings.parent.do_send(MainNews::Unfit(format!("{what}{wrong}")));
+    }
+
+    fn end_probes(&mut self, ctx: &mut Context<Self>) {
+        self.ready = false;
+        self.attached = None;
+        self.watch = None;
+        self.notes.clear();
+        if let Some(timer) = self.ready_timer.take() {
+            ctx.cancel_future(timer);
         }
     }
 }
@@ -354,7 +462,10 @@ impl Handler<Heard> for MainActor {
             return;
         }
         for event in self.workers.take(&fact, self.reload.expects_workers()) {
-            self.ready |= event.phase() == Some(Phase::Start);
+            if event.phase() == Some(Phase::Start) {
+                self.started = true;
+                self.ready |= self.config.ready.is_none();
+            }
             self.publish(event);
         }
         match fact.news {
@@ -402,6 +513,8 @@ impl Handler<Stop> for MainActor {
     fn handle(&mut self, Stop { signal, kill_at }: Stop, ctx: &mut Context<Self>) {
         let Some(process) = &self.process else { return };
         self.stopping = true;
+        // What is being stopped is not asked any more.
+        self.watch = None;
         tracing::info!(target: "nginx-run", "stopping {} with signal {}", process.pid(), signal.number());
         match signal {
             Signal::KILL => process.signal(Signal::KILL),
@@ -446,14 +559,16 @@ impl Handler<Status> for MainActor {
             (None, None) => "waiting",
             (None, Some(_)) => "stopped",
             (Some(_), _) if self.stopping => "stopping",
-            (Some(_), _) if self.ready => "running",
+            (Some(_), _) if self.started => "running",
             (Some(_), _) => "starting",
         };
         MessageResult(MainStatus {
             state,
             pid: self.process.as_ref().map(Process::pid),
             uptime: self.process.as_ref().and(self.since).map(|since| since.elapsed()),
-            ready: self.ready,
+            ready: self.ready && !self.stopping,
+            wrong: [Role::Ready, Role::Live].map(|role| self.notes.wrong(role)),
+            status: self.notes.status(),
         })
     }
 }
