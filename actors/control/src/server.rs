@@ -13,7 +13,7 @@ use coproc_core::broker::EventLog;
 use coproc_core::output::{LogLine, Output, Stream};
 use coproc_core::supervision::Lifeline;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response};
@@ -298,6 +298,16 @@ impl Body for Answer {
             Self::Lines(lines) => {
                 lines.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
+        }
+    }
+
+    /// So that a whole answer says its length, and a simple client can read it.
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Lines(_) => SizeHint::default(),
         }
     }
 
