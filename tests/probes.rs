@@ -470,3 +470,63 @@ fn a_job_that_rests_between_two_good_runs_is_well() {
     assert_eq!(get(&place, "/livez").0, 200);
     assert_eq!(wrapper.stop(), 143);
 }
+
+#[test]
+fn nginx_starts_by_its_log_and_is_ready_by_its_probe() {
+    let place = Place::new();
+    // Without `exec` the puppet stands in for nginx and announces a worker.
+    place.config(&format!("[main]\nready = {{ file = {:?} }}\n", place.at("go")));
+    let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
+    wrapper.wait_for("[start-worker]");
+    let main = status(&place);
+    assert_eq!(main["main"]["state"], "running");
+    assert_eq!(main["main"]["ready"], false);
+    let (code, text) = health(&place);
+    assert_eq!(code, 1);
+    assert!(text.starts_with("main: not ready (file "), "{text}");
+    place.write("go", "");
+    eventually("it is ready", || field(&place, "main", "ready") == true);
+    assert_eq!(health(&place), (0, String::new()));
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+    assert_eq!(wrapper.count("event: [start]"), 1);
+}
+
+#[test]
+fn a_program_of_a_probe_that_hangs_is_killed_when_its_time_is_over() {
+    let place = Place::new();
+    let marker = format!("{}", 700_000 + std::process::id());
+    let ready = format!(
+        "ready = {{ exec = [\"sleep\", \"{marker}\"], timeout = \"50ms\", interval = \"60ms\" }}"
+    );
+    place.config(&format!("{MAIN}{}", coprocess("web", &["ignore"], &ready)));
+    let mut wrapper = place.run();
+    eventually("it was tried twice", || {
+        let answer = field(&place, "web", "probes")["ready"].as_str().unwrap_or("").to_owned();
+        let expected = format!("exec sleep {marker}: no answer within 50ms, try ");
+        answer.strip_prefix(&expected).and_then(|n| n.parse().ok()).is_some_and(|n: u32| n >= 2)
+    });
+    assert_eq!(wrapper.stop(), 143);
+    assert_eq!(support::with_command_line(&format!("sleep {marker}")), [0; 0]);
+}
+
+#[test]
+fn probes_end_with_their_process() {
+    let place = Place::new();
+    let count = place.at("count");
+    let script = format!("echo x >> {count}");
+    let live = format!("live = {{ exec = [\"sh\", \"-c\", {script:?}], interval = \"10ms\" }}");
+    place.config(&format!("{MAIN}{}", coprocess("web", &["ignore"], &live)));
+    let mut wrapper = place.run();
+    eventually("it is asked", || place.read("count").len() > 4);
+    assert!(place.coproc(&["stop", "web"]).status.success());
+    eventually("it is stopped", || field(&place, "web", "state") == "stopped");
+    let asked = place.read("count");
+    // As long as many intervals.
+    for _ in 0..5 {
+        status(&place);
+    }
+    assert_eq!(place.read("count"), asked);
+    assert!(place.coproc(&["start", "web"]).status.success());
+    eventually("it is asked again", || place.read("count").len() > asked.len());
+    assert_eq!(wrapper.stop(), 143);
+}

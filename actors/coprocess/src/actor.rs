@@ -10,7 +10,7 @@ use coproc_core::broker::{Deliver, EventBroker, Hold, Order, Publish, Subscripti
 use coproc_core::event::{Change, Event as Happening, EventName, Phase};
 use coproc_core::exit::ExitStatus;
 use coproc_core::output::{Kind, Output};
-use coproc_core::probe::{Attached, Fact, Notes, Role, Watch, attach, watch};
+use coproc_core::probe::{Attached, Watch, attach};
 use coproc_core::process::{self, Ended, Process, Report, SpawnError, Taps};
 use coproc_core::scope::Scope;
 use coproc_core::signal::Signal;
@@ -18,7 +18,8 @@ use coproc_core::supervision::Lifeline;
 use tokio::time::Instant;
 
 use crate::config::{Coprocess, OnGiveUp, Restarts};
-use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit, Wanted, Why};
+use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit, Wanted};
+use crate::probing::newly_unfit;
 use crate::standing::SharedStanding;
 
 /// What an operator, or the tree, asks of a coprocess.
@@ -75,18 +76,18 @@ pub struct Surroundings {
 
 /// The actor.
 pub struct CoprocessActor {
-    config: Rc<Coprocess>,
-    standing: SharedStanding,
+    pub(crate) config: Rc<Coprocess>,
+    pub(crate) standing: SharedStanding,
     surroundings: Surroundings,
     broker: Addr<EventBroker>,
-    process: Option<Process>,
+    pub(crate) process: Option<Process>,
     /// The probes of a process that was launched and is not known to run.
-    attached: Option<Attached>,
+    pub(crate) attached: Option<Attached>,
     /// The probes of the process that runs.
-    watch: Option<Watch>,
+    pub(crate) watch: Option<Watch>,
     timer: Option<SpawnHandle>,
     /// Tells reports on the present process from late ones on an earlier one.
-    run: u64,
+    pub(crate) run: u64,
     /// What came while the process of an earlier actor was still going; `None` once it is gone.
     backlog: Option<Vec<Waiting>>,
     _lifeline: Lifeline,
@@ -102,14 +103,6 @@ enum Waiting {
 struct Reported {
     run: u64,
     report: Report,
-}
-
-/// A probe found this out about the process of that run.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Found {
-    run: u64,
-    fact: Fact,
 }
 
 /// A stop command is over, and this comes next.
@@ -166,7 +159,7 @@ impl CoprocessActor {
         }
     }
 
-    fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
+    pub(crate) fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
         let effects = {
             let mut standing = self.standing.borrow_mut();
             let at = At { now: Instant::now(), chance: chance() };
@@ -533,74 +526,7 @@ impl Handler<Reported> for CoprocessActor {
     }
 }
 
-impl Handler<Found> for CoprocessActor {
-    type Result = ();
-
-    fn handle(&mut self, Found { run, fact }: Found, ctx: &mut Context<Self>) {
-        if run != self.run || self.watch.is_none() {
-            return;
-        }
-        match fact {
-            Fact::Ready => {
-                self.set_unready(false);
-                self.happened(Event::Ready, ctx);
-            }
-            Fact::NotReady => self.set_unready(true),
-            Fact::Unhealthy => self.happened(Event::Unhealthy, ctx),
-        }
-    }
-}
-
 impl CoprocessActor {
-    /// Sets the probes to work, now that the program itself runs.
-    fn watch(&mut self, ctx: &mut Context<Self>) {
-        let (Some(attached), Some(process)) = (self.attached.take(), &self.process) else { return };
-        let state = &self.standing.borrow().machine.state;
-        if !matches!(state, State::Starting { .. } | State::Running { .. }) {
-            return;
-        }
-        let run = self.run;
-        let me = ctx.address().downgrade();
-        let notes = self.standing.borrow().notes.clone();
-        self.watch = Some(watch(attached, process.pid(), notes, move |fact| {
-            if let Some(me) = me.upgrade() {
-                me.do_send(Found { run, fact });
-            }
-        }));
-    }
-
-    /// Notes that a program which was ready is not just now, or is again.
-    fn set_unready(&self, unready: bool) {
-        let mut standing = self.standing.borrow_mut();
-        let running = matches!(standing.machine.state, State::Running { .. });
-        if !running || standing.unready == unready {
-            return;
-        }
-        standing.unready = unready;
-        let name = &self.config.name;
-        match standing.notes.wrong(Role::Ready) {
-            Some(wrong) if unready => tracing::warn!(logger = %name, "no longer ready: {wrong}"),
-            _ => tracing::info!(logger = %name, "ready again"),
-        }
-        standing.mark_changed();
-    }
-
-    fn log_unfit(&self, unfit: Unfit, notes: &Notes) {
-        let name = &self.config.name;
-        let wrong =
-            |role| notes.wrong(role).map_or_else(String::new, |wrong| format!(" ({wrong})"));
-        match unfit {
-            Unfit::NotReady => {
-                let within = self.config.ready.as_ref().and_then(|probe| probe.within);
-                let within = humantime::format_duration(within.unwrap_or_default());
-                tracing::error!(logger = %name, "not ready within {within}: stopping it{}", wrong(Role::Ready));
-            }
-            Unfit::Unhealthy => {
-                tracing::error!(logger = %name, "shows no life: stopping it{}", wrong(Role::Live));
-            }
-        }
-    }
-
     fn process_ended(&mut self) {
         self.process = None;
         self.attached = None;
@@ -636,15 +562,6 @@ impl Handler<coproc_core::supervision::Panic> for CoprocessActor {
 
     fn handle(&mut self, _: coproc_core::supervision::Panic, _: &mut Context<Self>) {
         panic!("the actor of {} was told to", self.config.name);
-    }
-}
-
-/// What a program is stopped for by the step from one state to the other.
-fn newly_unfit(before: &State, after: &State) -> Option<Unfit> {
-    match (before, after) {
-        (State::Stopping { .. }, _) => None,
-        (_, State::Stopping { why: Why::Unfit(unfit), .. }) => Some(*unfit),
-        _ => None,
     }
 }
 

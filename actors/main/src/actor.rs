@@ -13,7 +13,7 @@ use coproc_core::event::{Event, Phase};
 use coproc_core::exit::ExitStatus;
 use coproc_core::name::MAIN;
 use coproc_core::output::{Kind as Lines, Output};
-use coproc_core::probe::{Attached, Fact, Notes, Role, Watch, attach, watch};
+use coproc_core::probe::{Attached, Notes, Role, Watch, attach};
 use coproc_core::process::{Command, Process, Report, SpawnError, Taps, launch};
 use coproc_core::scope::Scope;
 use coproc_core::signal::Signal;
@@ -123,21 +123,21 @@ pub struct Surroundings {
 
 /// The actor.
 pub struct MainActor {
-    config: Rc<Main>,
-    surroundings: Surroundings,
+    pub(crate) config: Rc<Main>,
+    pub(crate) surroundings: Surroundings,
     broker: Addr<EventBroker>,
-    process: Option<Process>,
+    pub(crate) process: Option<Process>,
     since: Option<Instant>,
     /// Whether `start` was published.
-    started: bool,
-    ready: bool,
+    pub(crate) started: bool,
+    pub(crate) ready: bool,
     /// The probes of a process that was launched and is not known to run.
-    attached: Option<Attached>,
+    pub(crate) attached: Option<Attached>,
     /// The probes of the process that runs.
-    watch: Option<Watch>,
-    notes: Notes,
-    ready_timer: Option<SpawnHandle>,
-    stopping: bool,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) notes: Notes,
+    pub(crate) ready_timer: Option<SpawnHandle>,
+    pub(crate) stopping: bool,
     workers: Workers,
     /// A process that is not the one we started wrote nginx's start lines.
     stranger_starts_workers: bool,
@@ -155,11 +155,6 @@ pub struct MainActor {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Reported(Report);
-
-/// A probe found this out.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Found(Fact);
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -199,11 +194,11 @@ impl MainActor {
         }
     }
 
-    fn is_nginx(&self) -> bool {
+    pub(crate) fn is_nginx(&self) -> bool {
         self.config.kind == Kind::Nginx
     }
 
-    fn publish(&self, event: Event) {
+    pub(crate) fn publish(&self, event: Event) {
         self.broker.do_send(Publish::new(event));
     }
 
@@ -368,76 +363,6 @@ impl Handler<Reported> for MainActor {
                     ctx.run_later(limit, |actor, _| actor.tell_end());
                 }
             }
-        }
-    }
-}
-
-impl Handler<Found> for MainActor {
-    type Result = ();
-
-    fn handle(&mut self, Found(fact): Found, ctx: &mut Context<Self>) {
-        if self.watch.is_none() || self.process.is_none() {
-            return;
-        }
-        match fact {
-            Fact::Ready => self.is_ready(ctx),
-            Fact::NotReady if self.ready => {
-                self.ready = false;
-                let wrong = self.notes.wrong(Role::Ready).unwrap_or_default();
-                tracing::warn!(target: "pm", "the main process is no longer ready: {wrong}");
-            }
-            Fact::NotReady => {}
-            Fact::Unhealthy => self.unfit("shows no life", Role::Live),
-        }
-    }
-}
-
-impl MainActor {
-    /// Sets the probes to work, now that the program itself runs.
-    fn watch(&mut self, ctx: &mut Context<Self>) {
-        let (Some(attached), Some(process)) = (self.attached.take(), &self.process) else { return };
-        if self.stopping {
-            return;
-        }
-        let me = ctx.address().downgrade();
-        self.watch = Some(watch(attached, process.pid(), self.notes.clone(), move |fact| {
-            if let Some(me) = me.upgrade() {
-                me.do_send(Found(fact));
-            }
-        }));
-    }
-
-    /// It serves. For nginx `start` comes from its log all the same.
-    fn is_ready(&mut self, ctx: &mut Context<Self>) {
-        self.ready = true;
-        if let Some(timer) = self.ready_timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if self.is_nginx() || self.started {
-            return;
-        }
-        self.started = true;
-        if let Some(process) = &self.process {
-            self.publish(Event::new(Phase::Start).with("pid", process.pid()));
-        }
-    }
-
-    /// Tells why it is of no use; whoever hears it stops it.
-    fn unfit(&self, what: &str, role: Role) {
-        if self.stopping || self.process.is_none() {
-            return;
-        }
-        let wrong = self.notes.wrong(role).map_or_else(String::new, |wrong| format!(" ({wrong})"));
-        self.surroundings.parent.do_send(MainNews::Unfit(format!("{what}{wrong}")));
-    }
-
-    fn end_probes(&mut self, ctx: &mut Context<Self>) {
-        self.ready = false;
-        self.attached = None;
-        self.watch = None;
-        self.notes.clear();
-        if let Some(timer) = self.ready_timer.take() {
-            ctx.cancel_future(timer);
         }
     }
 }

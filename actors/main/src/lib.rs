@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod config;
 pub mod nginx;
+mod probing;
 pub mod reload;
 pub mod table;
 mod tap;

@@ -33,7 +33,8 @@ pub struct ProbeTable {
     pub file: Option<String>,
     /// The number of a descriptor to which the process writes a newline.
     pub fd: Option<Descriptor>,
-    /// Whether the process says it with sd_notify(3), on NOTIFY_SOCKET.
+    /// Whether the process says it with sd_notify(3), on NOTIFY_SOCKET: `READY=1` for `ready`; for
+    /// `live` `WATCHDOG=1`, which may stay away for `interval` times `failures` (WATCHDOG_USEC).
     pub notify: Option<Flag>,
     /// From one try to the next. Default: `1s`, for `file` `100ms`.
     pub interval: Option<GoDuration>,
