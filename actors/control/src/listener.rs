@@ -102,9 +102,14 @@ fn check_folder(folder: &Path) -> Result<(), BindError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Binding changes the umask of the process for a moment, and tests share theirs.
+    static UMASK: Mutex<()> = Mutex::new(());
 
     #[test]
     fn the_socket_has_its_mode_from_the_start_and_goes_with_the_listener() {
+        let _alone = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.sock");
         let listener = Listener::bind(&path, 0o600).unwrap();
@@ -116,6 +121,7 @@ mod tests {
 
     #[test]
     fn a_stale_socket_is_replaced_and_an_open_folder_refused() {
+        let _alone = UMASK.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.sock");
         drop(UnixListener::bind(&path).unwrap());
