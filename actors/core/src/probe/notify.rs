@@ -67,8 +67,13 @@ impl Mailbox {
                 .socket
                 .async_io(Interest::READABLE, || receive(&self.socket, &mut buffer))
                 .await?;
+            let words = words(&buffer[..length]);
+            if words.is_empty() {
+                // Such as BARRIER=1, whose sender may be gone as soon as it was received.
+                continue;
+            }
             if sender.is_some_and(|sender| in_group(sender, leader)) {
-                return Ok(words(&buffer[..length]));
+                return Ok(words);
             }
             let sender = sender.map_or("nobody here".to_owned(), |pid| pid.to_string());
             tracing::debug!(target: "probe", "a message of {sender} to {leader}'s NOTIFY_SOCKET is passed over");
