@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use actix::{Context, Handler};
-use coproc_control::request::{Ask, Order, Refused, Request};
+use coproc_control::request::{Ask, Health, Order, Refused, Request};
 use coproc_coprocess::actor::{Command, CoprocessActor};
 use coproc_coprocess::config::Restarts;
 use coproc_coprocess::lifecycle::{RunEnd, State, Wanted};
@@ -14,8 +14,9 @@ use coproc_core::event::{Event, EventName};
 use coproc_core::exit::ExitStatus;
 use coproc_core::flag::Flag;
 use coproc_core::name::{MAIN, Name, NameError};
+use coproc_core::probe::Role;
 use coproc_core::scalar::Scalar;
-use coproc_main::actor::{self as main_process, Pass};
+use coproc_main::actor::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -32,6 +33,7 @@ impl Handler<Ask> for Root {
     fn handle(&mut self, Ask { request, reply }: Ask, _: &mut Context<Self>) {
         let answer = match request {
             Request::Status => return self.status(reply),
+            Request::Health(health) => return self.health(health, reply),
             Request::Reload => return self.answer_reload(reply),
             Request::Order(name, order) => match self.order(&name, order) {
                 Ok((standing, taken)) => {
@@ -172,17 +174,16 @@ impl Root {
     fn status(&self, reply: Reply) {
         let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
         let last_exit = self.main_exit;
-        let main = self.main.as_ref().map(|main| main.send(main_process::Status));
+        let main = self.main_status();
         actix_rt::spawn(async move {
-            let main = match main {
-                Some(asked) => asked.await.unwrap_or_default(),
-                None => main_process::MainStatus { state: "stopped", ..Default::default() },
-            };
+            let main = main.await;
             let mut status = json!({
                 "state": main.state,
                 "pid": main.pid,
                 "uptime_s": main.uptime.map(seconds),
                 "ready": main.ready,
+                "probes": probes(&main.wrong),
+                "status": main.status,
                 "memory_bytes": main.pid.and_then(memory),
             });
             if let Some(exit) = last_exit {
@@ -191,6 +192,68 @@ impl Root {
             let _ = reply.send(Ok(json!({ "main": status, "coprocesses": coprocesses })));
         });
     }
+
+    fn main_status(&self) -> impl Future<Output = MainStatus> + 'static {
+        let asked = self.main.as_ref().map(|main| main.send(main_process::Status));
+        async move {
+            match asked {
+                Some(asked) => asked.await.unwrap_or_default(),
+                None => MainStatus { state: "stopped", ..Default::default() },
+            }
+        }
+    }
+
+    /// Answers with a sentence for each that is not well.
+    fn health(&self, health: Health, reply: Reply) {
+        let coprocesses: Vec<_> =
+            self.coprocesses.iter().filter_map(|child| culprit(child, health)).collect();
+        let main = self.main_status();
+        actix_rt::spawn(async move {
+            let main = main.await;
+            let amiss = match health {
+                Health::Alive => matches!(main.state, "stopping" | "stopped"),
+                Health::Ready => main.state != "running" || !main.ready,
+            };
+            let what = if main.state == "running" { "not ready" } else { main.state };
+            let sentence = amiss.then(|| sentence(MAIN, what, main.wrong[0].as_deref()));
+            let culprits: Vec<_> = sentence.into_iter().chain(coprocesses).collect();
+            let _ = reply.send(Ok(culprits.into()));
+        });
+    }
+}
+
+/// What is to be said of a coprocess that is not well.
+fn culprit(child: &Supervised, health: Health) -> Option<String> {
+    let standing = child.standing.borrow();
+    let amiss = match health {
+        Health::Alive => standing.is_lost(),
+        Health::Ready => standing.is_amiss(),
+    };
+    let state = standing.machine.state.to_string();
+    let what = match standing.machine.state {
+        State::Running { .. } => "not ready",
+        _ => &state,
+    };
+    let wrong = standing.notes.wrong(Role::Ready);
+    amiss.then(|| sentence(child.config.name.as_str(), what, wrong.as_deref()))
+}
+
+fn sentence(name: &str, what: &str, wrong: Option<&str>) -> String {
+    match wrong {
+        Some(wrong) => format!("{name}: {what} ({wrong})"),
+        None => format!("{name}: {what}"),
+    }
+}
+
+/// What probes find wrong, by the key of the probe; null where all is well.
+fn probes(wrong: &[Option<String>; 2]) -> Value {
+    let mut probes = serde_json::Map::new();
+    for (role, wrong) in [Role::Ready, Role::Live].into_iter().zip(wrong) {
+        if let Some(wrong) = wrong {
+            probes.insert(role.key().to_owned(), wrong.as_str().into());
+        }
+    }
+    if probes.is_empty() { Value::Null } else { probes.into() }
 }
 
 fn being_rebuilt(name: &str) -> Refused {
@@ -252,9 +315,12 @@ fn status_of(child: &Supervised) -> Value {
         .and_then(|started| SystemTime::now().duration_since(started).ok());
     let last_exit = standing.last_exit.map(|(end, at)| {
         let mut value = match end {
-            RunEnd::Exited(status) => exit_json(status),
+            RunEnd::Exited(status) | RunEnd::Unfit(_, status) => exit_json(status),
             RunEnd::SpawnFailed(code) => json!({ "code": code }),
         };
+        if let RunEnd::Unfit(unfit, _) = end {
+            value["why"] = unfit.as_str().into();
+        }
         value["at"] = humantime::format_rfc3339_millis(at).to_string().into();
         value
     });
@@ -266,7 +332,9 @@ fn status_of(child: &Supervised) -> Value {
         "policy": standing.policy.restarts.to_string(),
         "restarts": standing.machine.restarts,
         "uptime_s": uptime.map(seconds),
-        "ready": matches!(standing.machine.state, State::Running { .. }),
+        "ready": standing.is_ready(),
+        "probes": probes(&[Role::Ready, Role::Live].map(|role| standing.notes.wrong(role))),
+        "status": standing.notes.status(),
         "last_exit": last_exit,
         "memory_bytes": standing.pid.and_then(memory),
     })

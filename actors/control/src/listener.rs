@@ -118,7 +118,6 @@ fn check_folder(folder: &Path) -> Result<(), BindError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     #[test]
     fn the_socket_has_its_mode_from_the_start_and_goes_with_the_listener() {
         let folder = tempfile::tempdir().unwrap();

@@ -140,6 +140,7 @@ async fn respond(
         .to_bytes();
     match route(parts.method.as_str(), parts.uri.path(), parts.uri.query(), &body)? {
         Route::Ask(request) => Ok(whole(200, &ask(shared, request).await?)),
+        Route::Health(health) => Ok(self::health(ask(shared, Request::Health(health)).await?)),
         Route::Events { since, follow } => Ok(events(shared, since, follow)),
         Route::Logs { name, count, follow } => logs(shared, name, count, follow).await,
     }
@@ -149,6 +150,17 @@ async fn ask(shared: &Shared, request: Request) -> Result<Value, Refused> {
     let (reply, answer) = oneshot::channel();
     shared.root.do_send(Ask { request, reply });
     answer.await.unwrap_or_else(|_| Err(Refused::new(503, "the wrapper is leaving")))
+}
+
+/// 200 and `ok`, or 503 and a line for each that is not well.
+fn health(culprits: Value) -> Response<Answer> {
+    let lines: Vec<_> =
+        culprits.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let (status, text) = match lines.is_empty() {
+        true => (200, "ok\n".to_owned()),
+        false => (503, lines.join("\n") + "\n"),
+    };
+    response(status, "text/plain; charset=utf-8", Answer::Whole(Some(text.into())))
 }
 
 fn whole(status: u16, value: &Value) -> Response<Answer> {
@@ -293,14 +305,17 @@ impl Body for Answer {
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(None))
-    }
-
+    /// So that a whole answer says its length, and a simple client can read it.
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Self::Lines(_) => SizeHint::default(),
         }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None))
     }
 }
