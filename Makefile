@@ -13,7 +13,7 @@ run: deps
 
 ## Runs all tests.
 test: deps
-	$(CARGO) test --workspace --all-targets
+	$(CARGO) test --workspace
 
 ## What a change has to pass before its tests.
 lint:

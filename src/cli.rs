@@ -89,6 +89,9 @@ pub enum Command {
     Reload(Client),
     /// Publish the event custom.NAME.
     Emit(OneName),
+    /// Say whether all that is meant to be up is ready: exit status 0 or 1.
+    #[command(after_help = HEALTH_NOTES)]
+    Health(Client),
 }
 
 const RUN_NOTES: &str = "\
@@ -104,6 +107,13 @@ const CHECK_NOTES: &str = "\
 Nothing is started and nothing but the config files is looked at.
 
 Exit status: 0 if the config is valid, 2 if it is not.";
+
+const HEALTH_NOTES: &str = "\
+Prints a line for each that is not well: the main process, a coprocess that is starting, not ready, \
+waiting to be started again after a failure, or given up by its restart policy. Made for containers:
+  HEALTHCHECK CMD [\"coproc\", \"health\"]
+
+Exit status: 0 if all is well, 1 if not, or if no wrapper answers. Never 2, which Docker reserves.";
 
 const SET_NOTES: &str = "\
 Keys: restarts, time_between_restarts, background.

@@ -28,6 +28,8 @@ enum Show {
     Table,
     /// As lines of a log.
     Lines,
+    /// As the culprits of a health check.
+    Culprits,
 }
 
 /// Carries out a client command; `None` for a command that is none. `sources` reads the config that
@@ -79,6 +81,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             let body = serde_json::json!({ "name": one.name });
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
         }
+        Command::Health(client) => (client, Call::health(), Show::Culprits),
         Command::Run(_) | Command::Check(_) | Command::Debug(_) => return None,
         Command::Schema | Command::Version => return None,
     };
@@ -86,7 +89,8 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         Ok(socket) => converse(&socket, call, &show),
         Err(complaint) => {
             complain(&complaint);
-            ExitCode::from(USAGE)
+            // For a health check there are only well and not well.
+            ExitCode::from(if matches!(show, Show::Culprits) { FAILURE } else { USAGE })
         }
     })
 }
@@ -112,7 +116,7 @@ fn converse(socket: &std::path::Path, call: Call, show: &Show) -> ExitCode {
     let mut partial = Vec::new();
     let result = system.block_on(send(socket, call, |piece| {
         match show {
-            Show::Nothing => {}
+            Show::Nothing | Show::Culprits => {}
             Show::Raw => answer(&String::from_utf8_lossy(piece)),
             Show::Table => whole.extend_from_slice(piece),
             Show::Lines => {
@@ -138,9 +142,14 @@ fn converse(socket: &std::path::Path, call: Call, show: &Show) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        Err(ClientError::Refused(culprits)) if matches!(show, Show::Culprits) => {
+            answer(&format!("{}\n", culprits.trim_end()));
+            ExitCode::from(FAILURE)
+        }
         Err(error) => {
             complain(&format!("error: {error}\n"));
             ExitCode::from(match error {
+                _ if matches!(show, Show::Culprits) => FAILURE,
                 ClientError::NobodyThere { .. } => NOBODY_THERE,
                 ClientError::Refused(_) | ClientError::Broken(_) => FAILURE,
             })
@@ -165,13 +174,14 @@ fn log_line(json: &[u8]) -> String {
 /// The status as a table whose columns are as wide as their widest cell.
 fn table(status: &Value) -> String {
     let mut rows = vec![
-        ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "POLICY", "LAST EXIT"].map(str::to_owned),
+        ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "POLICY", "LAST EXIT", "READY"]
+            .map(str::to_owned),
     ];
     rows.push(row("main", &status["main"]));
     for coprocess in status["coprocesses"].as_array().into_iter().flatten() {
         rows.push(row(coprocess["name"].as_str().unwrap_or_default(), coprocess));
     }
-    let widths: [usize; 7] = std::array::from_fn(|column| {
+    let widths: [usize; 8] = std::array::from_fn(|column| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
     });
     let mut out = String::new();
@@ -185,7 +195,7 @@ fn table(status: &Value) -> String {
     out
 }
 
-fn row(name: &str, value: &Value) -> [String; 7] {
+fn row(name: &str, value: &Value) -> [String; 8] {
     let dash = || "-".to_owned();
     let number = |key: &str| value[key].as_u64().map_or_else(dash, |number| number.to_string());
     let uptime = value["uptime_s"].as_f64().map_or_else(dash, |seconds| {
@@ -198,6 +208,16 @@ fn row(name: &str, value: &Value) -> [String; 7] {
         (None, Some(signal)) => signal.to_owned(),
         (None, None) => dash(),
     };
+    let yes_or_no = if value["ready"] == true { "yes" } else { "no" };
+    let wrong: Vec<_> = ["ready", "live"]
+        .iter()
+        .filter_map(|probe| value["probes"][probe].as_str())
+        .chain(value["status"].as_str())
+        .collect();
+    let ready = match wrong.is_empty() {
+        true => yes_or_no.to_owned(),
+        false => format!("{yes_or_no}: {}", wrong.join("; ")),
+    };
     [
         name.to_owned(),
         value["state"].as_str().unwrap_or("-").to_owned(),
@@ -206,5 +226,6 @@ fn row(name: &str, value: &Value) -> [String; 7] {
         number("restarts"),
         value["policy"].as_str().unwrap_or("-").to_owned(),
         last_exit,
+        ready,
     ]
 }

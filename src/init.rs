@@ -25,6 +25,18 @@ pub enum Side {
     Init(u8),
 }
 
+/// Takes CHLD back to its default. Where a parent had it ignored, as a shell's `trap '' CHLD` does,
+/// the kernel would reap our children itself, and their exit status would be lost.
+///
+/// # Errors
+/// When the system refuses.
+pub fn heed_children() -> io::Result<()> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is installed, so none can run.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
+    Ok(())
+}
+
 /// Splits this process if it is PID 1 or `subreaper` is set. Must be called while it has one thread.
 ///
 /// # Errors

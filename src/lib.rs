@@ -21,13 +21,18 @@ use crate::config::Sources;
 
 /// Does what the command line asks for. The first argument is the program's own name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    // Docker reserves status 2 for itself where a health check is concerned.
+    let usage = match arguments.get(1).is_some_and(|word| word == "health") {
+        true => exit::FAILURE,
+        false => exit::USAGE,
+    };
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, all else is a complaint; clap knows which.
             let _ = error.print();
             return match error.use_stderr() {
-                true => ExitCode::from(exit::USAGE),
+                true => ExitCode::from(usage),
                 false => ExitCode::SUCCESS,
             };
         }

@@ -29,6 +29,8 @@ case!(help_of_events: ["events", "--help"]);
 case!(help_of_logs: ["logs", "--help"]);
 case!(help_of_set: ["set", "--help"]);
 case!(help_of_signal: ["signal", "--help"]);
+case!(help_of_health: ["health", "--help"]);
+case!(health_with_an_unknown_flag: ["health", "--bogus"]);
 case!(w04_unknown_command: ["bogus"]);
 case!(w04_unknown_flag: ["--bogus"]);
 case!(misspelt_command: ["chekc"]);

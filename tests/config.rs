@@ -98,7 +98,34 @@ wrong!(env_is_a_list: "env" = "[\"A=1\"]");
 wrong!(env_value_is_a_secret_list: "env" = "{ API_TOKEN = [\"hunter2\"] }");
 wrong!(unknown_key: "bakground" = "true");
 wrong!(unknown_key_like_none: "zzz" = "1");
-wrong!(probe_of_a_later_version: "ready" = "{ file = \"/run/x\" }");
+
+// Probes.
+wrong!(probe_of_nothing: "ready" = "{ interval = \"1s\" }");
+wrong!(probe_of_several: "ready" = "{ file = \"/run/x\", tcp = \"localhost:80\", fd = 3 }");
+wrong!(probe_is_a_word: "live" = "\"http\"");
+wrong!(probe_exec_blank: "ready" = "{ exec = [] }");
+wrong!(probe_http_without_scheme: "ready" = "{ http = \"localhost:80/ready\" }");
+wrong!(probe_https: "ready" = "{ http = \"https://localhost/ready\" }");
+wrong!(probe_tcp_without_port: "ready" = "{ tcp = \"localhost\" }");
+wrong!(probe_unix_blank: "ready" = "{ unix = \"\" }");
+wrong!(probe_log_pattern: "ready" = "{ log = \"up (and\" }");
+wrong!(probe_log_blank: "ready" = "{ log = \"\" }");
+wrong!(probe_file_blank: "live" = "{ file = \" \" }");
+wrong!(probe_fd_standard: "ready" = "{ fd = 1 }");
+wrong!(probe_notify_off: "ready" = "{ notify = false }");
+wrong!(probe_live_by_a_line: "live" = "{ log = \"up\" }");
+wrong!(probe_live_by_a_descriptor: "live" = "{ fd = 3 }");
+wrong!(probe_live_within: "live" = "{ notify = true, within = \"10s\" }");
+wrong!(probe_without_time: "ready" = "{ file = \"/run/x\", interval = \"0s\", timeout = \"0s\" }");
+wrong!(probe_counts: "ready" = "{ file = \"/run/x\", successes = 0, failures = -1 }");
+wrong!(probe_unknown_key: "ready" = "{ htpp = \"http://localhost/\" }");
+wrong!(probe_good: "ready" = "{ http = \"http://localhost:80/ready\", interval = \"250ms\", within = \"1m\" }");
+
+case!(probe_of_main: ["check"] { "coproc.toml": "[main]\nexec = \"server\"\nready = { tcp = \"here\" }\nlive = {}\n" });
+case!(probes_in_debug: ["debug"] {
+    "coproc.toml": &format!("run_path = \"/r\"\n[main]\nexec = \"server\"\nready = {{ fd = \"3\", within = \"5s\" }}\n{GOOD}\
+        ready = {{ notify = \"true\", failures = 5 }}\nlive = {{ exec = [\"curl\", \"-f\", \"http://localhost/\"], timeout = \"2s\" }}\n")
+} env { "COPROC_COPROCESS__GOOD__LIVE__INTERVAL": "10s" });
 
 case!(nothing_required_is_there: ["check"] { "coproc.toml": "[coprocess.web]\n" });
 case!(coprocess_is_no_table: ["check"] { "coproc.toml": "[coprocess]\nweb = 3\n" });

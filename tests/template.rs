@@ -163,18 +163,18 @@ fn w90_values() {
         "[[.nope]] [[.env.NOPE]] [[index .env \"NOPE\"]] [[.log_level]] [[printf \"%05d\" .vcpu_count]]\n\
          [[.env.OWN]] [[.nginx_is_plus]] [[.enabled_plugins]] [[.template_delete_run_path_on_exit]]\n\
          [[.log_formatter_options]] [[.conf_path]] [[.template_conf_output_path]]\n\
-         [[.template_run_path_subdirs]] [[.coprocess.a.name]] [[.nginx_version]]",
+         [[.template_run_path_subdirs]] [[.coprocess.a.name]] [[.nginx_version]] [[.own_count]] [[.env.background]]",
     );
     place.write(
         "coproc.toml",
         &format!(
             "vcpu_count = 2\nenabled_plugins = [\"template\", \"coprocess\"]\n{}\
              [template]\n[coprocess.a]\nname = \"first\"\nexec = \"true\"\nrestarts = \"never\"\n\
-             exec_event = \"pre-start\"\n",
+             exec_event = \"pre-start\"\n[own]\ncount = \"07\"\n",
             place.preamble().replace("DEBUG", "INFO")
         ),
     );
-    let mut wrapper = place.run_with(&[], &[("OWN", "mine")]);
+    let mut wrapper = place.run_with(&[], &[("OWN", "mine"), ("background", "1")]);
     wrapper.wait_for(": up\"");
     let conf = place.at("run/conf");
     assert_eq!(
@@ -182,7 +182,7 @@ fn w90_values() {
         format!(
             "<no value> <no value>  INFO 00002\nmine false [template coprocess] false\n\
              map[full_timestamp:true pad_level_text:true] {conf} {conf}\n\
-             [client_body conf proxy fastcgi uswsgi scgi] first 1.22.1"
+             [client_body conf proxy fastcgi uswsgi scgi] first 1.22.1 07 1"
         )
     );
     assert_eq!(wrapper.stop(), 0);

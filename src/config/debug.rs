@@ -36,14 +36,16 @@ struct Shown {
 const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 5] = [
+pub(super) const FLAGS: [&str; 6] = [
+    "notify",
     "background",
     "subreaper",
     "nginx_is_plus",
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 4] = ["vcpu_count", "queue", "keep", "count"];
+pub(super) const COUNTS: [&str; 7] =
+    ["vcpu_count", "queue", "keep", "count", "successes", "failures", "fd"];
 
 /// Renders the config. `config` is the one with facts.
 pub fn debug(loaded: &Loaded, config: &Config, format: Format) -> String {

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coproc_coprocess::config::Coprocess;
-use coproc_coprocess::table::{CoprocessTable, RESERVED as COPROCESS_RESERVED};
+use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::GoDuration;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
-use coproc_main::table::RESERVED as MAIN_RESERVED;
 use serde_json::Map;
 
 use super::core::{COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
@@ -99,15 +98,8 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         }
     }
 
-    let reserved = |path: &[String]| match path {
-        [coprocess, _, key] if coprocess == "coprocess" => {
-            COPROCESS_RESERVED.contains(&key.as_str())
-        }
-        [main, key] if main == "main" => MAIN_RESERVED.contains(&key.as_str()),
-        _ => false,
-    };
     let before = problems.len();
-    let (root, refused) = stack.extract::<RootTable>(merged, &reserved, &mut problems);
+    let (root, refused) = stack.extract::<RootTable>(merged, &mut problems);
     let unknown = refused
         .iter()
         .zip(&problems[before..])
@@ -192,7 +184,11 @@ impl Resolver<'_> {
             "-c".to_owned(),
             conf.join("nginx.conf").display().to_string(),
         ];
-        let main = root.main.clone().unwrap_or_default().resolve(nginx, arguments);
+        let main = root.main.clone().unwrap_or_default().resolve(
+            nginx,
+            arguments,
+            &self.refused(&["main".to_owned()]),
+        );
         let main = self.took(&["main".to_owned()], main);
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
@@ -272,18 +268,22 @@ impl Resolver<'_> {
         None
     }
 
+    /// The keys of a table whose values are known to be wrong.
+    fn refused(&self, table: &[String]) -> Vec<String> {
+        self.refused
+            .iter()
+            .filter(|refused| refused.len() > table.len() && refused.starts_with(table))
+            .map(|refused| refused[table.len()].clone())
+            .collect()
+    }
+
     fn table(&self, key: &str) -> Option<&CoprocessTable> {
         self.root.coprocess.as_ref()?.get(key)
     }
 
     fn coprocess(&mut self, key: &str) -> Option<Coprocess> {
         let path = ["coprocess".to_owned(), key.to_owned()];
-        let refused = self
-            .refused
-            .iter()
-            .filter(|refused| refused.len() > 2 && refused.starts_with(&path))
-            .map(|refused| refused[2].clone())
-            .collect::<Vec<_>>();
+        let refused = self.refused(&path);
         let table = self.table(key)?.clone();
         self.took(&path, table.resolve(key, &refused))
     }

@@ -102,7 +102,6 @@ impl Stack {
     pub(super) fn extract<T: DeserializeOwned + Default>(
         &self,
         mut merged: Dict,
-        reserved: &dyn Fn(&[String]) -> bool,
         problems: &mut Vec<Problem>,
     ) -> (T, Vec<Path>) {
         let mut refused = Vec::new();
@@ -113,10 +112,6 @@ impl Stack {
             };
             let path = error.path;
             let problem = match error.kind {
-                Kind::UnknownField(_, _) if reserved(&path) => {
-                    let key = path.last().map(String::as_str).unwrap_or_default();
-                    self.unknown(&path, format!("this version of coproc does not have `{key}` yet"))
-                }
                 Kind::UnknownField(key, known) => {
                     let problem = self.unknown(&path, "unknown key");
                     match nearest(&key, known.iter().copied()) {

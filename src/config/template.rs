@@ -6,7 +6,7 @@ use coproc_core::scalar::Scalar;
 use coproc_template::Settings;
 use serde_json::{Map, Value as Json};
 
-use super::core::{TEMPLATE_DEFAULTS, TemplateTable};
+use super::core::{TABLES, TEMPLATE_DEFAULTS, TemplateTable};
 use super::debug::{COUNTS, FLAGS};
 use super::{Config, Loaded};
 
@@ -59,8 +59,9 @@ pub(super) fn values(loaded: &Loaded, config: &Config) -> Map<String, Json> {
         Ok(Json::Object(values)) => values,
         _ => Map::new(),
     };
-    for (key, value) in &mut values {
-        typed(key, value);
+    // What is the user's own is left as it is written.
+    for key in TABLES.into_iter().chain(["subreaper"]) {
+        values.get_mut(key).iter_mut().for_each(|value| typed(key, value));
     }
     for (path, value) in super::debug::computed(loaded, config) {
         set(&mut values, &path, value);

@@ -3,25 +3,28 @@
 use std::time::{Duration, SystemTime};
 
 use actix::{Context, Handler};
-use coproc_control::request::{Ask, Order, Refused, Request};
-use coproc_coprocess::actor::Command;
+use coproc_control::request::{Ask, Health, Order, Refused, Request};
+use coproc_coprocess::actor::{Command, CoprocessActor};
 use coproc_coprocess::config::Restarts;
-use coproc_coprocess::lifecycle::{RunEnd, State};
-use coproc_coprocess::standing::SharedStanding;
+use coproc_coprocess::lifecycle::{RunEnd, State, Wanted};
+use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::broker::Publish;
 use coproc_core::duration::GoDuration;
 use coproc_core::event::{Event, EventName};
 use coproc_core::exit::ExitStatus;
 use coproc_core::flag::Flag;
 use coproc_core::name::{MAIN, Name, NameError};
+use coproc_core::probe::Role;
 use coproc_core::scalar::Scalar;
-use coproc_main::actor::{self as main_process, Pass};
+use coproc_main::actor::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::children::Supervised;
 use super::root::Root;
 
+/// Resolves once a coprocess's actor has taken a command.
+type Taken = actix::dev::Request<CoprocessActor, Command>;
 type Reply = oneshot::Sender<Result<Value, Refused>>;
 
 impl Handler<Ask> for Root {
@@ -30,9 +33,12 @@ impl Handler<Ask> for Root {
     fn handle(&mut self, Ask { request, reply }: Ask, _: &mut Context<Self>) {
         let answer = match request {
             Request::Status => return self.status(reply),
+            Request::Health(health) => return self.health(health, reply),
             Request::Reload => return self.answer_reload(reply),
             Request::Order(name, order) => match self.order(&name, order) {
-                Ok(standing) => return answer_when_settled(name, standing, order, reply),
+                Ok((standing, taken)) => {
+                    return answer_when_settled(name, standing, taken, order, reply);
+                }
                 Err(refused) => Err(refused),
             },
             Request::Set(name, changes) => self.set(&name, &changes),
@@ -46,10 +52,10 @@ impl Handler<Ask> for Root {
                 .command(&name, Command::Signal(signal))
                 .map(|_| json!({ "name": name, "signal": signal.to_string() })),
             Request::Emit(name) => self.emit(&name),
-            Request::Knows(name) => match name == MAIN || self.find(&name).is_ok() {
-                true => Ok(Value::Bool(true)),
-                false => Err(self.unknown(&name)),
-            },
+            Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
+            Request::LoggerOf(name) => {
+                self.find(&name).map(|child| child.config.name.as_str().into())
+            }
         };
         // A client that hung up does not want to know.
         let _ = reply.send(answer);
@@ -81,11 +87,12 @@ impl Root {
                 actor.do_send(command);
                 Ok(child)
             }
-            None => Err(Refused::new(503, format!("the actor of `{name}` is being rebuilt"))),
+            None => Err(being_rebuilt(name)),
         }
     }
 
-    fn order(&self, name: &str, order: Order) -> Result<SharedStanding, Refused> {
+    /// Gives an order; the future is over once the actor has taken it.
+    fn order(&self, name: &str, order: Order) -> Result<(SharedStanding, Taken), Refused> {
         if name == MAIN {
             let why = "the main process is stopped by a signal to the wrapper, not by name";
             return Err(Refused::new(409, why));
@@ -97,7 +104,11 @@ impl Root {
             Order::Background => Command::SetBackground(true),
             Order::Foreground => Command::SetBackground(false),
         };
-        self.command(name, command).map(|child| child.standing.clone())
+        let child = self.find(name)?;
+        match &child.actor {
+            Some(actor) => Ok((child.standing.clone(), actor.send(command))),
+            None => Err(being_rebuilt(name)),
+        }
     }
 
     fn set(&self, name: &str, changes: &[(String, String)]) -> Result<Value, Refused> {
@@ -163,17 +174,16 @@ impl Root {
     fn status(&self, reply: Reply) {
         let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
         let last_exit = self.main_exit;
-        let main = self.main.as_ref().map(|main| main.send(main_process::Status));
+        let main = self.main_status();
         actix_rt::spawn(async move {
-            let main = match main {
-                Some(asked) => asked.await.unwrap_or_default(),
-                None => main_process::MainStatus { state: "stopped", ..Default::default() },
-            };
+            let main = main.await;
             let mut status = json!({
                 "state": main.state,
                 "pid": main.pid,
                 "uptime_s": main.uptime.map(seconds),
                 "ready": main.ready,
+                "probes": probes(&main.wrong),
+                "status": main.status,
                 "memory_bytes": main.pid.and_then(memory),
             });
             if let Some(exit) = last_exit {
@@ -182,33 +192,92 @@ impl Root {
             let _ = reply.send(Ok(json!({ "main": status, "coprocesses": coprocesses })));
         });
     }
+
+    fn main_status(&self) -> impl Future<Output = MainStatus> + 'static {
+        let asked = self.main.as_ref().map(|main| main.send(main_process::Status));
+        async move {
+            match asked {
+                Some(asked) => asked.await.unwrap_or_default(),
+                None => MainStatus { state: "stopped", ..Default::default() },
+            }
+        }
+    }
+
+    /// Answers with a sentence for each that is not well.
+    fn health(&self, health: Health, reply: Reply) {
+        let coprocesses: Vec<_> =
+            self.coprocesses.iter().filter_map(|child| culprit(child, health)).collect();
+        let main = self.main_status();
+        actix_rt::spawn(async move {
+            let main = main.await;
+            let amiss = match health {
+                Health::Alive => matches!(main.state, "stopping" | "stopped"),
+                Health::Ready => main.state != "running" || !main.ready,
+            };
+            let what = if main.state == "running" { "not ready" } else { main.state };
+            let sentence = amiss.then(|| sentence(MAIN, what, main.wrong[0].as_deref()));
+            let culprits: Vec<_> = sentence.into_iter().chain(coprocesses).collect();
+            let _ = reply.send(Ok(culprits.into()));
+        });
+    }
+}
+
+/// What is to be said of a coprocess that is not well.
+fn culprit(child: &Supervised, health: Health) -> Option<String> {
+    let standing = child.standing.borrow();
+    let amiss = match health {
+        Health::Alive => standing.is_lost(),
+        Health::Ready => standing.is_amiss(),
+    };
+    let state = standing.machine.state.to_string();
+    let what = match standing.machine.state {
+        State::Running { .. } => "not ready",
+        _ => &state,
+    };
+    let wrong = standing.notes.wrong(Role::Ready);
+    amiss.then(|| sentence(child.config.name.as_str(), what, wrong.as_deref()))
+}
+
+fn sentence(name: &str, what: &str, wrong: Option<&str>) -> String {
+    match wrong {
+        Some(wrong) => format!("{name}: {what} ({wrong})"),
+        None => format!("{name}: {what}"),
+    }
+}
+
+/// What probes find wrong, by the key of the probe; null where all is well.
+fn probes(wrong: &[Option<String>; 2]) -> Value {
+    let mut probes = serde_json::Map::new();
+    for (role, wrong) in [Role::Ready, Role::Live].into_iter().zip(wrong) {
+        if let Some(wrong) = wrong {
+            probes.insert(role.key().to_owned(), wrong.as_str().into());
+        }
+    }
+    if probes.is_empty() { Value::Null } else { probes.into() }
+}
+
+fn being_rebuilt(name: &str) -> Refused {
+    Refused::new(503, format!("the actor of `{name}` is being rebuilt"))
 }
 
 /// Answers once the order is carried out, or has come to another end.
-fn answer_when_settled(name: String, standing: SharedStanding, order: Order, reply: Reply) {
+fn answer_when_settled(
+    name: String,
+    standing: SharedStanding,
+    taken: Taken,
+    order: Order,
+    reply: Reply,
+) {
     let mut changes = standing.borrow().watch();
-    // The order itself is the first change to wait for.
-    changes.mark_unchanged();
     actix_rt::spawn(async move {
+        // An actor that dies first leaves the order to the one that is built in its place.
+        let _ = taken.await;
         let state = loop {
+            if let Some(state) = settled(&standing.borrow(), order) {
+                break state;
+            }
             if changes.changed().await.is_err() {
                 break "gone".to_owned();
-            }
-            let standing = standing.borrow();
-            let (state, up) = (&standing.machine.state, standing.machine.wanted);
-            let settled = match order {
-                Order::Start | Order::Restart => match state {
-                    State::Running { .. } | State::Failed(_) | State::Stopped => true,
-                    State::Backoff { .. } => true,
-                    State::Waiting | State::Starting { .. } | State::Stopping { .. } => false,
-                },
-                Order::Stop => {
-                    standing.machine.is_ended() || up == coproc_coprocess::lifecycle::Wanted::Up
-                }
-                Order::Background | Order::Foreground => true,
-            };
-            if settled {
-                break state.to_string();
             }
         };
         let failed = state == "failed" || state == "backoff";
@@ -221,6 +290,23 @@ fn answer_when_settled(name: String, standing: SharedStanding, order: Order, rep
     });
 }
 
+/// The state, if there is nothing left to wait for.
+fn settled(standing: &Standing, order: Order) -> Option<String> {
+    let state = &standing.machine.state;
+    let settled = match order {
+        Order::Background | Order::Foreground => true,
+        _ if standing.pending > 0 => false,
+        Order::Start | Order::Restart => match state {
+            State::Running { .. } | State::Failed(_) | State::Stopped => true,
+            State::Backoff { .. } => true,
+            State::Waiting | State::Starting { .. } | State::Stopping { .. } => false,
+        },
+        // Somebody else may want it up again meanwhile.
+        Order::Stop => standing.machine.is_ended() || standing.machine.wanted == Wanted::Up,
+    };
+    settled.then(|| state.to_string())
+}
+
 fn status_of(child: &Supervised) -> Value {
     let standing = child.standing.borrow();
     let uptime = standing
@@ -229,9 +315,12 @@ fn status_of(child: &Supervised) -> Value {
         .and_then(|started| SystemTime::now().duration_since(started).ok());
     let last_exit = standing.last_exit.map(|(end, at)| {
         let mut value = match end {
-            RunEnd::Exited(status) => exit_json(status),
+            RunEnd::Exited(status) | RunEnd::Unfit(_, status) => exit_json(status),
             RunEnd::SpawnFailed(code) => json!({ "code": code }),
         };
+        if let RunEnd::Unfit(unfit, _) = end {
+            value["why"] = unfit.as_str().into();
+        }
         value["at"] = humantime::format_rfc3339_millis(at).to_string().into();
         value
     });
@@ -243,7 +332,9 @@ fn status_of(child: &Supervised) -> Value {
         "policy": standing.policy.restarts.to_string(),
         "restarts": standing.machine.restarts,
         "uptime_s": uptime.map(seconds),
-        "ready": matches!(standing.machine.state, State::Running { .. }),
+        "ready": standing.is_ready(),
+        "probes": probes(&[Role::Ready, Role::Live].map(|role| standing.notes.wrong(role))),
+        "status": standing.notes.status(),
         "last_exit": last_exit,
         "memory_bytes": standing.pid.and_then(memory),
     })

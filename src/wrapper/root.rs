@@ -449,6 +449,10 @@ impl Handler<MainNews> for Root {
     fn handle(&mut self, news: MainNews, ctx: &mut Context<Self>) {
         let (pid, status, daemonised) = match news {
             MainNews::Failed(error) => return self.main_failed(&error, ctx),
+            MainNews::Unfit(why) => {
+                tracing::error!(target: "pm", "the main process {why}: shutting down with status {FAILURE}");
+                return self.happened(Input::GaveUp(FAILURE), ctx);
+            }
             MainNews::Exited { pid, status, daemonised } => (pid, status, daemonised),
         };
         self.main_pid = Some(pid);

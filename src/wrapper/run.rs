@@ -33,6 +33,11 @@ pub fn run(sources: &Sources) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    // Before the first child of all, which is `nginx -V`.
+    if let Err(error) = init::heed_children() {
+        complain(&format!("error: CHLD cannot be heeded: {error}\n"));
+        return ExitCode::from(FAILURE);
+    }
     // Here, while this is the outer process, whose pid is the wrapper's to everybody.
     let pid = std::process::id();
     let config = match loaded.with_facts(pid) {
@@ -63,7 +68,6 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
     seal_descriptors();
     let folder = std::fs::create_dir_all(&config.run_path);
-    // Before any thread: binding sets the umask for a moment.
     let (listener, no_socket) = bind(&config)?;
 
     let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())

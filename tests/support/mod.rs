@@ -51,6 +51,12 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// Says loudly that a test proves nothing here.
+#[allow(clippy::print_stderr)]
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
 /// Whether these tests run as root, for those that switch users.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -290,6 +296,22 @@ impl Wrapper {
             .collect()
     }
 
+    /// The pid of the nth start of a coprocess; waits for it.
+    #[track_caller]
+    pub fn started(&self, name: &str, n: usize) -> i32 {
+        let line = self.wait_for_nth(&format!("msg=\"{name}: started "), n);
+        let (_, pid) = line.rsplit_once(" as ").unwrap();
+        pid.trim_end_matches('"').parse().unwrap()
+    }
+
+    /// The messages of one logger so far.
+    pub fn said(&self, name: &str) -> Vec<String> {
+        let head = format!(" msg=\"{name}: ");
+        let lines = self.lines();
+        let texts = lines.iter().filter_map(|line| line.split_once(&head));
+        texts.map(|(_, text)| text.trim_end_matches('"').to_owned()).collect()
+    }
+
     /// Waits for the end of the wrapper and of its output; gives its exit code, or 128 and the
     /// signal's number.
     #[track_caller]
@@ -337,6 +359,47 @@ impl Drop for Wrapper {
             let _ = self.child.wait();
         }
     }
+}
+
+/// A `[coprocess.NAME]` table. Unless `rest` says otherwise it runs once, at `pre-start`.
+pub fn coprocess(name: &str, exec: &str, rest: &str) -> String {
+    let mut text = format!("[coprocess.{name}]\nname = \"{name}\"\nexec = {exec}\n{rest}\n");
+    for (key, value) in [("restarts", "never"), ("exec_event", "pre-start")] {
+        if !rest.lines().any(|line| line.trim_start().starts_with(&format!("{key} ="))) {
+            text.push_str(&format!("{key} = \"{value}\"\n"));
+        }
+    }
+    text
+}
+
+/// The state letter of a process, `Z` for a zombie; `None` once it is reaped.
+pub fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// The pids of a process's children, zombies included.
+pub fn children(pid: i32) -> Vec<i32> {
+    let parent = |of: i32| -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{of}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|of| parent(*of) == Some(pid))
+        .collect()
+}
+
+/// The pids of everything below a process, zombies included.
+pub fn descendants(pid: i32) -> Vec<i32> {
+    let mut all = children(pid);
+    let mut at = 0;
+    while let Some(pid) = all.get(at) {
+        all.extend(children(*pid));
+        at += 1;
+    }
+    all
 }
 
 /// Whether a process of this pid is alive and no zombie.

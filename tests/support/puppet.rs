@@ -6,7 +6,10 @@
 //! name files whose bytes it writes to stdout and stderr next. At last it says `up`.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::process::exit;
 use std::time::Duration;
 
@@ -74,8 +77,91 @@ fn main() {
             all.sort();
             println!("descriptors: {}", all.join(", "));
         }
+        // Once the first file is there: serves TCP, HTTP on a port or a socket, or a plain socket.
+        // HTTP is answered with the status that the second file holds, else 200.
+        ["serve", "tcp", address, go] => {
+            wait_for(go);
+            let listener = TcpListener::bind(address).unwrap();
+            serve(listener.incoming().map(Result::unwrap), |_| {});
+        }
+        ["serve", "unix", path, go] => {
+            wait_for(go);
+            let listener = UnixListener::bind(path).unwrap();
+            serve(listener.incoming().map(Result::unwrap), |_| {});
+        }
+        ["serve", "http", address, go, status] => {
+            wait_for(go);
+            match address.strip_prefix("unix:") {
+                Some(path) => {
+                    let listener = UnixListener::bind(path).unwrap();
+                    serve(listener.incoming().map(Result::unwrap), |stream| http(stream, status));
+                }
+                None => {
+                    let listener = TcpListener::bind(address).unwrap();
+                    serve(listener.incoming().map(Result::unwrap), |stream| http(stream, status));
+                }
+            }
+        }
+        // Once the file is there: prints the line, or writes a newline to the descriptor.
+        ["say", line, go] => {
+            wait_for(go);
+            println!("{line}");
+            forever();
+        }
+        ["newline", descriptor, go] => {
+            wait_for(go);
+            let mut pipe = std::fs::OpenOptions::new()
+                .write(true)
+                .open(format!("/proc/self/fd/{descriptor}"))
+                .unwrap();
+            pipe.write_all(b"\n").unwrap();
+            forever();
+        }
+        // Once the file is there: sends the message to NOTIFY_SOCKET; then `WATCHDOG=1` again and
+        // again as long as the second file is there.
+        ["notify", message, go, alive @ ..] => {
+            wait_for(go);
+            notify(message);
+            if let [alive] = alive {
+                while std::path::Path::new(alive).exists() {
+                    notify("WATCHDOG=1");
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            forever();
+        }
+        // Sends a message to the NOTIFY_SOCKET of another.
+        ["notify-other", socket, message] => notify_to(socket, message),
         _ => stand_in(),
     }
+}
+
+fn wait_for(file: &str) {
+    while !std::path::Path::new(file).exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn serve<S>(streams: impl Iterator<Item = S>, answer: impl Fn(S)) {
+    println!("listening");
+    streams.for_each(answer);
+}
+
+fn http(mut stream: impl Read + Write, status: &str) {
+    let _ = stream.read(&mut [0; 4096]);
+    let status = std::fs::read_to_string(status).unwrap_or_else(|_| "200".to_owned());
+    let _ = write!(stream, "HTTP/1.1 {} X\r\nContent-Length: 0\r\n\r\n", status.trim());
+}
+
+fn notify(message: &str) {
+    notify_to(&std::env::var("NOTIFY_SOCKET").expect("NOTIFY_SOCKET"), message);
+}
+
+fn notify_to(socket: &str, message: &str) {
+    let name = socket.strip_prefix('@').expect("an abstract name");
+    let address = SocketAddr::from_abstract_name(name).unwrap();
+    let datagram = UnixDatagram::unbound().unwrap();
+    datagram.send_to_addr(message.replace("\\n", "\n").as_bytes(), &address).unwrap();
 }
 
 fn number(text: &str) -> usize {

@@ -32,7 +32,7 @@ pub enum ClientError {
     Broken(String),
 }
 
-/// A request: method, path below `/v1` and body.
+/// A request: method, path and body.
 #[derive(Clone, Debug)]
 pub struct Call {
     method: Method,
@@ -44,6 +44,11 @@ impl Call {
     /// A question; every part of the path is encoded.
     pub fn get(parts: &[&str], query: &[(&str, String)]) -> Self {
         Self { method: Method::GET, path: path(parts, query), body: None }
+    }
+
+    /// The question whether all is well.
+    pub fn health() -> Self {
+        Self { method: Method::GET, path: "/readyz".to_owned(), body: None }
     }
 
     /// An order.

@@ -1,12 +1,19 @@
 //! The socket itself: bound with its final mode, in a folder that nobody else can write to.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Mode;
-use rustix::process::{geteuid, umask};
+use rustix::fs::{Mode, chmod, fchmod};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
+use rustix::process::geteuid;
+
+/// How many clients may wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// A bound control socket; its file goes with it.
 #[derive(Debug)]
@@ -41,7 +48,7 @@ pub enum BindError {
 
 impl Listener {
     /// Binds `path`. A socket that nobody listens on is replaced, one that somebody does is left
-    /// alone. Changes the process's umask for a moment, so no other thread may run yet.
+    /// alone.
     ///
     /// # Errors
     /// As [`BindError`] says.
@@ -58,12 +65,8 @@ impl Listener {
             }
             Err(_) => {}
         }
-        let before = umask(Mode::from_raw_mode(!mode & 0o777));
-        let socket = UnixListener::bind(path);
-        umask(before);
-        let socket = socket.map_err(system)?;
-        socket.set_nonblocking(true).map_err(system)?;
-        Ok(Self { socket, path: path.to_owned() })
+        let socket = bind_with_mode(path, mode).map_err(|error| system(error.into()))?;
+        Ok(Self { socket: socket.into(), path: path.to_owned() })
     }
 
     /// Where it is.
@@ -81,6 +84,19 @@ impl Drop for Listener {
         // Gone already is as good.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// A socket that never has more than its final mode: Linux gives the file the mode that the socket
+/// has when it is bound, less the umask. What the umask took is added afterwards.
+fn bind_with_mode(path: &Path, mode: u32) -> rustix::io::Result<OwnedFd> {
+    let mode = Mode::from_raw_mode(mode & 0o777);
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    fchmod(&socket, mode)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    chmod(path, mode)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
 }
 
 fn check_folder(folder: &Path) -> Result<(), BindError> {
@@ -102,7 +118,6 @@ fn check_folder(folder: &Path) -> Result<(), BindError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     #[test]
     fn the_socket_has_its_mode_from_the_start_and_goes_with_the_listener() {
         let folder = tempfile::tempdir().unwrap();

@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 pub enum Request {
     /// What everything does.
     Status,
+    /// What is not as it should be; the answer is a list of sentences.
+    Health(Health),
     /// An order to one coprocess.
     Order(String, Order),
     /// Changes of a running coprocess's policy: key and value as they stand in a config.
@@ -20,8 +22,17 @@ pub enum Request {
     Reload,
     /// Publish `custom.NAME`.
     Emit(String),
-    /// Whether a process of this name exists, for those who want its logs.
-    Knows(String),
+    /// By which name a process's lines are logged.
+    LoggerOf(String),
+}
+
+/// What counts as healthy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing is wrong that only a new start of the whole would heal.
+    Alive,
+    /// All that is meant to be up is ready.
+    Ready,
 }
 
 /// What can be ordered of a coprocess; answered when it is so, or when it has failed.

@@ -3,13 +3,15 @@
 use coproc_core::signal::Signal;
 use serde_json::{Map, Value};
 
-use crate::request::{Order, Refused, Request};
+use crate::request::{Health, Order, Refused, Request};
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// One answer.
     Ask(Request),
+    /// One answer in plain text, whose status says it all.
+    Health(Health),
     /// Events after a number, and further ones as they come.
     Events { since: u64, follow: bool },
     /// The last lines, and further ones as they come.
@@ -34,7 +36,7 @@ pub(crate) fn route(
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let query = Query(query.unwrap_or_default());
     let expected = match words.as_slice() {
-        ["v1", "status" | "events" | "logs"] => "GET",
+        ["livez" | "readyz"] | ["v1", "status" | "events" | "logs"] => "GET",
         ["v1", "reload" | "emit"] | ["v1", "coprocesses", _, _] => "POST",
         _ => return Err(Refused::new(404, format!("there is nothing at `{path}`"))),
     };
@@ -42,6 +44,8 @@ pub(crate) fn route(
         return Err(Refused::new(405, format!("`{path}` takes {expected} only")));
     }
     match words.as_slice() {
+        ["livez"] => Ok(Route::Health(Health::Alive)),
+        ["readyz"] => Ok(Route::Health(Health::Ready)),
         ["v1", "status"] => Ok(Route::Ask(Request::Status)),
         ["v1", "events"] => {
             let since = query.number("since")?.unwrap_or(0);
@@ -163,6 +167,8 @@ mod tests {
     #[test]
     fn what_clients_can_ask() {
         let coprocess = |request| Ok(Route::Ask(request));
+        assert_eq!(ask("GET", "/livez", ""), Ok(Route::Health(Health::Alive)));
+        assert_eq!(ask("GET", "/readyz?verbose", ""), Ok(Route::Health(Health::Ready)));
         assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
         assert_eq!(
             ask("POST", "/v1/coprocesses/my%20agent/stop", ""),
@@ -197,6 +203,7 @@ mod tests {
     fn what_is_refused() {
         assert_eq!(ask("GET", "/", ""), Err(404));
         assert_eq!(ask("POST", "/v1/status", ""), Err(405));
+        assert_eq!(ask("POST", "/readyz", ""), Err(405));
         assert_eq!(ask("GET", "/v1/reload", ""), Err(405));
         assert_eq!(ask("GET", "/v1/emit", ""), Err(405));
         assert_eq!(ask("GET", "/v1/coprocesses/a/set", ""), Err(405));

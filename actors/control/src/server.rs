@@ -13,7 +13,7 @@ use coproc_core::broker::EventLog;
 use coproc_core::output::{LogLine, Output, Stream};
 use coproc_core::supervision::Lifeline;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response};
@@ -140,6 +140,7 @@ async fn respond(
         .to_bytes();
     match route(parts.method.as_str(), parts.uri.path(), parts.uri.query(), &body)? {
         Route::Ask(request) => Ok(whole(200, &ask(shared, request).await?)),
+        Route::Health(health) => Ok(self::health(ask(shared, Request::Health(health)).await?)),
         Route::Events { since, follow } => Ok(events(shared, since, follow)),
         Route::Logs { name, count, follow } => logs(shared, name, count, follow).await,
     }
@@ -149,6 +150,17 @@ async fn ask(shared: &Shared, request: Request) -> Result<Value, Refused> {
     let (reply, answer) = oneshot::channel();
     shared.root.do_send(Ask { request, reply });
     answer.await.unwrap_or_else(|_| Err(Refused::new(503, "the wrapper is leaving")))
+}
+
+/// 200 and `ok`, or 503 and a line for each that is not well.
+fn health(culprits: Value) -> Response<Answer> {
+    let lines: Vec<_> =
+        culprits.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let (status, text) = match lines.is_empty() {
+        true => (200, "ok\n".to_owned()),
+        false => (503, lines.join("\n") + "\n"),
+    };
+    response(status, "text/plain; charset=utf-8", Answer::Whole(Some(text.into())))
 }
 
 fn whole(status: u16, value: &Value) -> Response<Answer> {
@@ -220,9 +232,13 @@ async fn logs(
     count: usize,
     follow: bool,
 ) -> Result<Response<Answer>, Refused> {
-    if let Some(name) = &name {
-        ask(shared, Request::Knows(name.clone())).await?;
-    }
+    let name = match name {
+        Some(name) => match ask(shared, Request::LoggerOf(name)).await? {
+            Value::String(logger) => Some(logger),
+            _ => None,
+        },
+        None => None,
+    };
     let mut future = follow.then(|| shared.output.follow(name.as_deref()));
     let past = shared.output.history(name.as_deref(), count);
     let past = match tokio::time::timeout(HISTORY_TIME, past).await {
@@ -286,6 +302,16 @@ impl Body for Answer {
             Self::Lines(lines) => {
                 lines.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
+        }
+    }
+
+    /// So that a whole answer says its length, and a simple client can read it.
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Lines(_) => SizeHint::default(),
         }
     }
 

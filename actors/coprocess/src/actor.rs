@@ -10,6 +10,7 @@ use coproc_core::broker::{Deliver, EventBroker, Hold, Order, Publish, Subscripti
 use coproc_core::event::{Change, Event as Happening, EventName, Phase};
 use coproc_core::exit::ExitStatus;
 use coproc_core::output::{Kind, Output};
+use coproc_core::probe::{Attached, Watch, attach};
 use coproc_core::process::{self, Ended, Process, Report, SpawnError, Taps};
 use coproc_core::scope::Scope;
 use coproc_core::signal::Signal;
@@ -17,7 +18,8 @@ use coproc_core::supervision::Lifeline;
 use tokio::time::Instant;
 
 use crate::config::{Coprocess, OnGiveUp, Restarts};
-use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Wanted};
+use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit};
+use crate::probing::newly_unfit;
 use crate::standing::SharedStanding;
 
 /// What an operator, or the tree, asks of a coprocess.
@@ -74,14 +76,18 @@ pub struct Surroundings {
 
 /// The actor.
 pub struct CoprocessActor {
-    config: Rc<Coprocess>,
-    standing: SharedStanding,
+    pub(crate) config: Rc<Coprocess>,
+    pub(crate) standing: SharedStanding,
     surroundings: Surroundings,
     broker: Addr<EventBroker>,
-    process: Option<Process>,
+    pub(crate) process: Option<Process>,
+    /// The probes of a process that was launched and is not known to run.
+    pub(crate) attached: Option<Attached>,
+    /// The probes of the process that runs.
+    pub(crate) watch: Option<Watch>,
     timer: Option<SpawnHandle>,
     /// Tells reports on the present process from late ones on an earlier one.
-    run: u64,
+    pub(crate) run: u64,
     /// What came while the process of an earlier actor was still going; `None` once it is gone.
     backlog: Option<Vec<Waiting>>,
     _lifeline: Lifeline,
@@ -124,6 +130,8 @@ impl CoprocessActor {
             surroundings,
             broker,
             process: None,
+            attached: None,
+            watch: None,
             timer: None,
             run: 0,
             backlog: Some(Vec::new()),
@@ -151,14 +159,22 @@ impl CoprocessActor {
         }
     }
 
-    fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
+    pub(crate) fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
         let effects = {
             let mut standing = self.standing.borrow_mut();
             let at = At { now: Instant::now(), chance: chance() };
             let before = standing.machine.clone();
             let (after, effects) = lifecycle::step(before, event, at, &standing.policy);
-            if let Event::Ended(end) = event {
+            if let (Event::Ended(_), Some(end)) = (event, after.last) {
                 standing.last_exit = Some((end, SystemTime::now()));
+            }
+            if let Some(unfit) = newly_unfit(&standing.machine.state, &after.state) {
+                self.log_unfit(unfit, &standing.notes);
+            }
+            if !matches!(after.state, State::Starting { .. } | State::Running { .. }) {
+                // What is being stopped is not asked any more.
+                self.watch = None;
+                standing.unready = false;
             }
             if let State::Backoff { until } = after.state {
                 let pause = humantime::format_duration(until.duration_since(at.now));
@@ -189,6 +205,7 @@ impl CoprocessActor {
                 standing.starts.clear();
                 standing.stops.clear();
             }
+            Effect::ReleaseStops => self.standing.borrow_mut().stops.clear(),
             Effect::GaveUp(end) => self.gave_up(end),
         }
     }
@@ -197,14 +214,22 @@ impl CoprocessActor {
         self.run += 1;
         let run = self.run;
         let me = ctx.address().downgrade();
-        let command = self.command(&self.config.exec, self.config.name.shared());
-        let launched = process::launch(command, &self.surroundings.output, move |report| {
-            if let Some(me) = me.upgrade() {
-                me.do_send(Reported { run, report });
-            }
-        });
+        let mut command = self.command(&self.config.exec, self.config.name.shared());
+        let Surroundings { output, scope, .. } = &self.surroundings;
+        let Coprocess { ready, live, .. } = &*self.config;
+        let launched = attach(ready.as_ref(), live.as_ref(), &mut command, scope, output)
+            .map_err(|error| SpawnError::descriptors(&self.config.exec[0], &error))
+            .and_then(|attached| {
+                let report = move |report| {
+                    if let Some(me) = me.upgrade() {
+                        me.do_send(Reported { run, report });
+                    }
+                };
+                Ok((process::launch(command, output, report)?, attached))
+            });
         match launched {
-            Ok(process) => {
+            Ok((process, attached)) => {
+                self.attached = Some(attached);
                 // As configured: what is interpolated may be a secret.
                 tracing::debug!(logger = %self.config.name, "started `{}` as {}", self.config.exec.join(" "), process.pid());
                 let mut standing = self.standing.borrow_mut();
@@ -228,6 +253,7 @@ impl CoprocessActor {
             added: self.surroundings.added.clone(),
             kind: Kind::Plain,
             taps: Taps::default(),
+            descriptors: Vec::new(),
         }
     }
 
@@ -242,13 +268,14 @@ impl CoprocessActor {
                 }
             }
             Change::Exited | Change::Failed | Change::Stopped => {
-                event = match standing.machine.last {
-                    Some(RunEnd::Exited(ExitStatus::Code(code))) => event.with("code", code),
-                    Some(RunEnd::Exited(ExitStatus::Signal(signal))) => {
-                        event.with("signal", signal.to_string())
-                    }
-                    Some(RunEnd::SpawnFailed(_)) | None => event,
+                event = match standing.machine.last.and_then(RunEnd::status) {
+                    Some(ExitStatus::Code(code)) => event.with("code", code),
+                    Some(ExitStatus::Signal(signal)) => event.with("signal", signal.to_string()),
+                    None => event,
                 };
+                if let Some(RunEnd::Unfit(unfit, _)) = standing.machine.last {
+                    event = event.with("why", unfit.as_str());
+                }
             }
         }
         self.broker.do_send(Publish::new(event));
@@ -260,6 +287,12 @@ impl CoprocessActor {
         match end {
             RunEnd::Exited(status) => {
                 tracing::warn!(logger = %name, "gave up after {} restarts: the last run ended with {status}", standing.machine.restarts);
+            }
+            RunEnd::Unfit(Unfit::NotReady, _) => {
+                tracing::warn!(logger = %name, "gave up after {} restarts: it was not ready in time", standing.machine.restarts);
+            }
+            RunEnd::Unfit(Unfit::Unhealthy, _) => {
+                tracing::warn!(logger = %name, "gave up after {} restarts: it showed no life", standing.machine.restarts);
             }
             RunEnd::SpawnFailed(_) => {
                 tracing::warn!(logger = %name, "gave up after {} restarts: it cannot be started", standing.machine.restarts);
@@ -303,7 +336,7 @@ impl CoprocessActor {
         let me = ctx.address().downgrade();
         // Its own task: a stop command that was begun is finished even if this actor dies.
         actix_rt::spawn(async move {
-            tracing::debug!(logger = %name, "started `{shown}`");
+            tracing::debug!(logger = %name, "runs `{shown}`");
             match process::run(command, &output, limit).await {
                 Ok(Ended::InTime(status)) => log_end(&name, status),
                 Ok(Ended::TooLate) => {
@@ -317,6 +350,13 @@ impl CoprocessActor {
                 me.do_send(Proceed(event));
             }
         });
+    }
+
+    /// An operator's order, which is carried out when the stop command is over.
+    fn after_stop_command(&mut self, event: Event, ctx: &mut Context<Self>) {
+        self.standing.borrow_mut().pending += 1;
+        self.happened(Event::Retire, ctx);
+        self.stop_command(None, Some(event), ctx);
     }
 
     /// A foreground program that cannot be started at all ends the boot, whatever its policy says.
@@ -353,6 +393,8 @@ impl Actor for CoprocessActor {
 impl CoprocessActor {
     fn take_over(&mut self, ctx: &mut Context<Self>) {
         self.process_ended();
+        // What the actor before this one was to do next went with it.
+        self.standing.borrow_mut().pending = 0;
         let resume = {
             let mut standing = self.standing.borrow_mut();
             let (machine, resume) = standing.machine.clone().taken_over();
@@ -395,8 +437,7 @@ impl Handler<Deliver> for CoprocessActor {
         let Some((order, event, hold)) = deliver.take() else { return };
         match order {
             Order::Start => {
-                let wanted = self.standing.borrow().machine.wanted;
-                if wanted == Wanted::Up {
+                if !self.standing.borrow().machine.takes_events() {
                     tracing::debug!(logger = %self.config.name, "[{event}] ignored: it runs already");
                     return;
                 }
@@ -432,13 +473,9 @@ impl Handler<Command> for CoprocessActor {
         };
         match command {
             Command::Start => self.happened(Event::Start, ctx),
-            Command::Stop => {
-                self.happened(Event::Retire, ctx);
-                self.stop_command(None, Some(Event::Stop), ctx);
-            }
+            Command::Stop => self.after_stop_command(Event::Stop, ctx),
             Command::Restart if self.standing.borrow().machine.is_live() => {
-                self.happened(Event::Retire, ctx);
-                self.stop_command(None, Some(Event::Restart), ctx);
+                self.after_stop_command(Event::Restart, ctx);
             }
             Command::Restart => self.happened(Event::Restart, ctx),
             Command::Kill => self.happened(Event::Kill, ctx),
@@ -475,7 +512,10 @@ impl Handler<Reported> for CoprocessActor {
             return;
         }
         match report {
-            Report::Running => self.happened(Event::Spawned, ctx),
+            Report::Running => {
+                self.happened(Event::Spawned, ctx);
+                self.watch(ctx);
+            }
             Report::Failed(error) => {
                 tracing::error!(logger = %self.config.name, "{error}");
                 self.process_ended();
@@ -494,7 +534,11 @@ impl Handler<Reported> for CoprocessActor {
 impl CoprocessActor {
     fn process_ended(&mut self) {
         self.process = None;
+        self.attached = None;
+        self.watch = None;
         let mut standing = self.standing.borrow_mut();
+        standing.notes.clear();
+        standing.unready = false;
         standing.pid = None;
         standing.started = None;
         standing.gone = None;
@@ -505,6 +549,10 @@ impl Handler<Proceed> for CoprocessActor {
     type Result = ();
 
     fn handle(&mut self, Proceed(event): Proceed, ctx: &mut Context<Self>) {
+        {
+            let mut standing = self.standing.borrow_mut();
+            standing.pending = standing.pending.saturating_sub(1);
+        }
         self.happened(event, ctx);
     }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use coproc_core::event::EventName;
 use coproc_core::name::Name;
+use coproc_core::probe::Probe;
 use coproc_core::process::Context;
+
+use crate::lifecycle::Readiness;
 
 /// One configured coprocess.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +22,10 @@ pub struct Coprocess {
     pub stop_exec: Option<Vec<String>>,
     /// User, environment, folder and limits of both commands.
     pub context: Context,
+    /// How it is asked whether it is ready; without it, it is when it runs.
+    pub ready: Option<Probe>,
+    /// How it is asked whether it is still alive.
+    pub live: Option<Probe>,
     /// How often it is started again.
     pub policy: Policy,
     /// When it starts.
@@ -29,6 +36,16 @@ pub struct Coprocess {
     pub stop_timeout: Duration,
     /// How long `stop_exec` may take before it is killed.
     pub stop_exec_timeout: Duration,
+}
+
+impl Coprocess {
+    /// When its program counts as ready.
+    pub fn readiness(&self) -> Readiness {
+        match &self.ready {
+            Some(probe) => Readiness::Probed { within: probe.within },
+            None => Readiness::Spawned,
+        }
+    }
 }
 
 /// What decides over starting again, and over who waits. All of it can be changed while running.

@@ -4,6 +4,8 @@ pub mod actor;
 pub mod config;
 pub mod lifecycle;
 mod policy;
+mod probing;
 pub mod scalars;
 pub mod standing;
+mod state;
 pub mod table;

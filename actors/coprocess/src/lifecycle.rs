@@ -2,7 +2,7 @@
 //! Pure: time and chance come in as arguments, and what is to be done comes out as effects.
 //!
 //! ```text
-//!            Start                 Running(+Ready)
+//!            Start                Spawned, Ready
 //!  Waiting ────────► Starting ───────────────────► Running
 //!     │                 │ SpawnFailed, Exited        │ Exited
 //!     │ Stop            ▼                            ▼
@@ -11,9 +11,10 @@
 //!  Stopped ◄──────────── Stopping ─────────┘ (wanted up: a restart)
 //!                  TERM, INT, KILL
 //! ```
+//! A program that is not ready in time, or shows no life, is stopped in the same steps, and then
+//! the policy decides as if it had failed by itself.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
 use coproc_core::event::Change;
@@ -23,98 +24,7 @@ use tokio::time::Instant;
 
 use crate::config::Policy;
 use crate::policy::{self, Next};
-
-/// Where a coprocess is in its life.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// Its event has not come yet.
-    Waiting,
-    /// Its program was launched and is not known to run.
-    Starting {
-        /// When it was launched.
-        since: Instant,
-    },
-    /// Its program runs.
-    Running {
-        /// When it was launched.
-        since: Instant,
-    },
-    /// It was told to end.
-    Stopping {
-        /// The last signal of the three.
-        step: StopStep,
-        /// When the next one is due; nothing follows KILL.
-        until: Option<Instant>,
-    },
-    /// It ended and will be started again.
-    Backoff {
-        /// When.
-        until: Instant,
-    },
-    /// It ended for good, as it should.
-    Stopped,
-    /// It ended for good, and should not have.
-    Failed(Failure),
-}
-
-/// The signals of a stop, each with its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopStep {
-    /// The first.
-    Term,
-    /// To those who ignore the first.
-    Int,
-    /// Cannot be ignored.
-    Kill,
-}
-
-impl StopStep {
-    /// The signal that is sent.
-    pub fn signal(self) -> Signal {
-        match self {
-            Self::Term => Signal::TERM,
-            Self::Int => Signal::INT,
-            Self::Kill => Signal::KILL,
-        }
-    }
-}
-
-/// Why a coprocess was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No restart was left and the last run failed.
-    Exhausted,
-    /// It was restarted too often in its window.
-    TooOften,
-}
-
-/// What its coprocess is meant to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Running.
-    Up,
-    /// Ended.
-    Down,
-}
-
-/// How one run of the program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// It ran and ended so.
-    Exited(ExitStatus),
-    /// It could not be started; the exit code that says why.
-    SpawnFailed(u8),
-}
-
-impl RunEnd {
-    /// The code that the wrapper leaves with if this ends it.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Exited(status) => status.shell_code(),
-            Self::SpawnFailed(code) => code,
-        }
-    }
-}
+pub use crate::state::{Failure, Readiness, RunEnd, State, StopStep, Unfit, Wanted, Why};
 
 /// What can happen to a coprocess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +43,10 @@ pub enum Event {
     Resume,
     /// The program itself runs.
     Spawned,
+    /// Its probe says that it serves.
+    Ready,
+    /// Its probe says that it shows no life.
+    Unhealthy,
     /// Launching it came to an end, one way or another.
     Ended(RunEnd),
     /// A time may have come.
@@ -152,6 +66,8 @@ pub enum Effect {
     Publish(Change),
     /// It has ended for good: whoever waits for that can go on.
     Release,
+    /// It was stopped and is started anew: whoever waits for the stop can go on.
+    ReleaseStops,
     /// It failed for good, with this end.
     GaveUp(RunEnd),
 }
@@ -182,6 +98,8 @@ pub struct Machine {
     pub last: Option<RunEnd>,
     /// How long each step of a stop may take.
     pub stop_timeout: Duration,
+    /// When a program that runs counts as ready.
+    pub readiness: Readiness,
 }
 
 impl Machine {
@@ -195,7 +113,13 @@ impl Machine {
             recent: VecDeque::new(),
             last: None,
             stop_timeout,
+            readiness: Readiness::default(),
         }
+    }
+
+    /// The same, with a program that counts as ready then.
+    pub fn with_readiness(self, readiness: Readiness) -> Self {
+        Self { readiness, ..self }
     }
 
     /// When [`Event::Timer`] is due.
@@ -203,6 +127,8 @@ impl Machine {
         match self.state {
             State::Stopping { until, .. } => until,
             State::Backoff { until } => Some(until),
+            // One that is not wanted is stopped soon, and need not be ready for that.
+            State::Starting { until, .. } if self.wanted == Wanted::Up => until,
             _ => None,
         }
     }
@@ -220,6 +146,12 @@ impl Machine {
         matches!(self.state, State::Waiting | State::Stopped | State::Failed(_))
     }
 
+    /// Whether its event can start it: one that runs, or pauses between runs, is not started twice,
+    /// and one that is being stopped is started anew after that.
+    pub fn takes_events(&self) -> bool {
+        self.is_ended() || matches!(self.state, State::Stopping { .. })
+    }
+
     /// What an actor that takes over from a dead one begins with: the process is gone, what was
     /// wanted is not.
     pub fn taken_over(mut self) -> (Self, Option<Event>) {
@@ -229,20 +161,6 @@ impl Machine {
         self.state = State::Stopped;
         let resume = (self.wanted == Wanted::Up).then_some(Event::Resume);
         (self, resume)
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Waiting => "waiting",
-            Self::Starting { .. } => "starting",
-            Self::Running { .. } => "running",
-            Self::Stopping { .. } => "stopping",
-            Self::Backoff { .. } => "backoff",
-            Self::Stopped => "stopped",
-            Self::Failed(_) => "failed",
-        })
     }
 }
 
@@ -261,13 +179,11 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
 
         (Stopped, Event::Resume) => {
             machine.wanted = Wanted::Up;
-            machine.state = Starting { since: at.now };
-            effects.push(Effect::Spawn);
+            launch(&mut machine, at, &mut effects);
         }
 
-        (Starting { .. } | Running { .. } | Stopping { .. }, Event::Retire) => {
-            machine.wanted = Wanted::Down;
-        }
+        (Starting { .. } | Running { .. }, Event::Retire) => machine.wanted = Wanted::Down,
+        (Stopping { .. }, Event::Retire) => requested(&mut machine, Wanted::Down),
         (Waiting, Event::Stop | Event::Kill) => machine.state = Stopped,
         (Backoff { .. }, Event::Stop | Event::Kill | Event::Retire) => {
             machine.wanted = Wanted::Down;
@@ -275,21 +191,39 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
         }
         (Starting { .. } | Running { .. }, Event::Stop | Event::Restart) => {
             machine.wanted = if event == Event::Restart { Wanted::Up } else { Wanted::Down };
-            stop_with(&mut machine, StopStep::Term, at, &mut effects);
+            stop_with(&mut machine, StopStep::Term, Why::Requested, at, &mut effects);
         }
-        (Stopping { .. }, Event::Stop) => machine.wanted = Wanted::Down,
-        (Stopping { .. }, Event::Restart) => machine.wanted = Wanted::Up,
+        (Stopping { .. }, Event::Stop) => requested(&mut machine, Wanted::Down),
+        (Stopping { .. }, Event::Restart) => requested(&mut machine, Wanted::Up),
         (Starting { .. } | Running { .. } | Stopping { .. }, Event::Kill) => {
             machine.wanted = Wanted::Down;
-            stop_with(&mut machine, StopStep::Kill, at, &mut effects);
+            stop_with(&mut machine, StopStep::Kill, Why::Requested, at, &mut effects);
         }
         (Stopped | Failed(_), Event::Stop | Event::Kill) => machine.state = Stopped,
 
-        (Starting { since }, Event::Spawned) => {
-            machine.state = Running { since: *since };
-            effects.extend([Change::Started, Change::Ready].map(Effect::Publish));
+        (Starting { since, .. }, Event::Spawned) => {
+            effects.push(Effect::Publish(Change::Started));
+            if machine.readiness == Readiness::Spawned {
+                machine.state = Running { since: *since };
+                effects.push(Effect::Publish(Change::Ready));
+            }
         }
-        (Starting { since } | Running { since }, Event::Ended(end_of_run)) => {
+        (Starting { since, .. }, Event::Ready) => {
+            machine.state = Running { since: *since };
+            effects.push(Effect::Publish(Change::Ready));
+        }
+        (Starting { until: Some(until), .. }, Event::Timer)
+            if at.now >= *until && machine.wanted == Wanted::Up =>
+        {
+            let why = Why::Unfit(Unfit::NotReady);
+            stop_with(&mut machine, StopStep::Term, why, at, &mut effects);
+        }
+        // One that is not wanted is stopped soon anyway, after its stop command.
+        (Running { .. }, Event::Unhealthy) if machine.wanted == Wanted::Up => {
+            let why = Why::Unfit(Unfit::Unhealthy);
+            stop_with(&mut machine, StopStep::Term, why, at, &mut effects);
+        }
+        (Starting { since, .. } | Running { since }, Event::Ended(end_of_run)) => {
             let length = at.now.duration_since(*since);
             if machine.wanted == Wanted::Down {
                 machine.last = Some(end_of_run);
@@ -299,12 +233,23 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
             }
             run_ended(&mut machine, end_of_run, length, at, policy, &mut effects);
         }
-        (Stopping { .. }, Event::Ended(end_of_run)) => {
+        (Stopping { why, since, .. }, Event::Ended(end_of_run)) => {
+            let length = at.now.duration_since(*since);
+            let end_of_run = match (*why, end_of_run) {
+                (Why::Unfit(unfit), RunEnd::Exited(status)) => RunEnd::Unfit(unfit, status),
+                (_, end_of_run) => end_of_run,
+            };
             machine.last = Some(end_of_run);
             publish_exit(end_of_run, &mut effects);
+            if machine.wanted == Wanted::Up {
+                effects.push(Effect::ReleaseStops);
+            }
             match (machine.wanted, end_of_run) {
                 (Wanted::Down, _) => end(&mut machine, Stopped, &mut effects),
                 (Wanted::Up, RunEnd::Exited(_)) => start_anew(&mut machine, at, &mut effects),
+                (Wanted::Up, RunEnd::Unfit(..)) => {
+                    go_on(&mut machine, end_of_run, length, at, policy, &mut effects);
+                }
                 // Not at once: what cannot be started may fail for ever.
                 (Wanted::Up, RunEnd::SpawnFailed(_)) => {
                     go_on(&mut machine, end_of_run, Duration::ZERO, at, policy, &mut effects);
@@ -312,12 +257,13 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
             }
         }
 
-        (Stopping { step, until: Some(until) }, Event::Timer) if at.now >= *until => {
+        (Stopping { step, until: Some(until), why, .. }, Event::Timer) if at.now >= *until => {
+            let why = *why;
             let next = match step {
                 StopStep::Term => StopStep::Int,
                 StopStep::Int | StopStep::Kill => StopStep::Kill,
             };
-            stop_with(&mut machine, next, at, &mut effects);
+            stop_with(&mut machine, next, why, at, &mut effects);
         }
         (Backoff { until }, Event::Timer) if at.now >= *until => {
             start_again(&mut machine, at, &mut effects);
@@ -333,6 +279,8 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
             Event::Timer
             | Event::PolicyChanged
             | Event::Spawned
+            | Event::Ready
+            | Event::Unhealthy
             | Event::Ended(_)
             | Event::Resume
             | Event::Retire,
@@ -347,26 +295,47 @@ fn start_anew(machine: &mut Machine, at: At, effects: &mut Vec<Effect>) {
     machine.restarts = 0;
     machine.streak = 0;
     machine.recent.clear();
-    machine.state = State::Starting { since: at.now };
-    effects.push(Effect::Spawn);
+    launch(machine, at, effects);
 }
 
 /// The next run of the same life.
 fn start_again(machine: &mut Machine, at: At, effects: &mut Vec<Effect>) {
     machine.restarts = machine.restarts.saturating_add(1);
     machine.recent.push_back(at.now);
-    machine.state = State::Starting { since: at.now };
+    launch(machine, at, effects);
+}
+
+fn launch(machine: &mut Machine, at: At, effects: &mut Vec<Effect>) {
+    let until = match machine.readiness {
+        Readiness::Spawned => None,
+        // A limit beyond the end of the clock is none.
+        Readiness::Probed { within } => within.and_then(|within| at.now.checked_add(within)),
+    };
+    machine.state = State::Starting { since: at.now, until };
     effects.push(Effect::Spawn);
 }
 
-fn stop_with(machine: &mut Machine, step: StopStep, at: At, effects: &mut Vec<Effect>) {
+fn stop_with(machine: &mut Machine, step: StopStep, why: Why, at: At, effects: &mut Vec<Effect>) {
+    let since = match machine.state {
+        State::Starting { since, .. } | State::Running { since } => since,
+        State::Stopping { since, .. } => since,
+        _ => at.now,
+    };
     let until = (step != StopStep::Kill).then(|| at.now + machine.stop_timeout);
-    machine.state = State::Stopping { step, until };
+    machine.state = State::Stopping { step, until, why, since };
     effects.push(Effect::Signal(step.signal()));
 }
 
+/// What is asked for goes before what probes found.
+fn requested(machine: &mut Machine, up_or_down: Wanted) {
+    machine.wanted = up_or_down;
+    if let State::Stopping { why, .. } = &mut machine.state {
+        *why = Why::Requested;
+    }
+}
+
 fn publish_exit(end_of_run: RunEnd, effects: &mut Vec<Effect>) {
-    if let RunEnd::Exited(_) = end_of_run {
+    if end_of_run.status().is_some() {
         effects.push(Effect::Publish(Change::Exited));
     }
 }
@@ -416,9 +385,7 @@ fn finish(
     effects: &mut Vec<Effect>,
 ) {
     machine.wanted = Wanted::Down;
-    let success = matches!(end_of_run, RunEnd::Exited(ExitStatus::Code(code))
-        if policy.success_exit_codes.contains(&code));
-    if success && failure == Failure::Exhausted {
+    if policy.is_success(end_of_run) && failure == Failure::Exhausted {
         end(machine, State::Stopped, effects);
     } else {
         end(machine, State::Failed(failure), effects);

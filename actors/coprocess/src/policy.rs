@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use coproc_core::exit::ExitStatus;
+
 use crate::config::{Policy, Restarts};
-use crate::lifecycle::{At, Failure, Machine};
+use crate::lifecycle::{At, Failure, Machine, RunEnd};
 
 /// A run shorter than this is followed by a pause of at least [`SHORT_RUN_PAUSE`], so that a
 /// program that cannot live never makes the wrapper spin.
@@ -27,6 +29,14 @@ impl Restarts {
             Self::Times(times) => done < times,
             Self::Unlimited => true,
         }
+    }
+}
+
+impl Policy {
+    /// Whether a run that ended so is no failure.
+    pub fn is_success(&self, end: RunEnd) -> bool {
+        matches!(end, RunEnd::Exited(ExitStatus::Code(code))
+            if self.success_exit_codes.contains(&code))
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::SystemTime;
 
 use coproc_core::broker::Hold;
 use coproc_core::event::EventName;
+use coproc_core::probe::Notes;
 use coproc_core::process::Gone;
 use tokio::sync::watch;
 
-use crate::config::{Coprocess, Policy};
-use crate::lifecycle::{Machine, RunEnd};
+use crate::config::{Coprocess, Policy, Restarts};
+use crate::lifecycle::{Machine, RunEnd, State, Wanted};
 
 /// The standing of one coprocess. It never crosses threads.
 #[derive(Debug)]
@@ -24,8 +25,14 @@ pub struct Standing {
     pub pid: Option<i32>,
     /// When that one was launched.
     pub started: Option<SystemTime>,
+    /// Orders to stop or restart whose stop command is not over yet.
+    pub pending: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(RunEnd, SystemTime)>,
+    /// What its probes heard last.
+    pub notes: Notes,
+    /// It was ready, and its probe says that it no longer is.
+    pub(crate) unready: bool,
     /// Who waits for the start that is going on to be over.
     pub(crate) starts: Vec<(EventName, Hold)>,
     /// Who waits for it to have ended.
@@ -42,16 +49,42 @@ impl Standing {
     /// Of a coprocess that has not been asked for anything yet.
     pub fn new(config: &Coprocess) -> SharedStanding {
         Rc::new(RefCell::new(Self {
-            machine: Machine::new(config.stop_timeout),
+            machine: Machine::new(config.stop_timeout).with_readiness(config.readiness()),
             policy: config.policy.clone(),
             pid: None,
             started: None,
+            pending: 0,
             last_exit: None,
+            notes: Notes::default(),
+            unready: false,
             starts: Vec::new(),
             stops: Vec::new(),
             gone: None,
             changed: watch::channel(0).0,
         }))
+    }
+
+    /// Whether it serves.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.machine.state, State::Running { .. }) && !self.unready
+    }
+
+    /// Whether it was given up though its policy is to start it again: nothing within the wrapper
+    /// will heal it.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.machine.state, State::Failed(_)) && self.policy.restarts != Restarts::Never
+    }
+
+    /// Whether it is not what it is meant to be. A pause after a run that ended well is as it
+    /// should be.
+    pub fn is_amiss(&self) -> bool {
+        match self.machine.state {
+            State::Backoff { .. } => {
+                !self.machine.last.is_some_and(|end| self.policy.is_success(end))
+            }
+            State::Failed(_) => self.is_lost(),
+            _ => self.machine.wanted == Wanted::Up && !self.is_ready(),
+        }
     }
 
     /// Counts up with each transition.

@@ -8,6 +8,7 @@ use coproc_core::duration::GoDuration;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
 use coproc_core::name::Name;
+use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
 use coproc_core::text::Text;
@@ -58,6 +59,11 @@ pub struct CoprocessTable {
     pub umask: Option<Umask>,
     /// Resource limits, such as `{ nofile = 1024 }`.
     pub limits: Option<LimitsTable>,
+    /// How it is asked whether it is ready. Default: it is as soon as it runs.
+    pub ready: Option<ProbeTable>,
+    /// How it is asked whether it is still alive, from when it was ready on; if it is not, it is
+    /// stopped and `restarts` decides.
+    pub live: Option<ProbeTable>,
     /// A pause that grows from restart to restart.
     pub backoff: Option<BackoffTable>,
     /// How many restarts within a window of time are too many.
@@ -96,9 +102,6 @@ pub struct RestartLimitTable {
     /// In which time. Default: `60s`.
     pub window: Option<GoDuration>,
 }
-
-/// Keys that a later version of coproc reads.
-pub const RESERVED: [&str; 2] = ["ready", "live"];
 
 /// The defaults of keys that are not set, as `debug` shows them.
 pub const DEFAULTS: [(&str, &str); 7] = [
@@ -146,6 +149,11 @@ impl CoprocessTable {
             Some(table) => restart_limit(table, missing("restart_limit"), &mut refusals),
             None => None,
         };
+        let mut probe = |table: Option<ProbeTable>, role: Role| {
+            table.and_then(|table| table.resolve(role, missing(role.key()), &mut refusals))
+        };
+        let ready = probe(self.ready, Role::Ready);
+        let live = probe(self.live, Role::Live);
         let (Some(name), Some(exec), Some(restarts), Some(exec_event), true) =
             (self.name, self.exec, self.restarts, self.exec_event, refusals.is_empty())
         else {
@@ -166,6 +174,8 @@ impl CoprocessTable {
                 limits: self.limits,
             }
             .into(),
+            ready,
+            live,
             policy: Policy {
                 restarts,
                 time_between_restarts: self

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use coproc_coprocess::config::{Backoff, OnGiveUp, Policy, RestartLimit, Restarts};
 use coproc_coprocess::lifecycle::{
-    At, Effect, Event, Failure, Machine, RunEnd, State, StopStep, Wanted, step,
+    At, Effect, Event, Failure, Machine, Readiness, RunEnd, State, StopStep, Unfit, Wanted, Why,
+    step,
 };
+use coproc_core::event::Change;
 use coproc_core::exit::ExitStatus;
 use coproc_core::signal::Signal;
 use proptest::prelude::*;
@@ -27,22 +29,36 @@ fn policy(restarts: Restarts) -> Policy {
     }
 }
 
+const PROBED: Readiness = Readiness::Probed { within: Some(Duration::from_secs(9)) };
+
 const CODE_0: RunEnd = RunEnd::Exited(ExitStatus::Code(0));
 const CODE_3: RunEnd = RunEnd::Exited(ExitStatus::Code(3));
 
 /// Every state with what may be wanted in it.
 fn states(now: Instant) -> Vec<(&'static str, State, Wanted)> {
-    let stopping = |step| State::Stopping { step, until: (step != StopStep::Kill).then_some(now) };
+    let stopping_for = |step, why| {
+        let until = (step != StopStep::Kill).then_some(now);
+        State::Stopping { step, until, why, since: now }
+    };
+    let stopping = |step| stopping_for(step, Why::Requested);
+    let not_ready = stopping_for(StopStep::Term, Why::Unfit(Unfit::NotReady));
+    let unhealthy = stopping_for(StopStep::Int, Why::Unfit(Unfit::Unhealthy));
+    let starting = |until| State::Starting { since: now, until };
     vec![
         ("waiting", State::Waiting, Wanted::Down),
-        ("starting, up", State::Starting { since: now }, Wanted::Up),
-        ("starting, down", State::Starting { since: now }, Wanted::Down),
+        ("starting, up", starting(None), Wanted::Up),
+        ("starting, down", starting(None), Wanted::Down),
+        ("starting, up, probed", starting(Some(now)), Wanted::Up),
+        ("starting, down, probed", starting(Some(now)), Wanted::Down),
         ("running, up", State::Running { since: now }, Wanted::Up),
         ("running, down", State::Running { since: now }, Wanted::Down),
         ("stopping TERM, down", stopping(StopStep::Term), Wanted::Down),
         ("stopping TERM, up", stopping(StopStep::Term), Wanted::Up),
         ("stopping INT, down", stopping(StopStep::Int), Wanted::Down),
         ("stopping KILL, down", stopping(StopStep::Kill), Wanted::Down),
+        ("stopping TERM, up, not ready", not_ready.clone(), Wanted::Up),
+        ("stopping TERM, down, not ready", not_ready, Wanted::Down),
+        ("stopping INT, up, unhealthy", unhealthy, Wanted::Up),
         ("backoff", State::Backoff { until: now }, Wanted::Up),
         ("stopped", State::Stopped, Wanted::Down),
         ("failed", State::Failed(Failure::Exhausted), Wanted::Down),
@@ -51,7 +67,10 @@ fn states(now: Instant) -> Vec<(&'static str, State, Wanted)> {
 
 fn show(machine: &Machine) -> String {
     let state = match &machine.state {
-        State::Stopping { step, .. } => format!("stopping {}", step.signal()),
+        State::Stopping { step, why, .. } => match why {
+            Why::Requested => format!("stopping {}", step.signal()),
+            Why::Unfit(unfit) => format!("stopping {} {}", step.signal(), unfit.as_str()),
+        },
         other => other.to_string(),
     };
     let wanted = match machine.wanted {
@@ -79,6 +98,8 @@ fn the_whole_table() {
         ("Kill", Event::Kill, &never),
         ("Resume", Event::Resume, &never),
         ("Spawned", Event::Spawned, &never),
+        ("Ready", Event::Ready, &never),
+        ("Unhealthy", Event::Unhealthy, &never),
         ("Ended 0, never", Event::Ended(CODE_0), &never),
         ("Ended 3, never", Event::Ended(CODE_3), &never),
         ("Ended 3, unlimited", Event::Ended(CODE_3), &unlimited),
@@ -90,15 +111,17 @@ fn the_whole_table() {
     for (name, state, wanted) in states(now) {
         writeln!(table, "{name}").unwrap();
         for (event_name, event, policy) in &events {
+            let readiness = if name.ends_with("probed") { PROBED } else { Readiness::Spawned };
             let machine = Machine {
                 state: state.clone(),
                 wanted,
                 last: Some(CODE_3),
+                readiness,
                 ..Machine::new(STOP_TIMEOUT)
             };
             let (after, effects) = step(machine, *event, At { now, chance: 0.0 }, policy);
             let effects: Vec<_> = effects.iter().map(|effect| format!("{effect:?}")).collect();
-            let shown = format!("{event_name:24} → {:22} {}", show(&after), effects.join(", "));
+            let shown = format!("{event_name:24} → {:30} {}", show(&after), effects.join(", "));
             writeln!(table, "    {}", shown.trim_end()).unwrap();
         }
     }
@@ -115,6 +138,9 @@ enum Move {
     Tell(Event),
     /// The program is known to run.
     Spawned,
+    /// Its probe says this of the program that runs.
+    Ready,
+    Unhealthy,
     /// The process ends, if there is one.
     Ends(RunEnd),
     /// Time passes, and a timer fires that may be due.
@@ -137,10 +163,17 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::Tell(Event::Retire)),
         1 => Just(Move::Tell(Event::Kill)),
         4 => Just(Move::Spawned),
+        3 => Just(Move::Ready),
+        3 => Just(Move::Unhealthy),
         6 => end.prop_map(Move::Ends),
         6 => (0u64..20_000).prop_map(Move::Later),
         1 => policies().prop_map(Move::Policy),
     ]
+}
+
+fn readinesses() -> impl Strategy<Value = Readiness> {
+    let within = proptest::option::of((0u64..10_000).prop_map(Duration::from_millis));
+    prop_oneof![Just(Readiness::Spawned), within.prop_map(|within| Readiness::Probed { within }),]
 }
 
 fn policies() -> impl Strategy<Value = Policy> {
@@ -179,14 +212,17 @@ proptest! {
     #[test]
     fn the_invariants_hold(
         mut policy in policies(),
+        readiness in readinesses(),
         history in proptest::collection::vec(moves(), 1..80),
     ) {
         let mut now = Instant::now();
-        let mut machine = Machine::new(STOP_TIMEOUT);
+        let mut machine = Machine::new(STOP_TIMEOUT).with_readiness(readiness);
         // The world: one process or none, and whether anybody wants one.
         let mut process = false;
         let mut spawned = false;
         let mut allowed = false;
+        // What was published of the present run.
+        let mut ready = false;
         for one in history {
             let event = match one {
                 Move::Tell(event) => event,
@@ -199,7 +235,10 @@ proptest! {
                         (_, end) => Event::Ended(end),
                     }
                 }
-                Move::Spawned | Move::Ends(_) => continue,
+                Move::Ready if spawned && process && readiness != Readiness::Spawned => Event::Ready,
+                // Nobody asks for life before it was ready.
+                Move::Unhealthy if process && ready => Event::Unhealthy,
+                Move::Spawned | Move::Ready | Move::Unhealthy | Move::Ends(_) => continue,
                 Move::Later(ms) => { now += Duration::from_millis(ms); Event::Timer }
                 Move::Policy(new) => { policy = new; Event::PolicyChanged }
             };
@@ -218,7 +257,38 @@ proptest! {
                     prop_assert!(allowed, "unwanted: {before:?} {event:?}");
                     process = true;
                     spawned = false;
+                    ready = false;
                 }
+                if *effect == Effect::Publish(Change::Ready) {
+                    prop_assert!(process && spawned, "not running: {before:?} {event:?}");
+                    prop_assert!(!ready, "ready twice: {before:?} {event:?}");
+                    ready = true;
+                }
+            }
+            if let State::Running { .. } = after.state {
+                prop_assert!(ready, "{before:?} {event:?}");
+            }
+            // What is unfit is stopped without a change of what is wanted.
+            let unfit = |state: &State| match state {
+                State::Stopping { why: Why::Unfit(unfit), .. } => Some(*unfit),
+                _ => None,
+            };
+            if let Some(why) = unfit(&after.state) {
+                prop_assert_eq!(after.wanted, Wanted::Up, "{:?} {:?}", before, event);
+                if unfit(&before.state).is_none() {
+                    prop_assert_eq!(why == Unfit::Unhealthy, event == Event::Unhealthy);
+                    prop_assert_eq!(&effects, &[Effect::Signal(Signal::TERM)]);
+                    prop_assert!(why == Unfit::Unhealthy || !ready);
+                }
+            }
+            // And then the policy decides: neither a new life nor a success.
+            if let (Some(_), Event::Ended(_)) = (unfit(&before.state), event) {
+                prop_assert!(after.restarts >= before.restarts);
+                prop_assert!(after.state != State::Stopped, "{before:?} {after:?}");
+            }
+            // A timer is due in the future, or it would fire without end.
+            if let (Some(deadline), Event::Timer) = (after.deadline(), event) {
+                prop_assert!(deadline > now, "{before:?} {after:?}");
             }
             prop_assert_eq!(after.is_live(), process, "{:?} {:?}", before, event);
             if let State::Stopping { step, .. } = after.state {
@@ -246,10 +316,11 @@ proptest! {
     #[test]
     fn a_stop_ends_in_three_steps(
         policy in policies(),
+        readiness in readinesses(),
         history in proptest::collection::vec(moves(), 0..40),
     ) {
         let mut now = Instant::now();
-        let mut machine = Machine::new(STOP_TIMEOUT);
+        let mut machine = Machine::new(STOP_TIMEOUT).with_readiness(readiness);
         let feed = |machine: &mut Machine, event, now| {
             let (after, effects) = step(machine.clone(), event, At { now, chance: 0.5 }, &policy);
             *machine = after;

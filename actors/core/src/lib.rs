@@ -11,6 +11,7 @@ pub mod exit;
 pub mod flag;
 pub mod name;
 pub mod output;
+pub mod probe;
 pub mod process;
 pub mod refusal;
 pub mod scalar;

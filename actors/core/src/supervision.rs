@@ -5,6 +5,7 @@
 //! parent. The parent keeps the strong address (without one an actor ends) and, per child, a
 //! [`Rebuilds`] that says how soon to build the next incarnation, or that it is time to give up.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -81,16 +82,17 @@ thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// The message of a panic, which is a literal or a formatted text.
+fn payload_text(payload: &(dyn Any + Send)) -> &str {
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref().map(String::as_str)).unwrap_or("no message")
+}
+
 /// Makes panics a line of the log, kept for the [`Lifeline`] of the actor they end, in place of a
 /// message on stderr.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let payload = info.payload();
-        let message = payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
+        let message = payload_text(info.payload());
         let text = match info.location() {
             Some(place) => format!("{message} ({}:{})", place.file(), place.line()),
             None => message.to_owned(),

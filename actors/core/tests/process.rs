@@ -38,6 +38,7 @@ fn command(words: &[&str]) -> Command {
         added: Vec::new(),
         kind: Kind::Plain,
         taps: Taps::default(),
+        descriptors: Vec::new(),
     }
 }
 

@@ -11,8 +11,8 @@ use actix::{
 use coproc_core::broker::{EventBroker, Publish};
 use coproc_core::event::{Event, Phase};
 use coproc_core::exit::ExitStatus;
-use coproc_core::name::MAIN;
 use coproc_core::output::{Kind as Lines, Output};
+use coproc_core::probe::{Attached, Notes, Role, Watch, attach};
 use coproc_core::process::{Command, Process, Report, SpawnError, Taps, launch};
 use coproc_core::scope::Scope;
 use coproc_core::signal::Signal;
@@ -79,6 +79,10 @@ pub struct MainStatus {
     pub uptime: Option<Duration>,
     /// Whether it serves.
     pub ready: bool,
+    /// What its probes find wrong with it: of `ready`, then of `live`.
+    pub wrong: [Option<String>; 2],
+    /// What it last said that it does.
+    pub status: Option<String>,
 }
 
 /// What became of the main process.
@@ -87,6 +91,8 @@ pub struct MainStatus {
 pub enum MainNews {
     /// It could not be started.
     Failed(SpawnError),
+    /// It runs and is of no use, for this reason.
+    Unfit(String),
     /// It is gone and its output was read to the end.
     Exited {
         /// Its process, as it was.
@@ -130,13 +136,21 @@ pub struct Surroundings {
 
 /// The actor.
 pub struct MainActor {
-    config: Rc<Main>,
-    surroundings: Surroundings,
+    pub(crate) config: Rc<Main>,
+    pub(crate) surroundings: Surroundings,
     broker: Addr<EventBroker>,
-    process: Option<Process>,
+    pub(crate) process: Option<Process>,
     since: Option<Instant>,
-    ready: bool,
-    stopping: bool,
+    /// Whether `start` was published.
+    pub(crate) started: bool,
+    pub(crate) ready: bool,
+    /// The probes of a process that was launched and is not known to run.
+    pub(crate) attached: Option<Attached>,
+    /// The probes of the process that runs.
+    pub(crate) watch: Option<Watch>,
+    pub(crate) notes: Notes,
+    pub(crate) ready_timer: Option<SpawnHandle>,
+    pub(crate) stopping: bool,
     workers: Workers,
     foreground: Foreground,
     reload: Reload,
@@ -186,7 +200,12 @@ impl MainActor {
             broker,
             process: None,
             since: None,
+            started: false,
             ready: false,
+            attached: None,
+            watch: None,
+            notes: Notes::default(),
+            ready_timer: None,
             stopping: false,
             workers: Workers::default(),
             foreground: Foreground::default(),
@@ -200,11 +219,11 @@ impl MainActor {
         }
     }
 
-    fn is_nginx(&self) -> bool {
+    pub(crate) fn is_nginx(&self) -> bool {
         self.config.kind == Kind::Nginx
     }
 
-    fn publish(&self, event: Event) {
+    pub(crate) fn publish(&self, event: Event) {
         self.broker.do_send(Publish::new(event));
     }
 
@@ -217,18 +236,19 @@ impl MainActor {
                 to: ctx.address().recipient(),
             }))
         };
-        let (name, kind) = match self.config.kind {
-            Kind::Nginx => ("nginx", Lines::Nginx),
-            Kind::Program => (MAIN, Lines::Plain),
+        let kind = match self.config.kind {
+            Kind::Nginx => Lines::Nginx,
+            Kind::Program => Lines::Plain,
         };
         Command {
-            name: name.into(),
+            name: self.config.kind.logger().into(),
             argv: self.config.exec.iter().map(|word| scope.interpolate(word)).collect(),
             context: self.config.context.clone(),
             inherited: self.surroundings.inherited.clone(),
             added: self.surroundings.added.clone(),
             kind,
             taps: Taps { stdout: tap(), stderr: tap() },
+            descriptors: Vec::new(),
         }
     }
 
@@ -279,7 +299,9 @@ impl MainActor {
                 }
             }
             Effect::Done => {
-                if let (false, Some(process)) = (self.is_nginx(), &self.process) {
+                if !self.is_nginx()
+                    && let Some(process) = &self.process
+                {
                     self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
                 }
                 self.settle(true);
@@ -340,19 +362,32 @@ impl Handler<Start> for MainActor {
 
     fn handle(&mut self, Start: Start, ctx: &mut Context<Self>) {
         self.note_time();
-        let command = self.command(ctx);
+        let mut command = self.command(ctx);
         let me = ctx.address();
-        let launched = launch(command, &self.surroundings.output, move |report| {
-            me.do_send(Reported(report));
-        });
+        let Surroundings { output, scope, .. } = &self.surroundings;
+        let Main { ready, live, exec, .. } = &*self.config;
+        let launched = attach(ready.as_ref(), live.as_ref(), &mut command, scope, output)
+            .map_err(|error| SpawnError::descriptors(&exec[0], &error))
+            .and_then(|attached| {
+                let report = move |report| me.do_send(Reported(report));
+                Ok((launch(command, output, report)?, attached))
+            });
         match launched {
-            Ok(process) => {
+            Ok((process, attached)) => {
+                self.attached = Some(attached);
                 // As configured: what is interpolated may be a secret.
                 let shown = self.config.exec.join(" ");
                 tracing::debug!(target: "pm", "started `{shown}` as {}", process.pid());
                 self.open_streams = 2;
                 self.since = Some(Instant::now());
                 self.process = Some(process);
+                if let Some(within) = self.config.ready.as_ref().and_then(|probe| probe.within) {
+                    self.ready_timer = Some(ctx.run_later(within, move |actor, _| {
+                        actor.ready_timer = None;
+                        let within = humantime::format_duration(within);
+                        actor.unfit(&format!("was not ready within {within}"), Role::Ready);
+                    }));
+                }
             }
             Err(error) => self.surroundings.parent.do_send(MainNews::Failed(error)),
         }
@@ -365,20 +400,19 @@ impl Handler<Reported> for MainActor {
     fn handle(&mut self, Reported(report): Reported, ctx: &mut Context<Self>) {
         match report {
             Report::Running => {
-                if !self.is_nginx() {
-                    self.ready = true;
-                    if let Some(process) = &self.process {
-                        self.publish(Event::new(Phase::Start).with("pid", process.pid()));
-                    }
+                if !self.is_nginx() && self.config.ready.is_none() {
+                    self.is_ready(ctx);
                 }
+                self.watch(ctx);
             }
             Report::Failed(error) => {
                 self.process = None;
+                self.end_probes(ctx);
                 self.surroundings.parent.do_send(MainNews::Failed(error));
             }
             Report::Exited(status) => {
                 let pid = self.process.take().map_or(0, |process| process.pid());
-                self.ready = false;
+                self.end_probes(ctx);
                 self.reload_input(Input::MainGone, ctx);
                 let lived = self.since.map_or(Duration::ZERO, |since| since.elapsed());
                 self.ended = Some(Ended { pid, status, lived });
@@ -416,7 +450,10 @@ impl Handler<Heard> for MainActor {
         }
         self.foreground.take(&fact);
         for event in self.workers.take(&fact, self.reload.expects_workers()) {
-            self.ready |= event.phase() == Some(Phase::Start);
+            if event.phase() == Some(Phase::Start) {
+                self.started = true;
+                self.ready |= self.config.ready.is_none();
+            }
             self.publish(event);
         }
         match fact.news {
@@ -480,6 +517,8 @@ impl Handler<Stop> for MainActor {
         self.stopping = true;
         // What is being prepared would reach it amid its end.
         self.reload_input(Input::MainStops, ctx);
+        // What is being stopped is not asked any more.
+        self.watch = None;
         let Some(process) = &self.process else { return };
         tracing::info!(target: "nginx-run", "stopping {} with signal {}", process.pid(), signal.number());
         match signal {
@@ -525,14 +564,16 @@ impl Handler<Status> for MainActor {
             (None, None) => "waiting",
             (None, Some(_)) => "stopped",
             (Some(_), _) if self.stopping => "stopping",
-            (Some(_), _) if self.ready => "running",
+            (Some(_), _) if self.started => "running",
             (Some(_), _) => "starting",
         };
         MessageResult(MainStatus {
             state,
             pid: self.process.as_ref().map(Process::pid),
             uptime: self.process.as_ref().and(self.since).map(|since| since.elapsed()),
-            ready: self.ready,
+            ready: self.ready && !self.stopping,
+            wrong: [Role::Ready, Role::Live].map(|role| self.notes.wrong(role)),
+            status: self.notes.status(),
         })
     }
 }

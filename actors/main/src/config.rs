@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use coproc_core::event::EventName;
+use coproc_core::name::MAIN;
+use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 use coproc_core::signal::Signal;
 
@@ -18,6 +20,10 @@ pub struct Main {
     pub exec_event: Option<EventName>,
     /// User, environment, folder and limits.
     pub context: Context,
+    /// How it is asked whether it is ready.
+    pub ready: Option<Probe>,
+    /// How it is asked whether it is still alive.
+    pub live: Option<Probe>,
     /// What TERM and INT to the wrapper become.
     pub stop_signal: Signal,
     /// How long it may take to end after `stop_signal` before it is killed; by default what is left
@@ -36,4 +42,14 @@ pub enum Kind {
     Nginx,
     /// Any other program.
     Program,
+}
+
+impl Kind {
+    /// By which name the main process's lines are logged.
+    pub fn logger(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Program => MAIN,
+        }
+    }
 }

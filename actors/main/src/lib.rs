@@ -4,6 +4,7 @@ pub mod actor;
 pub mod config;
 pub mod foreground;
 pub mod nginx;
+mod probing;
 pub mod reload;
 pub mod table;
 mod tap;

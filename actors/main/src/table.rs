@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use coproc_core::duration::GoDuration;
 use coproc_core::event::EventName;
+use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::Scalar;
@@ -40,6 +41,12 @@ pub struct MainTable {
     pub umask: Option<Umask>,
     /// Resource limits, such as `{ nofile = 1024 }`.
     pub limits: Option<LimitsTable>,
+    /// How it is asked whether it is ready; for a program other than nginx this decides when `start`
+    /// is published. Default: nginx is when its first worker runs, any other as soon as it runs.
+    pub ready: Option<ProbeTable>,
+    /// How it is asked whether it is still alive, from when it was ready on; if it is not, it is
+    /// stopped and the wrapper leaves with status 1.
+    pub live: Option<ProbeTable>,
     /// What TERM and INT to the wrapper become. Default: `TERM`.
     pub stop_signal: Option<Signal>,
     /// How long it has to end before it is killed. Default: what is left of `shutdown_timeout` less
@@ -50,9 +57,6 @@ pub struct MainTable {
     /// How long a reload may take until it counts as refused. Default: `30s`.
     pub reload_timeout: Option<GoDuration>,
 }
-
-/// Keys that a later version of coproc reads.
-pub const RESERVED: [&str; 2] = ["ready", "live"];
 
 /// The defaults of keys that are not set, as `debug` shows them.
 pub const DEFAULTS: [(&str, &str); 3] =
@@ -75,8 +79,14 @@ coproc_core::impl_scalar!(Kind, "Kind", { "enum": ["nginx", "program"] });
 
 impl MainTable {
     /// Checks what single values cannot show, and fills the defaults in. `nginx` is the binary of
-    /// the core settings and `arguments` what it is given when no `exec` is set.
-    pub fn resolve(self, nginx: &str, arguments: [String; 4]) -> Result<Main, Vec<Refusal>> {
+    /// the core settings and `arguments` what it is given when no `exec` is set. `refused` names the
+    /// keys whose values are known to be wrong, so that they do not count as missing.
+    pub fn resolve(
+        self,
+        nginx: &str,
+        arguments: [String; 4],
+        refused: &[String],
+    ) -> Result<Main, Vec<Refusal>> {
         let mut refusals = Vec::new();
         let exec = match self.exec {
             Some(Words(words)) => {
@@ -103,6 +113,12 @@ impl MainTable {
         if exec.is_none() && kind == Kind::Program {
             refusals.push(Refusal::missing("exec", "exec = [\"/usr/bin/server\"]"));
         }
+        let mut probe = |table: Option<ProbeTable>, role: Role| {
+            let report = !refused.iter().any(|key| key == role.key());
+            table.and_then(|table| table.resolve(role, report, &mut refusals))
+        };
+        let ready = probe(self.ready, Role::Ready);
+        let live = probe(self.live, Role::Live);
         if !refusals.is_empty() {
             return Err(refusals);
         }
@@ -120,6 +136,8 @@ impl MainTable {
                 limits: self.limits,
             }
             .into(),
+            ready,
+            live,
             stop_signal: self.stop_signal.unwrap_or(Signal::TERM),
             stop_timeout: self.stop_timeout.map(GoDuration::pause),
             reload_signal: self.reload_signal.unwrap_or(Signal::HUP),
@@ -139,7 +157,7 @@ mod tests {
 
     fn resolve(json: &str) -> Result<Main, Vec<Refusal>> {
         let arguments = ["-p", "/r", "-c", "/r/conf/nginx.conf"].map(str::to_owned);
-        serde_json::from_str::<MainTable>(json).unwrap().resolve("/opt/nginx", arguments)
+        serde_json::from_str::<MainTable>(json).unwrap().resolve("/opt/nginx", arguments, &[])
     }
 
     #[test]

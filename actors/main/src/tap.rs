@@ -28,7 +28,9 @@ impl Tap for MainTap {
         if !std::mem::replace(&mut self.begun, true) {
             self.to.do_send(Heard::Begun);
         }
-        if let Some(fact) = self.reads_nginx.then(|| fact(line)).flatten() {
+        if self.reads_nginx
+            && let Some(fact) = fact(line)
+        {
             self.to.do_send(Heard::Fact(fact));
         }
     }

@@ -165,7 +165,7 @@ impl EventBroker {
     }
 
     fn finish(&mut self, id: u64, ctx: &mut Context<Self>) {
-        if let Some(Walk { walked, done: Some(done), .. }) = self.walks.remove(&id) {
+        if let Some(Walk { done: Some(done), walked, .. }) = self.walks.remove(&id) {
             // One who gave up waiting has lost interest.
             let _ = done.send(walked);
         }

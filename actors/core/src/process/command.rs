@@ -1,6 +1,7 @@
 //! What is to be started, prepared down to the last byte: program, arguments, variables, settings.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,9 @@ pub struct Command {
     pub kind: Kind,
     /// Who sees its lines first.
     pub taps: Taps,
+    /// Descriptors beyond the three standard ones, each with the number that the program finds it
+    /// at, from 3 on.
+    pub descriptors: Vec<(i32, OwnedFd)>,
 }
 
 /// The taps of a program's two streams.
@@ -44,8 +48,8 @@ pub(super) struct Prepared {
     pub(super) envp: Vec<CString>,
     /// Whom the output pipes belong to, so that the program can open `/dev/stdout` anew.
     pub(super) owner: Option<(u32, u32)>,
-    /// Whether the stage was put in front.
-    pub(super) staged: bool,
+    /// Where the stage, if one was put in front, finds the pipe on which it reports a failure.
+    pub(super) stage_report: Option<i32>,
 }
 
 impl Command {
@@ -74,9 +78,9 @@ impl Command {
         let mut argv = Vec::with_capacity(self.argv.len() + 4);
         let program = c_string(program.as_os_str().as_bytes())?;
         let plan = Plan::new(&self.context, credentials.clone());
-        let staged = plan.is_needed();
-        if staged {
-            argv.extend(plan.arguments(&program)?);
+        let stage_report = plan.is_needed().then(|| self.free_descriptor());
+        if let Some(report) = stage_report {
+            argv.extend(plan.arguments(&program, report)?);
         }
         for word in &self.argv {
             argv.push(c_string(word.as_bytes())?);
@@ -87,12 +91,18 @@ impl Command {
             .collect::<Result<_, _>>()?;
         let owner = credentials.map(|credentials| (credentials.uid, credentials.gid));
         Ok(Prepared {
-            program: if staged { super::stage::PROGRAM.into() } else { program },
+            program: if stage_report.is_some() { super::stage::PROGRAM.into() } else { program },
             argv,
             envp,
             owner,
-            staged,
+            stage_report,
         })
+    }
+
+    /// The first number beyond the standard ones that the program has no descriptor at.
+    fn free_descriptor(&self) -> i32 {
+        let taken = |number: &i32| self.descriptors.iter().any(|(other, _)| other == number);
+        (3..).find(|number| !taken(number)).unwrap_or(3)
     }
 
     /// The whole environment: inherited, then ours, the user's, the file's, the table's.

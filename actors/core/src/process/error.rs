@@ -89,6 +89,11 @@ impl SpawnError {
         Self { program: program.to_owned(), step, reason: reason.into(), code: exit::FAILURE }
     }
 
+    /// What a program is to be watched by could not be made.
+    pub fn descriptors(program: &str, error: &io::Error) -> Self {
+        Self::system(program, Step::Descriptors, error)
+    }
+
     /// A failure with the system's reason.
     pub(super) fn system(program: &str, step: Step, error: &io::Error) -> Self {
         let code = match (step, error.kind()) {
@@ -99,16 +104,22 @@ impl SpawnError {
             (Step::Spawn | Step::Exec, _) => exit::NOT_EXECUTABLE,
             _ => exit::FAILURE,
         };
-        let mut reason = error.to_string();
-        if let Some(at) = reason.find(" (os error") {
-            reason.truncate(at);
-        }
-        if let Some(first) = reason.get(..1) {
-            let lower = first.to_ascii_lowercase();
-            reason.replace_range(..1, &lower);
-        }
+        let reason = plain(error);
         Self { program: program.to_owned(), step, reason, code }
     }
+}
+
+/// The system's reason as a part of a sentence.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let mut reason = error.to_string();
+    if let Some(at) = reason.find(" (os error") {
+        reason.truncate(at);
+    }
+    if let Some(first) = reason.get(..1) {
+        let lower = first.to_ascii_lowercase();
+        reason.replace_range(..1, &lower);
+    }
+    reason
 }
 
 impl fmt::Display for SpawnError {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::command::Prepared;
 use super::keeper::{self, Process, Report};
-use super::{Command, SpawnError, Step, stage};
+use super::{Command, SpawnError, Step};
 use crate::output::{Output, Source, Stream};
 
 /// Starts `command` in a process group of its own, with its output on `output` and `/dev/null` as
@@ -28,13 +28,21 @@ pub fn launch(
     let failed = |error: io::Error| SpawnError::system(&shown, Step::Descriptors, &error);
     let stdout = pipe(prepared.owner).map_err(failed)?;
     let stderr = pipe(prepared.owner).map_err(failed)?;
-    let stage_report = match prepared.staged {
-        true => Some(pipe(None).map_err(failed)?),
-        false => None,
+    let mut passed = command.descriptors;
+    let stage_report = match prepared.stage_report {
+        Some(number) => {
+            let (read, write) = pipe(None).map_err(failed)?;
+            passed.push((number, write));
+            Some(read)
+        }
+        None => None,
     };
+    let passed = out_of_the_way(passed).map_err(failed)?;
 
-    let pid = spawn(&prepared, &stdout.1, &stderr.1, stage_report.as_ref().map(|(_, w)| w))
+    let pid = spawn(&prepared, &stdout.1, &stderr.1, &passed)
         .map_err(|error| SpawnError::system(&shown, Step::Spawn, &error.into()))?;
+    // Our copies of the write ends go now: the last writer's end is the end of what it says.
+    drop(passed);
     // The child is ours and not reaped, so the number is its own until the keeper is done with it.
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
@@ -43,8 +51,6 @@ pub fn launch(
             return Err(failed(error.into()));
         }
     };
-    // Our copies of the write ends go now: the last writer's end is the end of the output.
-    let stage_report = stage_report.map(|(read, _)| read);
     let process = match keeper::keep(pid, pidfd, stage_report, shown.clone(), report) {
         Ok(process) => process,
         Err(error) => {
@@ -80,30 +86,28 @@ fn pipe(owner: Option<(u32, u32)>) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
+/// Copies at numbers above all those that the descriptors are passed at, so that putting one in its
+/// place never overwrites another.
+fn out_of_the_way(passed: Vec<(i32, OwnedFd)>) -> io::Result<Vec<(i32, OwnedFd)>> {
+    let above = passed.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+    passed
+        .into_iter()
+        .map(|(number, fd)| Ok((number, rustix::io::fcntl_dupfd_cloexec(&fd, above)?)))
+        .collect()
+}
+
 fn spawn(
     prepared: &Prepared,
     stdout: &OwnedFd,
     stderr: &OwnedFd,
-    stage_report: Option<&OwnedFd>,
+    passed: &[(i32, OwnedFd)],
 ) -> Result<Pid, nix::Error> {
     let mut files = PosixSpawnFileActions::init()?;
     files.add_open(0, c"/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
     files.add_dup2(stdout.as_raw_fd(), 1)?;
     files.add_dup2(stderr.as_raw_fd(), 2)?;
-    if let Some(report) = stage_report {
-        if report.as_raw_fd() == stage::REPORT_FD {
-            // dup2 onto itself would keep the close-on-exec flag.
-            files.add_dup2(report.as_raw_fd(), 0)?;
-            files.add_dup2(0, stage::REPORT_FD)?;
-            files.add_open(
-                0,
-                c"/dev/null",
-                nix::fcntl::OFlag::O_RDONLY,
-                nix::sys::stat::Mode::empty(),
-            )?;
-        } else {
-            files.add_dup2(report.as_raw_fd(), stage::REPORT_FD)?;
-        }
+    for (number, fd) in passed {
+        files.add_dup2(fd.as_raw_fd(), *number)?;
     }
     let mut attributes = PosixSpawnAttr::init()?;
     // Ignored signals (Rust ignores SIGPIPE) and the mask would be inherited through exec.

@@ -16,13 +16,16 @@ mod keeper;
 mod launch;
 mod lookup;
 mod run;
+mod sender;
 pub mod stage;
 pub mod table;
 
 pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
+pub(crate) use error::plain;
 pub use error::{SpawnError, Step};
 pub use keeper::{Gone, Process, Report};
 pub use launch::{launch, seal_descriptors};
 pub use lookup::{Lookup, find_program};
 pub use run::{Ended, run};
+pub use sender::{in_group, name_senders, receive};

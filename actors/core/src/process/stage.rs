@@ -20,8 +20,6 @@ use super::{Context, SpawnError, Step};
 const ARGUMENT: &str = "exec-stage\u{1}";
 /// This very program, even if its file was replaced since.
 pub(super) const PROGRAM: &CStr = c"/proc/self/exe";
-/// Where the stage finds the pipe on which it reports a failure. The program does not inherit it.
-pub(super) const REPORT_FD: i32 = 3;
 /// A failure on that pipe: the step's number and errno, little-endian.
 pub(super) const REPORT_LEN: usize = 5;
 
@@ -55,13 +53,19 @@ impl Plan {
         *self != Self::default()
     }
 
-    /// The words that come before the program's own argument vector.
-    pub(super) fn arguments(&self, program: &CStr) -> Result<[CString; 4], SpawnError> {
+    /// The words that come before the program's own argument vector. `report` is where the stage
+    /// finds the pipe on which it reports a failure; the program does not inherit it.
+    pub(super) fn arguments(
+        &self,
+        program: &CStr,
+        report: i32,
+    ) -> Result<[CString; 5], SpawnError> {
         let shown = || program.to_string_lossy();
         let refused = || SpawnError::new(&shown(), Step::Spawn, "its settings cannot be passed on");
         let plan = serde_json::to_string(self).map_err(|_| refused())?;
         let text = |text: &str| CString::new(text).map_err(|_| refused());
-        Ok([text("coproc")?, text(ARGUMENT)?, text(&plan)?, program.to_owned()])
+        let report = report.to_string();
+        Ok([text("coproc")?, text(ARGUMENT)?, text(&report)?, text(&plan)?, program.to_owned()])
     }
 }
 
@@ -72,13 +76,17 @@ pub fn is_stage(arguments: &[OsString]) -> bool {
 
 /// Applies the plan and becomes the program; comes back only with a failure, which was reported.
 pub fn run(arguments: &[OsString]) -> u8 {
-    let failure = match become_program(arguments) {
+    let report = arguments.get(2).and_then(|number| number.to_str()?.parse::<i32>().ok());
+    let Some(report_fd) = report.filter(|number| *number > 2) else {
+        return super::super::exit::NOT_EXECUTABLE;
+    };
+    let failure = match become_program(arguments, report_fd) {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
     let (step, errno) = failure;
     // SAFETY: the wrapper put its pipe at this number, and nothing else here uses it.
-    let mut pipe = unsafe { std::fs::File::from_raw_fd(REPORT_FD) };
+    let mut pipe = unsafe { std::fs::File::from_raw_fd(report_fd) };
     let mut report = [0; REPORT_LEN];
     report[0] = step as u8;
     report[1..].copy_from_slice(&(errno as i32).to_le_bytes());
@@ -89,19 +97,25 @@ pub fn run(arguments: &[OsString]) -> u8 {
 
 type Failure = (Step, nix::Error);
 
-fn become_program(arguments: &[OsString]) -> Result<std::convert::Infallible, Failure> {
+fn become_program(
+    arguments: &[OsString],
+    report_fd: i32,
+) -> Result<std::convert::Infallible, Failure> {
     let invalid = (Step::Spawn, nix::Error::EINVAL);
     let text = |at: usize| arguments.get(at).ok_or(invalid);
-    let plan = text(2)?.to_str().ok_or(invalid)?;
+    let plan = text(3)?.to_str().ok_or(invalid)?;
     let plan: Plan = serde_json::from_str(plan).map_err(|_| invalid)?;
     let c_string = |text: &OsString| CString::new(text.as_bytes()).map_err(|_| invalid);
-    let program = c_string(text(3)?)?;
-    let argv = arguments[4..].iter().map(c_string).collect::<Result<Vec<_>, _>>()?;
+    let program = c_string(text(4)?)?;
+    let argv = arguments[5..].iter().map(c_string).collect::<Result<Vec<_>, _>>()?;
 
     // SAFETY: a plain system call on a descriptor number; if it is not open the call fails.
-    if unsafe { libc::fcntl(REPORT_FD, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+    if unsafe { libc::fcntl(report_fd, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
         return Err((Step::Spawn, nix::Error::last()));
     }
+    // The standard library ignores PIPE before `main`, and what is ignored stays so through exec.
+    // SAFETY: the default action is no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     apply(&plan)?;
     nix::unistd::execv(&program, &argv).map_err(|error| (Step::Exec, error))
 }
