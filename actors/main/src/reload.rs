@@ -88,6 +88,17 @@ impl Reload {
         }
     }
 
+    /// Whether no reload is under way.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// Whether a request of now is answered by the reload that is under way or begins with it: what
+    /// comes after the signal may have missed it.
+    pub fn takes_requests(&self) -> bool {
+        matches!(self.state, State::Idle | State::Preparing)
+    }
+
     /// Whether the next worker belongs to a new configuration.
     pub fn expects_workers(&self) -> bool {
         matches!(self.state, State::Announced { .. })
@@ -102,6 +113,8 @@ impl Reload {
                 self.state = Preparing;
                 vec![Effect::Prepare]
             }
+            // The configuration has not been read yet.
+            (Preparing, Input::Asked) => vec![],
             (_, Input::Asked) => {
                 self.again = true;
                 vec![]
@@ -125,7 +138,9 @@ impl Reload {
             }
             (Signalled { until } | Announced { until }, Input::Timer) if now >= until => {
                 let timeout = self.timeout.as_secs_f64();
-                self.ended(Effect::Failed(format!("no new worker within {timeout} s")))
+                self.ended(Effect::Failed(format!(
+                    "nginx did not say within {timeout} s whether it took its new configuration"
+                )))
             }
             (Idle, _) => vec![],
             (_, Input::MainStops) => self.given_up("the main process is stopping"),
@@ -186,9 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn ten_requests_in_a_burst_are_two_reloads() {
+    fn requests_before_the_signal_are_one_reload_and_after_it_another() {
         let mut inputs = vec![Asked; 10];
-        inputs.extend([Prepared, Announced, WorkerStarted, Prepared, Announced, WorkerStarted]);
+        inputs.push(Prepared);
+        inputs.extend(vec![Asked; 10]);
+        inputs.extend([Announced, WorkerStarted, Prepared, Announced, WorkerStarted]);
         let (state, effects) = play(true, &inputs);
         assert_eq!(state, State::Idle);
         assert_eq!(effects, [Prepare, Signal, Done, Prepare, Signal, Done]);
@@ -207,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_end_of_main_ends_it_for_good() {
-        let (state, effects) = play(true, &[Asked, Asked, MainGone]);
+        let (state, effects) = play(true, &[Asked, Prepared, Asked, MainGone]);
         assert_eq!(state, State::Idle);
         assert_eq!(effects.len(), 2);
     }
