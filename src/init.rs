@@ -100,6 +100,8 @@ fn forward_and_reap(runtime: Pid) -> ExitStatus {
             // its workers because a window was resized.
             Some((libc::SIGWINCH | libc::SIGTSTP, libc::SI_KERNEL)) => {}
             Some((libc::SIGTTIN | libc::SIGTTOU, _)) => {}
+            // Faults, which nobody can be given.
+            Some((libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL, _)) => {}
             Some((number, _)) => {
                 // SAFETY: kill(2) touches no memory, and the runtime is our unreaped child.
                 unsafe { libc::kill(runtime.as_raw(), number) };

@@ -3,7 +3,6 @@
 use std::io;
 
 use coproc_core::signal::Signal;
-use signal_hook::consts::signal as number;
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::init;
@@ -13,19 +12,29 @@ use crate::init;
 #[rtype(result = "()")]
 pub struct OsSignal(pub Signal);
 
-/// All that a container runtime, an init or an operator may send. CHLD and PIPE are not among
-/// them: neither is for us.
-const TAKEN: [i32; 10] = [
-    number::SIGHUP,
-    number::SIGINT,
-    number::SIGQUIT,
-    number::SIGTERM,
-    number::SIGUSR1,
-    number::SIGUSR2,
-    number::SIGALRM,
-    number::SIGCONT,
-    number::SIGTSTP,
-    number::SIGWINCH,
+/// All that can be passed on to the main process. CHLD and PIPE are not among them: neither is for
+/// us. SEGV, BUS, FPE and ILL are faults of whoever gets them.
+const TAKEN: [i32; 20] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGWINCH,
+    libc::SIGPWR,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    libc::SIGABRT,
+    libc::SIGSTKFLT,
 ];
 
 /// systemd's and podman's way to ask for a stop.
@@ -41,7 +50,7 @@ pub struct Taken(Signals);
 /// When the system has no descriptors left.
 pub fn take() -> io::Result<Taken> {
     let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    let signals = Signals::new(TAKEN.into_iter().chain([libc::SIGPWR]).chain(real_time))?;
+    let signals = Signals::new(TAKEN.into_iter().chain(real_time))?;
     init::take_signals();
     Ok(Taken(signals))
 }

@@ -601,3 +601,48 @@ fn w67_the_users_own_groups() {
     let id = id.iter().find(|text| text.starts_with("uid=")).unwrap();
     assert!(id.starts_with("uid=33(www-data) gid=33(www-data) groups=33(www-data)"), "{id}");
 }
+
+#[test]
+fn main_starts_after_its_own_event_even_if_that_comes_during_the_boot() {
+    for event in ["pre-start", "coprocess.db.ready"] {
+        let place = Place::new();
+        place.config(
+            &[
+                format!("[main]\nexec = [\"sh\", \"-c\", \"exit 6\"]\nexec_event = {event:?}\n"),
+                coprocess("db", "\"sleep 1000\"", "background = true"),
+                coprocess("migrate", "\"sleep 0.2\"", ""),
+            ]
+            .concat(),
+        );
+        assert_eq!(place.run().wait(), 6, "{event}");
+    }
+}
+
+/// Each failed start makes the next: without a pause this would be a loop without end.
+#[test]
+fn coprocesses_that_start_each_other_do_not_spin() {
+    let place = Place::new();
+    place.config(
+        &[
+            coprocess(
+                "ping",
+                "\"true\"",
+                "background = true\nexec_event = \"coprocess.pong.stopped\"",
+            ),
+            coprocess(
+                "pong",
+                "\"true\"",
+                "background = true\nexec_event = \"coprocess.ping.stopped\"",
+            ),
+        ]
+        .concat(),
+    );
+    let mut wrapper = place.run();
+    wrapper.wait_for(": up");
+    let began = Instant::now();
+    assert!(place.coproc(&["start", "ping"]).status.success());
+    wrapper.wait_for_nth("ping: started", 6);
+    // Each but the first rests for 100 ms after its last short run.
+    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+    assert_eq!(wrapper.stop(), 0);
+}

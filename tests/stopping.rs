@@ -502,3 +502,49 @@ fn coprocesses_are_stopped_when_main_ends_by_itself() {
     wrapper.wait_for("stop-a: bye");
     assert!(!alive(pid));
 }
+
+/// The order that was given last counts.
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn a_start_during_the_stop_command_is_not_lost() {
+    let place = Place::new();
+    let stop_exec = format!("until test -e {}; do sleep 0.01; done", place.at("go"));
+    place.config(&coprocess(
+        "slow",
+        "\"sleep 1000\"",
+        &format!(
+            "background = true\nexec_event = \"custom.up\"\n\
+             stop_exec = [\"sh\", \"-c\", {stop_exec:?}]"
+        ),
+    ));
+    let mut wrapper = place.run();
+    wrapper.wait_for(": up");
+    assert!(place.coproc(&["emit", "up"]).status.success());
+    let before = wrapper.started("slow", 1);
+    let mut stopping = place.command(&["stop", "slow"]).spawn().unwrap();
+    wrapper.wait_for("stop-slow: runs");
+    assert!(place.coproc(&["emit", "up"]).status.success());
+    wrapper.wait_for_nth("event: [custom.up]", 2);
+    // One more round through the tree, behind the event.
+    assert!(place.coproc(&["status"]).status.success());
+    place.write("go", "");
+    assert!(stopping.wait().unwrap().success());
+    let after = wrapper.started("slow", 2);
+    assert!(alive(after) && !alive(before));
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// Signals that would end the runtime are the main process's affair.
+#[test]
+fn every_signal_that_can_be_passed_on_reaches_main() {
+    for signal in ["VTALRM", "PROF", "XCPU", "SYS", "ABRT", "IO", "TRAP"] {
+        let place = Place::new();
+        place.config("[main]\nexec = \"sleep 1000\"\n");
+        let mut wrapper = place.run();
+        wrapper.wait_for("event: [start]");
+        wrapper.signal(format!("SIG{signal}").parse().unwrap());
+        let number = format!("SIG{signal}").parse::<Signal>().unwrap() as i32;
+        assert_eq!(wrapper.wait(), 128 + number, "{signal}: {}", wrapper.dump());
+        assert!(wrapper.count("[exit]") == 1, "{}", wrapper.dump());
+    }
+}

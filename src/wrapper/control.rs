@@ -16,11 +16,13 @@ use coproc_core::flag::Flag;
 use coproc_core::name::{MAIN, Name, NameError};
 use coproc_core::probe::Role;
 use coproc_core::scalar::Scalar;
+use coproc_core::signal::Signal;
 use coproc_main::actor::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::children::Supervised;
+use super::lifecycle::Stage;
 use super::root::Root;
 
 /// Resolves once a coprocess's actor has taken a command.
@@ -42,15 +44,7 @@ impl Handler<Ask> for Root {
                 Err(refused) => Err(refused),
             },
             Request::Set(name, changes) => self.set(&name, &changes),
-            Request::Signal(name, signal) if name == MAIN => {
-                if let Some(main) = &self.main {
-                    main.do_send(Pass(signal));
-                }
-                Ok(json!({ "name": MAIN, "signal": signal.to_string() }))
-            }
-            Request::Signal(name, signal) => self
-                .command(&name, Command::Signal(signal))
-                .map(|_| json!({ "name": name, "signal": signal.to_string() })),
+            Request::Signal(name, signal) => self.signal(&name, signal),
             Request::Emit(name) => self.emit(&name),
             Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
             Request::LoggerOf(name) => {
@@ -142,6 +136,21 @@ impl Root {
         let changed: serde_json::Map<_, _> =
             changes.iter().map(|(key, text)| (key.clone(), text.clone().into())).collect();
         Ok(json!({ "name": name, "set": changed }))
+    }
+
+    fn signal(&self, name: &str, signal: Signal) -> Result<Value, Refused> {
+        let runs = match name {
+            MAIN => self.wrapper.stage() == Stage::Running,
+            name => self.find(name)?.standing.borrow().pid.is_some(),
+        };
+        if !runs {
+            return Err(Refused::new(409, format!("`{name}` does not run")));
+        }
+        match (name, &self.main) {
+            (MAIN, Some(main)) => main.do_send(Pass(signal)),
+            (name, _) => drop(self.command(name, Command::Signal(signal))?),
+        }
+        Ok(json!({ "name": name, "signal": signal.to_string() }))
     }
 
     fn emit(&self, name: &str) -> Result<Value, Refused> {

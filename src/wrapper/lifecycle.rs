@@ -113,6 +113,11 @@ impl Wrapper {
                 self.stage = Awaiting;
                 vec![]
             }
+            // It came early: nothing is left to wait for but the boot.
+            (Booting, Input::MainEvent) => {
+                self.awaits_event = false;
+                vec![]
+            }
             (Booting, Input::PreStartDone(None)) | (Awaiting, Input::MainEvent) => {
                 self.stage = Running;
                 vec![Effect::StartMain]
@@ -243,6 +248,8 @@ mod tests {
     fn main_may_wait_for_its_event() {
         let effects = play(true, &[PreStartDone(None), MainEvent, MainEvent, MainGone(0)]);
         assert_eq!(effects, [StartMain, PublishExit]);
+        let early = play(true, &[MainEvent, PreStartDone(None), MainGone(0)]);
+        assert_eq!(early, [StartMain, PublishExit]);
         let gave_up = play(true, &[PreStartDone(None), GaveUp(3), ExitDone, AllEnded]);
         assert_eq!(gave_up, [PublishExit, StopAll, Leave(3)]);
     }

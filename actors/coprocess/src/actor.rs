@@ -18,7 +18,7 @@ use coproc_core::supervision::Lifeline;
 use tokio::time::Instant;
 
 use crate::config::{Coprocess, OnGiveUp, Restarts};
-use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit};
+use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit, Wanted};
 use crate::probing::newly_unfit;
 use crate::standing::SharedStanding;
 
@@ -108,7 +108,11 @@ struct Reported {
 /// A stop command is over, and this comes next.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Proceed(Event);
+struct Proceed {
+    event: Event,
+    /// The run that the stop command was meant for.
+    run: u64,
+}
 
 /// The process of the actor before this one is gone.
 #[derive(Message)]
@@ -323,7 +327,7 @@ impl CoprocessActor {
     fn stop_command(&self, hold: Option<Hold>, next: Option<Event>, ctx: &mut Context<Self>) {
         let Some(words) = &self.config.stop_exec else {
             if let Some(event) = next {
-                ctx.notify(Proceed(event));
+                ctx.notify(Proceed { event, run: self.run });
             }
             return;
         };
@@ -334,6 +338,7 @@ impl CoprocessActor {
         let output = self.surroundings.output.clone();
         let limit = self.config.stop_exec_timeout;
         let me = ctx.address().downgrade();
+        let run = self.run;
         // Its own task: a stop command that was begun is finished even if this actor dies.
         actix_rt::spawn(async move {
             tracing::debug!(logger = %name, "runs `{shown}`");
@@ -347,7 +352,7 @@ impl CoprocessActor {
             }
             drop(hold);
             if let (Some(event), Some(me)) = (next, me.upgrade()) {
-                me.do_send(Proceed(event));
+                me.do_send(Proceed { event, run });
             }
         });
     }
@@ -441,11 +446,15 @@ impl Handler<Deliver> for CoprocessActor {
                     tracing::debug!(logger = %self.config.name, "[{event}] ignored: it runs already");
                     return;
                 }
+                let start = match &event {
+                    EventName::Coprocess(..) => Event::Triggered,
+                    _ => Event::Start,
+                };
                 if !self.standing.borrow().policy.background {
                     self.standing.borrow_mut().starts.push((event, hold));
-                    self.happened(Event::Start, ctx);
+                    self.happened(start, ctx);
                 } else {
-                    self.happened(Event::Start, ctx);
+                    self.happened(start, ctx);
                     drop(hold);
                 }
             }
@@ -548,11 +557,21 @@ impl CoprocessActor {
 impl Handler<Proceed> for CoprocessActor {
     type Result = ();
 
-    fn handle(&mut self, Proceed(event): Proceed, ctx: &mut Context<Self>) {
-        {
+    fn handle(&mut self, Proceed { event, run }: Proceed, ctx: &mut Context<Self>) {
+        let wanted = {
             let mut standing = self.standing.borrow_mut();
             standing.pending = standing.pending.saturating_sub(1);
-        }
+            standing.machine.wanted
+        };
+        let event = match (event, wanted) {
+            // It was wanted up again meanwhile, and the last order counts: a program that ended and
+            // was started anew stays, one that still runs is the one to be stopped.
+            (Event::Stop, Wanted::Up) if run != self.run => {
+                return self.standing.borrow().mark_changed();
+            }
+            (Event::Stop, Wanted::Up) => Event::Restart,
+            (event, _) => event,
+        };
         self.happened(event, ctx);
     }
 }

@@ -23,7 +23,7 @@ use coproc_core::signal::Signal;
 use tokio::time::Instant;
 
 use crate::config::Policy;
-use crate::policy::{self, Next};
+use crate::policy::{self, Next, SHORT_RUN, SHORT_RUN_PAUSE};
 pub use crate::state::{Failure, Readiness, RunEnd, State, StopStep, Unfit, Wanted, Why};
 
 /// What can happen to a coprocess.
@@ -31,6 +31,9 @@ pub use crate::state::{Failure, Readiness, RunEnd, State, StopStep, Unfit, Wante
 pub enum Event {
     /// It is wanted up.
     Start,
+    /// It is wanted up by an event that coprocesses make themselves, so that two of them could start
+    /// each other for ever.
+    Triggered,
     /// Its stop command begins: it may run on, and is not started again.
     Retire,
     /// It is wanted down.
@@ -96,6 +99,10 @@ pub struct Machine {
     pub recent: VecDeque<Instant>,
     /// How the last run ended.
     pub last: Option<RunEnd>,
+    /// Before it no [`Event::Triggered`] starts it: its last run was short.
+    pub rested: Option<Instant>,
+    /// Whether the pause that goes on is the one before a new life.
+    pub anew: bool,
     /// How long each step of a stop may take.
     pub stop_timeout: Duration,
     /// When a program that runs counts as ready.
@@ -112,6 +119,8 @@ impl Machine {
             streak: 0,
             recent: VecDeque::new(),
             last: None,
+            rested: None,
+            anew: false,
             stop_timeout,
             readiness: Readiness::default(),
         }
@@ -149,7 +158,8 @@ impl Machine {
     /// Whether its event can start it: one that runs, or pauses between runs, is not started twice,
     /// and one that is being stopped is started anew after that.
     pub fn takes_events(&self) -> bool {
-        self.is_ended() || matches!(self.state, State::Stopping { .. })
+        let retired = self.wanted == Wanted::Down && self.is_live();
+        self.is_ended() || retired || matches!(self.state, State::Stopping { .. })
     }
 
     /// What an actor that takes over from a dead one begins with: the process is gone, what was
@@ -167,15 +177,32 @@ impl Machine {
 /// The transition function: total, and the only place where a state changes.
 #[must_use]
 pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Machine, Vec<Effect>) {
-    let mut effects = Vec::new();
     use State::{Backoff, Failed, Running, Starting, Stopped, Stopping, Waiting};
+    let mut effects = Vec::new();
+    if let (Starting { since, .. } | Running { since } | Stopping { since, .. }, Event::Ended(_)) =
+        (&machine.state, event)
+    {
+        let short = at.now.duration_since(*since) < SHORT_RUN;
+        machine.rested = short.then(|| at.now + SHORT_RUN_PAUSE);
+    }
     match (&machine.state, event) {
         (Waiting | Stopped | Failed(_) | Backoff { .. }, Event::Start | Event::Restart) => {
             start_anew(&mut machine, at, &mut effects);
         }
-        (Starting { .. } | Running { .. } | Stopping { .. }, Event::Start) => {
-            machine.wanted = Wanted::Up;
+        (Waiting | Stopped | Failed(_), Event::Triggered) => {
+            match machine.rested.filter(|rested| *rested > at.now) {
+                Some(until) => {
+                    machine.wanted = Wanted::Up;
+                    machine.anew = true;
+                    machine.state = Backoff { until };
+                }
+                None => start_anew(&mut machine, at, &mut effects),
+            }
         }
+        (
+            Starting { .. } | Running { .. } | Stopping { .. } | Backoff { .. },
+            Event::Start | Event::Triggered,
+        ) => machine.wanted = Wanted::Up,
 
         (Stopped, Event::Resume) => {
             machine.wanted = Wanted::Up;
@@ -265,12 +292,19 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
             };
             stop_with(&mut machine, next, why, at, &mut effects);
         }
-        (Backoff { until }, Event::Timer) if at.now >= *until => {
-            start_again(&mut machine, at, &mut effects);
-        }
+        (Backoff { until }, Event::Timer) if at.now >= *until => match machine.anew {
+            true => start_anew(&mut machine, at, &mut effects),
+            false => start_again(&mut machine, at, &mut effects),
+        },
+        (Backoff { .. }, Event::PolicyChanged) if machine.anew => {}
         (Backoff { .. }, Event::PolicyChanged) if !policy.restarts.allows(machine.restarts) => {
             let last = machine.last.unwrap_or(RunEnd::Exited(ExitStatus::Code(0)));
             finish(&mut machine, last, Failure::Exhausted, policy, &mut effects);
+        }
+        // A pause that was made shorter is not sat out at its old length.
+        (Backoff { until }, Event::PolicyChanged) => {
+            let until = (*until).min(at.now + policy.time_between_restarts.max(SHORT_RUN_PAUSE));
+            machine.state = Backoff { until };
         }
 
         // A stale report or timer, or nothing to do.
@@ -295,6 +329,7 @@ fn start_anew(machine: &mut Machine, at: At, effects: &mut Vec<Effect>) {
     machine.restarts = 0;
     machine.streak = 0;
     machine.recent.clear();
+    machine.anew = false;
     launch(machine, at, effects);
 }
 

@@ -9,8 +9,8 @@ use crate::lifecycle::{At, Failure, Machine, RunEnd};
 
 /// A run shorter than this is followed by a pause of at least [`SHORT_RUN_PAUSE`], so that a
 /// program that cannot live never makes the wrapper spin.
-const SHORT_RUN: Duration = Duration::from_secs(1);
-const SHORT_RUN_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const SHORT_RUN: Duration = Duration::from_secs(1);
+pub(crate) const SHORT_RUN_PAUSE: Duration = Duration::from_millis(100);
 
 /// What follows a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

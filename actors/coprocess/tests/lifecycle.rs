@@ -92,6 +92,7 @@ fn the_whole_table() {
     let unlimited = policy(Restarts::Unlimited);
     let events = [
         ("Start", Event::Start, &never),
+        ("Triggered", Event::Triggered, &never),
         ("Retire", Event::Retire, &never),
         ("Stop", Event::Stop, &never),
         ("Restart", Event::Restart, &never),
@@ -158,6 +159,7 @@ fn moves() -> impl Strategy<Value = Move> {
     ];
     prop_oneof![
         3 => Just(Move::Tell(Event::Start)),
+        2 => Just(Move::Tell(Event::Triggered)),
         2 => Just(Move::Tell(Event::Stop)),
         1 => Just(Move::Tell(Event::Restart)),
         1 => Just(Move::Tell(Event::Retire)),
@@ -243,7 +245,7 @@ proptest! {
                 Move::Policy(new) => { policy = new; Event::PolicyChanged }
             };
             match event {
-                Event::Start | Event::Restart => allowed = true,
+                Event::Start | Event::Triggered | Event::Restart => allowed = true,
                 Event::Stop | Event::Kill | Event::Retire => allowed = false,
                 _ => {}
             }
@@ -299,7 +301,7 @@ proptest! {
             }
             let restarted = after.restarts > before.restarts;
             prop_assert!(!restarted || policy.restarts.allows(before.restarts) || event == Event::Timer);
-            if before.is_ended() && !matches!(event, Event::Start | Event::Restart) {
+            if before.is_ended() && !matches!(event, Event::Start | Event::Triggered | Event::Restart) {
                 prop_assert!(effects.is_empty(), "{before:?} {event:?} {effects:?}");
             }
             let releases = effects.contains(&Effect::Release);

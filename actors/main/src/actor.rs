@@ -134,6 +134,11 @@ pub struct Surroundings {
     pub parent: Recipient<MainNews>,
 }
 
+/// How long nginx may take until its first worker, before its silence is worth a word.
+const SILENCE: Duration = Duration::from_secs(5);
+
+type ReloadWaiter = oneshot::Sender<Result<(), String>>;
+
 /// The actor.
 pub struct MainActor {
     pub(crate) config: Rc<Main>,
@@ -157,7 +162,10 @@ pub struct MainActor {
     /// Why the latest reload was asked for.
     cause: String,
     reload_timer: Option<SpawnHandle>,
-    reload_waiters: Vec<oneshot::Sender<Result<(), String>>>,
+    /// Who waits for the reload that is under way.
+    reload_waiters: Vec<ReloadWaiter>,
+    /// Who asked too late for it, and waits for the next.
+    next_reload_waiters: Vec<ReloadWaiter>,
     open_streams: u8,
     /// Set once the process is gone and only its output is waited for.
     ended: Option<Ended>,
@@ -213,6 +221,7 @@ impl MainActor {
             cause: String::new(),
             reload_timer: None,
             reload_waiters: Vec::new(),
+            next_reload_waiters: Vec::new(),
             open_streams: 0,
             ended: None,
             _lifeline: lifeline,
@@ -335,8 +344,21 @@ impl MainActor {
         }
     }
 
+    /// Says why nothing happens on `start`, if nginx logs where its lines cannot be heard.
+    fn warn_of_silence(&self) {
+        if self.process.is_some() && !self.stopping && !self.started {
+            tracing::warn!(target: "pm", "nginx has announced no workers: `start`, the events of workers and reloads need `error_log stderr notice;`");
+        }
+    }
+
     fn tell_reload(&mut self, outcome: &Result<(), String>) {
-        for waiter in self.reload_waiters.drain(..) {
+        let mut told = std::mem::take(&mut self.reload_waiters);
+        self.reload_waiters = std::mem::take(&mut self.next_reload_waiters);
+        if self.reload.is_idle() {
+            // No other reload follows, since the main process is going.
+            told.append(&mut self.reload_waiters);
+        }
+        for waiter in told {
             // One who hung up does not want to know.
             let _ = waiter.send(outcome.clone());
         }
@@ -400,6 +422,9 @@ impl Handler<Reported> for MainActor {
     fn handle(&mut self, Reported(report): Reported, ctx: &mut Context<Self>) {
         match report {
             Report::Running => {
+                if self.is_nginx() {
+                    ctx.run_later(SILENCE, |actor, _| actor.warn_of_silence());
+                }
                 if !self.is_nginx() && self.config.ready.is_none() {
                     self.is_ready(ctx);
                 }
@@ -482,7 +507,10 @@ impl Handler<ReloadMain> for MainActor {
         }
         tracing::info!(target: "pm", "{cause}");
         self.cause = cause;
-        self.reload_waiters.extend(done);
+        match self.reload.takes_requests() {
+            true => self.reload_waiters.extend(done),
+            false => self.next_reload_waiters.extend(done),
+        }
         self.reload_input(Input::Asked, ctx);
     }
 }
@@ -502,7 +530,8 @@ impl Handler<Prepared> for MainActor {
 impl Handler<StillPreparing> for MainActor {
     type Result = bool;
 
-    fn handle(&mut self, StillPreparing: StillPreparing, _: &mut Context<Self>) -> bool {
+    fn handle(&mut self, StillPreparing: StillPreparing, ctx: &mut Context<Self>) -> bool {
+        self.reload_input(Input::Reading, ctx);
         self.reload.is_preparing()
     }
 }

@@ -35,6 +35,8 @@ pub enum State {
 pub struct Reload {
     state: State,
     again: bool,
+    /// Whether the preparation reads the configuration already.
+    reading: bool,
     timeout: Duration,
     /// Whether the main process says when it has taken its configuration.
     confirms: bool,
@@ -47,6 +49,8 @@ pub enum Input {
     Asked,
     /// `pre-reload` was worked off, and what precedes the signal is done.
     Prepared,
+    /// The preparation begins to read the configuration: a later request may have missed it.
+    Reading,
     /// What precedes the signal failed, for this reason.
     PrepareFailed(String),
     /// The main process starts workers.
@@ -81,7 +85,7 @@ pub enum Effect {
 impl Reload {
     /// A machine for a main process that confirms its reloads, as nginx does, or that does not.
     pub fn new(timeout: Duration, confirms: bool) -> Self {
-        Self { state: State::Idle, again: false, timeout, confirms }
+        Self { state: State::Idle, again: false, reading: false, timeout, confirms }
     }
 
     /// When [`Input::Timer`] is due.
@@ -95,6 +99,17 @@ impl Reload {
     /// Whether what precedes the signal is under way.
     pub fn is_preparing(&self) -> bool {
         self.state == State::Preparing
+    }
+
+    /// Whether no reload is under way.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::Idle
+    }
+
+    /// Whether a request of now is answered by the reload that is under way or begins with it: what
+    /// comes after the signal may have missed it.
+    pub fn takes_requests(&self) -> bool {
+        matches!(self.state, State::Idle | State::Preparing) && !self.reading
     }
 
     /// Whether the next worker belongs to a new configuration.
@@ -111,6 +126,8 @@ impl Reload {
                 self.state = Preparing;
                 vec![Effect::Prepare]
             }
+            // The configuration has not been read yet.
+            (Preparing, Input::Asked) if !self.reading => vec![],
             (_, Input::Asked) => {
                 self.again = true;
                 vec![]
@@ -124,6 +141,10 @@ impl Reload {
                 effects.extend(self.ended(Effect::Done));
                 effects
             }
+            (Preparing, Input::Reading) => {
+                self.reading = true;
+                vec![]
+            }
             (Preparing, Input::PrepareFailed(why)) => self.ended(Effect::Failed(why)),
             (Signalled { until }, Input::Announced) => {
                 self.state = Announced { until };
@@ -135,7 +156,9 @@ impl Reload {
             }
             (Signalled { until } | Announced { until }, Input::Timer) if now >= until => {
                 let timeout = self.timeout.as_secs_f64();
-                self.ended(Effect::Failed(format!("no new worker within {timeout} s")))
+                self.ended(Effect::Failed(format!(
+                    "nginx did not say within {timeout} s whether it took its new configuration"
+                )))
             }
             (Idle, _) => vec![],
             (_, Input::MainStops) => self.given_up("the main process is stopping"),
@@ -151,6 +174,7 @@ impl Reload {
     }
 
     fn ended(&mut self, effect: Effect) -> Vec<Effect> {
+        self.reading = false;
         if std::mem::take(&mut self.again) {
             self.state = State::Preparing;
             vec![effect, Effect::Prepare]
@@ -181,7 +205,7 @@ mod tests {
 
     use Effect::{Done, Failed, Prepare, Signal};
     use Input::{
-        Announced, Asked, MainGone, MainStops, PrepareFailed, Prepared, Refused, Timer,
+        Announced, Asked, MainGone, MainStops, PrepareFailed, Prepared, Reading, Refused, Timer,
         WorkerStarted,
     };
 
@@ -199,9 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn ten_requests_in_a_burst_are_two_reloads() {
+    fn requests_before_the_signal_are_one_reload_and_after_it_another() {
         let mut inputs = vec![Asked; 10];
-        inputs.extend([Prepared, Announced, WorkerStarted, Prepared, Announced, WorkerStarted]);
+        inputs.push(Prepared);
+        inputs.extend(vec![Asked; 10]);
+        inputs.extend([Announced, WorkerStarted, Prepared, Announced, WorkerStarted]);
         let (state, effects) = play(true, &inputs);
         assert_eq!(state, State::Idle);
         assert_eq!(effects, [Prepare, Signal, Done, Prepare, Signal, Done]);
@@ -219,6 +245,12 @@ mod tests {
     }
 
     #[test]
+    fn a_request_while_the_configuration_is_read_is_another_reload() {
+        let (state, effects) = play(false, &[Asked, Asked, Reading, Asked, Prepared]);
+        assert_eq!((state, effects), (State::Preparing, vec![Prepare, Signal, Done, Prepare]));
+    }
+
+    #[test]
     fn a_preparation_that_fails_sends_no_signal() {
         let (state, effects) = play(true, &[Asked, PrepareFailed("bad".into()), Asked]);
         assert_eq!(
@@ -229,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_end_of_main_ends_it_for_good() {
-        let (state, effects) = play(true, &[Asked, Asked, MainGone]);
+        let (state, effects) = play(true, &[Asked, Prepared, Asked, MainGone]);
         assert_eq!(state, State::Idle);
         assert_eq!(effects.len(), 2);
     }
