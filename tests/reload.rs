@@ -133,7 +133,7 @@ fn d39_a_reload_without_an_answer_ends_in_time() {
     wrapper.wait_for(": up\"");
     for n in 1..=2 {
         wrapper.signal(Signal::SIGHUP);
-        wrapper.wait_for_nth("reload failed, the old configuration stays: no new worker", n);
+        wrapper.wait_for_nth("reload failed, the old configuration stays: nginx did not say", n);
     }
     assert_eq!(wrapper.count("reconfiguring"), 2);
     assert_eq!(wrapper.stop(), 0);
