@@ -30,16 +30,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, all else is a complaint; clap knows which.
-            let _ = error.print();
+            let printed = error.print();
             return match error.use_stderr() {
                 true => ExitCode::from(usage),
-                false => ExitCode::SUCCESS,
+                false => console::status(printed),
             };
         }
     };
     let Some(command) = &cli.command else {
-        console::answer(&Cli::command().render_help().to_string());
-        return ExitCode::SUCCESS;
+        return console::status(console::answer(&Cli::command().render_help().to_string()));
     };
     match command {
         Command::Check(args) => commands::check(&sources(&cli, args, &[])),

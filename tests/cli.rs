@@ -49,3 +49,21 @@ fn w03_the_version_flags() {
         assert_eq!(output.stdout, format!("coproc {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
+
+#[test]
+fn an_answer_that_is_lost_is_a_failure() {
+    let folder = folder(&[("coproc.toml", "[main]\nexec = \"true\"\n")]);
+    for word in ["debug", "schema", "check", "version", "help"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        #[allow(clippy::disallowed_methods)]
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coproc"))
+            .arg(word)
+            .current_dir(folder.path())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{word}: {stderr}");
+        assert!(stderr.contains("standard output cannot be written"), "{word}: {stderr}");
+    }
+}

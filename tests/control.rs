@@ -404,6 +404,29 @@ fn events_as_they_happen() {
     assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
 }
 
+/// Who follows leaves as soon as nobody reads it, also if nothing more happens.
+#[test]
+fn a_reader_that_goes_away_ends_its_follower() {
+    let place = Place::new();
+    let mut wrapper = up(&place, "");
+    for words in [["events", "--follow"], ["logs", "--follow"]] {
+        let mut command = place.command(&words);
+        command.stdout(std::process::Stdio::piped());
+        #[allow(clippy::disallowed_methods)]
+        let mut follower = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(follower.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        let mut status = None;
+        eventually("the follower ends", || {
+            status = follower.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(0), "{words:?}");
+    }
+    assert_eq!(wrapper.stop(), 0);
+}
+
 #[test]
 fn logs_of_one_of_all_and_as_they_come() {
     let place = Place::new();
