@@ -106,8 +106,8 @@ fn socket(client: &Client, sources: impl Fn(&Client) -> Sources) -> Result<PathB
     if let Some(path) = &client.socket {
         return Ok(path.clone());
     }
-
-    let sources = sources(client);
+    // The wrapper may have been started with a main program and no file.
+    let sources = Sources { file_optional: true, ..sources(client) };
     if let Some(path) = sources.variable(SOCKET_VARIABLE) {
         return Ok(path.into());
     }

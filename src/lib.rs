@@ -61,5 +61,6 @@ pub fn sources(cli: &Cli, args: &ConfigArgs, main: &[String]) -> Sources {
         set: args.set.clone(),
         main: main.to_vec(),
         folder: std::env::current_dir().unwrap_or_default(),
+        file_optional: false,
     }
 }

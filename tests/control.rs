@@ -163,6 +163,30 @@ fn the_socket_is_found_by_flag_variable_or_config() {
 }
 
 #[test]
+fn a_wrapper_without_a_file_is_found() {
+    let place = Place::new();
+    let run_path = format!("run_path={}", place.at("run"));
+    let output = place.coproc(&["status", "--set", &run_path]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains(&place.at("run/control.sock")));
+
+    let mut wrapper = place.run_with(&["--set", &run_path, "--", "sleep", "1000"], &[]);
+    eventually("it answers", || {
+        place.coproc(&["status", "--set", &run_path]).status.code() == Some(0)
+    });
+    let mut command = place.command(&["status"]);
+    command.env("COPROC_RUN_PATH", place.at("run"));
+    assert_eq!(Wrapper::start(command).wait(), 0);
+
+    // A file that is named is meant.
+    assert_eq!(place.coproc(&["status", "-c", "no.toml"]).status.code(), Some(2));
+    let mut command = place.command(&["status"]);
+    command.env("COPROC_CONFIG", "no.toml");
+    assert_eq!(Wrapper::start(command).wait(), 2);
+    wrapper.stop();
+}
+
+#[test]
 fn a_coprocess_finds_its_own_wrapper() {
     let place = Place::new();
     let exec = format!("[\"{}\", \"emit\", \"hello\"]", support::coproc());
