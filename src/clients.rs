@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::cli::{Client, Command, StatusFormat};
 use crate::config::{self, Sources};
 use crate::console::{self, answer, complain};
+use crate::event_loop;
 
 /// The variable that names the socket of the wrapper one runs under.
 const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
@@ -118,7 +119,13 @@ fn socket(client: &Client, sources: impl Fn(&Client) -> Sources) -> Result<PathB
 }
 
 fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
-    let system = actix::System::new();
+    let system = match event_loop::start() {
+        Ok(system) => system,
+        Err(why) => {
+            complain(&format!("error: {why}\n"));
+            return ExitCode::from(FAILURE);
+        }
+    };
     let mut whole = Vec::new();
     let mut partial = Vec::new();
     let mut written = Ok(());

@@ -5,6 +5,7 @@ pub mod clients;
 pub mod commands;
 pub mod config;
 pub mod console;
+pub mod event_loop;
 pub mod init;
 pub mod log;
 pub mod signals;
