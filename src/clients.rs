@@ -1,22 +1,29 @@
 //! The commands that talk to a running wrapper.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use coproc_control::client::{Call, ClientError, send};
 use coproc_core::exit::{FAILURE, USAGE};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value};
 
 use crate::cli::{Client, Command, StatusFormat};
 use crate::config::{self, Sources};
-use crate::console::{answer, complain};
+use crate::console::{self, answer, complain};
+use crate::event_loop;
 
 /// The variable that names the socket of the wrapper one runs under.
 const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
 
 /// No wrapper answers on the control socket.
 const NOBODY_THERE: u8 = 3;
+
+/// How often it is looked whether somebody still reads.
+const READER_LOOK: Duration = Duration::from_millis(250);
 
 /// How an answer is shown.
 enum Show {
@@ -100,7 +107,8 @@ fn socket(client: &Client, sources: impl Fn(&Client) -> Sources) -> Result<PathB
     if let Some(path) = &client.socket {
         return Ok(path.clone());
     }
-    let sources = sources(client);
+    // The wrapper may have been started with a main program and no file.
+    let sources = Sources { file_optional: true, ..sources(client) };
     if let Some(path) = sources.variable(SOCKET_VARIABLE) {
         return Ok(path.into());
     }
@@ -110,40 +118,57 @@ fn socket(client: &Client, sources: impl Fn(&Client) -> Sources) -> Result<PathB
     })
 }
 
-fn converse(socket: &std::path::Path, call: Call, show: &Show) -> ExitCode {
-    let system = actix::System::new();
+fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
+    let system = match event_loop::start() {
+        Ok(system) => system,
+        Err(why) => {
+            complain(&format!("error: {why}\n"));
+            return ExitCode::from(FAILURE);
+        }
+    };
     let mut whole = Vec::new();
     let mut partial = Vec::new();
-    let result = system.block_on(send(socket, call, |piece| {
+    let mut written = Ok(());
+    let conversation = send(socket, call, |piece| {
         match show {
             Show::Nothing | Show::Culprits => {}
-            Show::Raw => answer(&String::from_utf8_lossy(piece)),
+            Show::Raw => written = answer(&String::from_utf8_lossy(piece)),
             Show::Table => whole.extend_from_slice(piece),
             Show::Lines => {
                 partial.extend_from_slice(piece);
-                while let Some(end) = partial.iter().position(|byte| *byte == b'\n') {
+                while let Some(end) = partial.iter().position(|byte| *byte == b'\n')
+                    && written.is_ok()
+                {
                     let line: Vec<u8> = partial.drain(..=end).collect();
-                    answer(&log_line(&line));
+                    written = answer(&log_line(&line));
                 }
             }
         }
-        true
-    }));
+        written.is_ok()
+    });
+    let result = system.block_on(async {
+        tokio::select! {
+            result = conversation => result,
+            // Who follows may have nothing to write for hours, and would not notice.
+            () = reader_gone(), if matches!(show, Show::Raw | Show::Lines) => Ok(()),
+        }
+    });
     match result {
         Ok(()) => {
             if matches!(show, Show::Table) {
-                match serde_json::from_slice(&whole) {
+                written = match serde_json::from_slice(&whole) {
                     Ok(status) => answer(&table(&status)),
                     Err(error) => {
                         complain(&format!("error: the wrapper's answer is not valid: {error}\n"));
                         return ExitCode::from(FAILURE);
                     }
-                }
+                };
             }
-            ExitCode::SUCCESS
+            console::status(written)
         }
         Err(ClientError::Refused(culprits)) if matches!(show, Show::Culprits) => {
-            answer(&format!("{}\n", culprits.trim_end()));
+            // Not well, whoever reads it.
+            let _ = console::status(answer(&format!("{}\n", culprits.trim_end())));
             ExitCode::from(FAILURE)
         }
         Err(error) => {
@@ -154,6 +179,20 @@ fn converse(socket: &std::path::Path, call: Call, show: &Show) -> ExitCode {
                 ClientError::Refused(_) | ClientError::Broken(_) => FAILURE,
             })
         }
+    }
+}
+
+/// Waits until nobody reads standard output any more; for ever where it is no pipe.
+async fn reader_gone() {
+    let stdout = io::stdout();
+    loop {
+        // An error is reported without being asked for.
+        let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
+        let asked = poll(&mut pipe, Some(&Timespec::default()));
+        if asked.is_ok() && pipe[0].revents().contains(PollFlags::ERR) {
+            return;
+        }
+        tokio::time::sleep(READER_LOOK).await;
     }
 }
 

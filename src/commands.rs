@@ -6,7 +6,7 @@ use coproc_core::exit;
 
 use crate::cli::DebugFormat;
 use crate::config::{self, Format, Sources};
-use crate::console::{answer, complain};
+use crate::console::{answer, complain, status};
 
 /// `coproc check`.
 pub fn check(sources: &Sources) -> ExitCode {
@@ -18,8 +18,7 @@ pub fn check(sources: &Sources) -> ExitCode {
                 1 => "1 coprocess".to_owned(),
                 n => format!("{n} coprocesses"),
             };
-            answer(&format!("the configuration is valid: {number}\n"));
-            ExitCode::SUCCESS
+            status(answer(&format!("the configuration is valid: {number}\n")))
         }
         Err(errors) => {
             warn(errors.warnings());
@@ -54,20 +53,17 @@ pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
         Some(DebugFormat::Toml) => Format::Toml,
         Some(DebugFormat::Json) => Format::Json,
     };
-    answer(&config::debug(&loaded, &config, format));
-    ExitCode::SUCCESS
+    status(answer(&config::debug(&loaded, &config, format)))
 }
 
 /// `coproc schema`.
 pub fn schema() -> ExitCode {
-    answer(&format!("{:#}\n", config::schema()));
-    ExitCode::SUCCESS
+    status(answer(&format!("{:#}\n", config::schema())))
 }
 
 /// `coproc version`.
 pub fn version() -> ExitCode {
-    answer(&format!("coproc {}\n", version_line()));
-    ExitCode::SUCCESS
+    status(answer(&format!("coproc {}\n", version_line())))
 }
 
 /// Version, commit and time of the build; what was not stamped is `unknown`.

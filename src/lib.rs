@@ -5,6 +5,7 @@ pub mod clients;
 pub mod commands;
 pub mod config;
 pub mod console;
+pub mod event_loop;
 pub mod init;
 pub mod log;
 pub mod signals;
@@ -30,16 +31,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, all else is a complaint; clap knows which.
-            let _ = error.print();
+            let printed = error.print();
             return match error.use_stderr() {
                 true => ExitCode::from(usage),
-                false => ExitCode::SUCCESS,
+                false => console::status(printed),
             };
         }
     };
     let Some(command) = &cli.command else {
-        console::answer(&Cli::command().render_help().to_string());
-        return ExitCode::SUCCESS;
+        return console::status(console::answer(&Cli::command().render_help().to_string()));
     };
     match command {
         Command::Check(args) => commands::check(&sources(&cli, args, &[])),
@@ -62,5 +62,6 @@ pub fn sources(cli: &Cli, args: &ConfigArgs, main: &[String]) -> Sources {
         set: args.set.clone(),
         main: main.to_vec(),
         folder: std::env::current_dir().unwrap_or_default(),
+        file_optional: false,
     }
 }

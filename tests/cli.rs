@@ -49,3 +49,48 @@ fn w03_the_version_flags() {
         assert_eq!(output.stdout, format!("coproc {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
+
+#[test]
+fn an_answer_that_is_lost_is_a_failure() {
+    let folder = folder(&[("coproc.toml", "[main]\nexec = \"true\"\n")]);
+    for word in ["debug", "schema", "check", "version", "help"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        #[allow(clippy::disallowed_methods)]
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_coproc"))
+            .arg(word)
+            .current_dir(folder.path())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{word}: {stderr}");
+        assert!(stderr.contains("standard output cannot be written"), "{word}: {stderr}");
+    }
+}
+
+/// Too few descriptors, for any part of it, are told in a sentence.
+#[test]
+fn out_of_descriptors() {
+    let folder = folder(&[("coproc.toml", "run_path = \"run\"\n[main]\nexec = \"true\"\n")]);
+    let limited = |limit: usize, words: &str| {
+        #[allow(clippy::disallowed_methods)]
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("ulimit -n {limit}; exec \"$0\" {words}")])
+            .arg(env!("CARGO_BIN_EXE_coproc"))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for limit in 4..24 {
+        let (code, stderr) = limited(limit, "run");
+        assert!(!stderr.contains("panicked"), "{limit}: {stderr}");
+        assert!(matches!(code, Some(0..=3)), "{limit}: {code:?} {stderr}");
+        let (code, stderr) = limited(limit, "status --socket none.sock");
+        assert!(!stderr.contains("panicked"), "{limit}: {stderr}");
+        assert!(matches!(code, Some(1 | 3)), "{limit}: {code:?} {stderr}");
+    }
+    let (code, stderr) = limited(4, "status --socket none.sock");
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("error: the event loop cannot be made: "), "{stderr}");
+}

@@ -163,6 +163,30 @@ fn the_socket_is_found_by_flag_variable_or_config() {
 }
 
 #[test]
+fn a_wrapper_without_a_file_is_found() {
+    let place = Place::new();
+    let run_path = format!("run_path={}", place.at("run"));
+    let output = place.coproc(&["status", "--set", &run_path]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains(&place.at("run/control.sock")));
+
+    let mut wrapper = place.run_with(&["--set", &run_path, "--", "sleep", "1000"], &[]);
+    eventually("it answers", || {
+        place.coproc(&["status", "--set", &run_path]).status.code() == Some(0)
+    });
+    let mut command = place.command(&["status"]);
+    command.env("COPROC_RUN_PATH", place.at("run"));
+    assert_eq!(Wrapper::start(command).wait(), 0);
+
+    // A file that is named is meant.
+    assert_eq!(place.coproc(&["status", "-c", "no.toml"]).status.code(), Some(2));
+    let mut command = place.command(&["status"]);
+    command.env("COPROC_CONFIG", "no.toml");
+    assert_eq!(Wrapper::start(command).wait(), 2);
+    wrapper.stop();
+}
+
+#[test]
 fn a_coprocess_finds_its_own_wrapper() {
     let place = Place::new();
     let exec = format!("[\"{}\", \"emit\", \"hello\"]", support::coproc());
@@ -402,6 +426,29 @@ fn events_as_they_happen() {
     let seen = events(&follower.lines().join("\n"));
     let numbers: Vec<_> = seen.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
+}
+
+/// Who follows leaves as soon as nobody reads it, also if nothing more happens.
+#[test]
+fn a_reader_that_goes_away_ends_its_follower() {
+    let place = Place::new();
+    let mut wrapper = up(&place, "");
+    for words in [["events", "--follow"], ["logs", "--follow"]] {
+        let mut command = place.command(&words);
+        command.stdout(std::process::Stdio::piped());
+        #[allow(clippy::disallowed_methods)]
+        let mut follower = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(follower.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        let mut status = None;
+        eventually("the follower ends", || {
+            status = follower.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.unwrap().code(), Some(0), "{words:?}");
+    }
+    assert_eq!(wrapper.stop(), 0);
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) fn layers(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<Laye
         None => match default_file(sources) {
             Some(file) => vec![file],
             None => {
-                if !sources.names_main() {
+                if sources.needs_file() {
                     let [first, second] = DEFAULT_FILES;
                     problems.push(
                         Problem::wrong(

@@ -59,6 +59,8 @@ pub struct Sources {
     pub main: Vec<String>,
     /// The folder in which relative paths begin.
     pub folder: PathBuf,
+    /// Whether there may be no default file: then it is as an empty one.
+    pub file_optional: bool,
 }
 
 impl Sources {
@@ -68,10 +70,10 @@ impl Sources {
         value.to_str().filter(|value| !value.is_empty())
     }
 
-    /// Whether the command line names the main program, so that no file is needed.
-    pub fn names_main(&self) -> bool {
+    /// Whether there has to be a file: not where the command line names the main program.
+    pub fn needs_file(&self) -> bool {
         let names = |set: &String| set.trim_start().to_lowercase().starts_with("main.exec=");
-        !self.main.is_empty() || self.set.iter().any(names)
+        !self.file_optional && self.main.is_empty() && !self.set.iter().any(names)
     }
 
     /// The environment as far as it is text.

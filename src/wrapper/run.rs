@@ -19,7 +19,7 @@ use super::templates::Templates;
 use crate::config::{self, Config, Sources};
 use crate::console::complain;
 use crate::init::{self, Side};
-use crate::{log, signals};
+use crate::{event_loop, log, signals};
 
 /// How long the last lines may take to reach a slow destination.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -103,7 +103,7 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
         code: code.clone(),
         config: Rc::new(config),
     };
-    let system = actix::System::new();
+    let system = event_loop::start()?;
     let root = system.block_on(async { Root::new(parts).start() });
     let told = root.clone();
     signals

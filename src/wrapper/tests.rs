@@ -82,6 +82,7 @@ impl Tree {
             set: vec!["control.socket=none".into()],
             main: ["sleep", "3600"].map(str::to_owned).to_vec(),
             folder: PathBuf::from("/"),
+            file_optional: false,
         };
         let config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
         let (output, _thread) = log::start(&config.log, |_| None).unwrap();

@@ -1,0 +1,14 @@
+//! The loop that drives all actors, or a conversation with a wrapper.
+
+use actix::{System, SystemRunner};
+use tokio::runtime::Builder;
+
+/// Makes the loop; an error is a sentence about why there is none, such as too few descriptors.
+pub fn start() -> Result<SystemRunner, String> {
+    // actix would make the same one, and panic where it cannot be made.
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the event loop cannot be made: {error}"))?;
+    Ok(System::with_tokio_rt(|| runtime))
+}
