@@ -302,6 +302,26 @@ fn debug_values(
     serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap()["values"].clone()
 }
 
+/// What `debug` prints as TOML is the same config once more.
+#[test]
+fn debug_as_toml_reads_back() {
+    let folder = folder(&[
+        ("coproc.toml", &format!("nginx_binary = \"./nginx\"\n{GOOD}")),
+        ("nginx", NGINX),
+    ]);
+    for (words, coprocesses) in
+        [(&[][..], "1 coprocess"), (&["--set", "enabled_plugins=template"], "no coprocesses")]
+    {
+        let shown = coproc(folder.path(), &[&["debug", "--format", "toml"], words].concat(), &[]);
+        std::fs::write(folder.path().join("b.toml"), &shown.stdout).unwrap();
+        let first = coproc(folder.path(), &[&["check"], words].concat(), &[]);
+        let again = coproc(folder.path(), &["check", "-c", "b.toml"], &[]);
+        assert!(again.stdout.ends_with(&format!(": {coprocesses}\n")), "{}", again.show());
+        assert_eq!(first.stdout, again.stdout);
+        assert_eq!(again.stderr, "");
+    }
+}
+
 #[test]
 fn w15_nginx_plus() {
     let plus = "#!/bin/sh\necho 'nginx version: nginx/1.23.4 (nginx-plus-r99)'\n";

@@ -138,9 +138,10 @@ fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
             out.push((&["template", "run_path_subdirs"], words.0.into()));
         }
     }
-    if let Some(words) = &loaded.root.enabled_plugins {
-        out.push((&["enabled_plugins"], words.0.clone().into()));
-    }
+    // An empty list would read as if none were in force, where unset means all.
+    let said = loaded.stack.said(&["enabled_plugins".to_owned()]).is_some();
+    let words = loaded.root.enabled_plugins.as_ref().filter(|_| said);
+    out.push((&["enabled_plugins"], words.map_or(Json::Null, |words| words.0.clone().into())));
     out.into_iter()
         .map(|(path, value)| (path.iter().map(|key| (*key).to_owned()).collect(), value))
         .collect()
@@ -251,6 +252,7 @@ fn typed(key: &str, node: &Node) -> Json {
 /// Go's notation of a value.
 fn go(value: &Json) -> String {
     match value {
+        Json::Null => "not set".to_owned(),
         Json::String(text) => text.clone(),
         Json::Array(values) => {
             format!("[{}]", values.iter().map(go).collect::<Vec<_>>().join(" "))
@@ -302,6 +304,10 @@ fn origins(value: &Shown) -> String {
 
 fn toml(values: &[Shown], unknown: &[Shown]) -> String {
     let line = |value: &Shown| match toml_value(&value.json) {
+        // As a setting it would have no effect but a warning.
+        Some(text) if super::core::COMPUTED.contains(&value.key.as_str()) => {
+            format!("# {} = {text} # {}\n", value.key, origins(value))
+        }
         Some(text) => format!("{} = {text} # {}\n", value.key, origins(value)),
         None => format!("# {} is not set\n", value.key),
     };
