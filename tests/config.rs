@@ -302,6 +302,21 @@ fn debug_values(
     serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap()["values"].clone()
 }
 
+/// Every problem of many is told, in its order, before anybody gets impatient.
+#[test]
+fn thousands_of_problems() {
+    let text: String = (0..2000)
+        .map(|n| format!("[coprocess.c{n:04}]\nname = \"c{n:04}\"\nexec = \"true\"\nrestarts = \"x\"\nfd = -1\nexec_event = \"exit\"\n"))
+        .collect();
+    let folder = folder(&[("coproc.toml", &text)]);
+    let began = std::time::Instant::now();
+    let output = coproc(folder.path(), &["check"], &[]);
+    assert!(output.stderr.contains("(4000 problems)"), "{:.2000}", output.stderr);
+    let first = output.stderr.find("coprocess.c0000.restarts").unwrap();
+    assert!(first < output.stderr.find("coprocess.c1999.restarts").unwrap());
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 /// What `debug` prints as TOML is the same config once more.
 #[test]
 fn debug_as_toml_reads_back() {
