@@ -41,6 +41,9 @@ Examples:
   coproc run -c agents.toml -- ./server --port 80
   COPROC_LOG__LEVEL=debug coproc run --set main.stop_signal=QUIT
 
+In a shell:
+  coproc is a reserved word of bash and zsh: type `command coproc ...` there, or `\\coproc ...`.
+
 Exit status:
   0    success; `run` exits as the main process does, and with 128+N where signal N ended it
   1    coproc itself failed

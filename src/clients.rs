@@ -42,7 +42,8 @@ enum Show {
 /// Carries out a client command; `None` for a command that is none. `sources` reads the config that
 /// names the socket.
 pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option<ExitCode> {
-    let order = |name: &str, action| Call::post(&["coprocesses", name, action], None);
+    let ask = |name: &str, action| Call::post(&["coprocesses", name, action], None);
+    let order = |name: &str, action| ask(name, action).waiting();
     let (client, call, show) = match command {
         Command::Status(status) => {
             let show = match status.format {
@@ -56,7 +57,8 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             if events.follow {
                 query.push(("follow", "1".to_owned()));
             }
-            (&events.client, Call::get(&["events"], &query), Show::Raw)
+            let call = Call::get(&["events"], &query).following(events.follow);
+            (&events.client, call, Show::Raw)
         }
         Command::Logs(logs) => {
             let mut query = Vec::new();
@@ -65,13 +67,14 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             if logs.follow {
                 query.push(("follow", "1".to_owned()));
             }
-            (&logs.client, Call::get(&["logs"], &query), Show::Lines)
+            let call = Call::get(&["logs"], &query).following(logs.follow);
+            (&logs.client, call, Show::Lines)
         }
         Command::Start(one) => (&one.client, order(&one.name, "start"), Show::Nothing),
         Command::Stop(one) => (&one.client, order(&one.name, "stop"), Show::Nothing),
         Command::Restart(one) => (&one.client, order(&one.name, "restart"), Show::Nothing),
-        Command::Background(one) => (&one.client, order(&one.name, "background"), Show::Nothing),
-        Command::Foreground(one) => (&one.client, order(&one.name, "foreground"), Show::Nothing),
+        Command::Background(one) => (&one.client, ask(&one.name, "background"), Show::Nothing),
+        Command::Foreground(one) => (&one.client, ask(&one.name, "foreground"), Show::Nothing),
         Command::Set(set) => {
             let changes: Map<String, Value> =
                 set.changes.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
@@ -83,7 +86,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             let call = Call::post(&["coprocesses", &signal.name, "signal"], Some(body));
             (&signal.client, call, Show::Nothing)
         }
-        Command::Reload(client) => (client, Call::post(&["reload"], None), Show::Nothing),
+        Command::Reload(client) => (client, Call::post(&["reload"], None).waiting(), Show::Nothing),
         Command::Emit(one) => {
             let body = serde_json::json!({ "name": one.name });
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
@@ -176,7 +179,7 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
             ExitCode::from(match error {
                 _ if matches!(show, Show::Culprits) => FAILURE,
                 ClientError::NobodyThere { .. } => NOBODY_THERE,
-                ClientError::Refused(_) | ClientError::Broken(_) => FAILURE,
+                ClientError::Refused(_) | ClientError::Silent | ClientError::Broken(_) => FAILURE,
             })
         }
     }

@@ -6,7 +6,7 @@ mod snapshot;
 use snapshot::{assert, coproc, folder};
 
 macro_rules! case {
-    ($name:ident: [$($argument:expr),*]) => {
+    (fn $name:ident: [$($argument:expr),*]) => {
         #[test]
         fn $name() {
             let folder = folder(&[]);
@@ -16,29 +16,29 @@ macro_rules! case {
     };
 }
 
-case!(w01_no_arguments: []);
-case!(w02_version: ["version"]);
-case!(w02_version_reads_no_config: ["version", "--config", "nope"]);
-case!(w03_help: ["--help"]);
-case!(w03_help_of_run: ["run", "--help"]);
-case!(w03_help_run: ["help", "run"]);
-case!(help_of_check: ["check", "--help"]);
-case!(help_of_debug: ["debug", "--help"]);
-case!(help_of_status: ["status", "--help"]);
-case!(help_of_events: ["events", "--help"]);
-case!(help_of_logs: ["logs", "--help"]);
-case!(help_of_set: ["set", "--help"]);
-case!(help_of_signal: ["signal", "--help"]);
-case!(help_of_health: ["health", "--help"]);
-case!(health_with_an_unknown_flag: ["health", "--bogus"]);
-case!(w04_unknown_command: ["bogus"]);
-case!(w04_unknown_flag: ["--bogus"]);
-case!(misspelt_command: ["chekc"]);
-case!(set_without_changes: ["set", "consul"]);
-case!(set_without_a_value: ["set", "consul", "restarts"]);
-case!(signal_of_no_such_name: ["signal", "consul", "TERMINATE"]);
-case!(name_with_a_slash: ["stop", "a/b"]);
-case!(debug_format: ["debug", "--format", "xml"]);
+case!(fn w01_no_arguments: []);
+case!(fn w02_version: ["version"]);
+case!(fn w02_version_reads_no_config: ["version", "--config", "nope"]);
+case!(fn w03_help: ["--help"]);
+case!(fn w03_help_of_run: ["run", "--help"]);
+case!(fn w03_help_run: ["help", "run"]);
+case!(fn help_of_check: ["check", "--help"]);
+case!(fn help_of_debug: ["debug", "--help"]);
+case!(fn help_of_status: ["status", "--help"]);
+case!(fn help_of_events: ["events", "--help"]);
+case!(fn help_of_logs: ["logs", "--help"]);
+case!(fn help_of_set: ["set", "--help"]);
+case!(fn help_of_signal: ["signal", "--help"]);
+case!(fn help_of_health: ["health", "--help"]);
+case!(fn health_with_an_unknown_flag: ["health", "--bogus"]);
+case!(fn w04_unknown_command: ["bogus"]);
+case!(fn w04_unknown_flag: ["--bogus"]);
+case!(fn misspelt_command: ["chekc"]);
+case!(fn set_without_changes: ["set", "consul"]);
+case!(fn set_without_a_value: ["set", "consul", "restarts"]);
+case!(fn signal_of_no_such_name: ["signal", "consul", "TERMINATE"]);
+case!(fn name_with_a_slash: ["stop", "a/b"]);
+case!(fn debug_format: ["debug", "--format", "xml"]);
 
 #[test]
 fn w03_the_version_flags() {

@@ -21,7 +21,7 @@ const NGINX: &str = "#!/bin/sh\necho 'nginx version: nginx/1.22.1' >&2\n\
 
 /// One invocation in a folder of its own, compared with the snapshot of the test's name.
 macro_rules! case {
-    ($name:ident: [$($argument:expr),*] { $($file:literal: $text:expr),* $(,)? } $(env { $($variable:literal: $value:literal),* $(,)? })?) => {
+    (fn $name:ident: [$($argument:expr),*] { $($file:literal: $text:expr),* $(,)? } $(env { $($variable:literal: $value:literal),* $(,)? })?) => {
         #[test]
         fn $name() {
             let folder = folder(&[$(($file, $text)),*]);
@@ -121,18 +121,18 @@ wrong!(probe_counts: "ready" = "{ file = \"/run/x\", successes = 0, failures = -
 wrong!(probe_unknown_key: "ready" = "{ htpp = \"http://localhost/\" }");
 wrong!(probe_good: "ready" = "{ http = \"http://localhost:80/ready\", interval = \"250ms\", within = \"1m\" }");
 
-case!(probe_of_main: ["check"] { "coproc.toml": "[main]\nexec = \"server\"\nready = { tcp = \"here\" }\nlive = {}\n" });
-case!(probes_in_debug: ["debug"] {
+case!(fn probe_of_main: ["check"] { "coproc.toml": "[main]\nexec = \"server\"\nready = { tcp = \"here\" }\nlive = {}\n" });
+case!(fn probes_in_debug: ["debug"] {
     "coproc.toml": &format!("run_path = \"/r\"\n[main]\nexec = \"server\"\nready = {{ fd = \"3\", within = \"5s\" }}\n{GOOD}\
         ready = {{ notify = \"true\", failures = 5 }}\nlive = {{ exec = [\"curl\", \"-f\", \"http://localhost/\"], timeout = \"2s\" }}\n")
 } env { "COPROC_COPROCESS__GOOD__LIVE__INTERVAL": "10s" });
 
-case!(nothing_required_is_there: ["check"] { "coproc.toml": "[coprocess.web]\n" });
-case!(coprocess_is_no_table: ["check"] { "coproc.toml": "[coprocess]\nweb = 3\n" });
-case!(coprocesses_are_no_table: ["check"] { "coproc.toml": "coprocess = \"web\"\n" });
-case!(one_name_twice: ["check"] { "coproc.toml": &format!("{GOOD}{}", GOOD.replace("coprocess.good", "coprocess.other")) });
-case!(one_key_twice_in_other_case: ["check"] { "coproc.toml": "run_path = \"/a\"\nRun_Path = \"/b\"\n[log]\nlevel = \"info\"\n[Log]\nLEVEL = \"debug\"\n" });
-case!(many_problems_at_once: ["check"] {
+case!(fn nothing_required_is_there: ["check"] { "coproc.toml": "[coprocess.web]\n" });
+case!(fn coprocess_is_no_table: ["check"] { "coproc.toml": "[coprocess]\nweb = 3\n" });
+case!(fn coprocesses_are_no_table: ["check"] { "coproc.toml": "coprocess = \"web\"\n" });
+case!(fn one_name_twice: ["check"] { "coproc.toml": &format!("{GOOD}{}", GOOD.replace("coprocess.good", "coprocess.other")) });
+case!(fn one_key_twice_in_other_case: ["check"] { "coproc.toml": "run_path = \"/a\"\nRun_Path = \"/b\"\n[log]\nlevel = \"info\"\n[Log]\nLEVEL = \"debug\"\n" });
+case!(fn many_problems_at_once: ["check"] {
     "coproc.toml": r#"
 run_pth = "/run/x"
 shutdown_timeout = "soon"
@@ -153,7 +153,7 @@ name = "alpha"
 stop_event = "coprocess.zet.exited"
 "#
 });
-case!(w62_one_section_wrong_in_all_six_fields: ["check"] {
+case!(fn w62_one_section_wrong_in_all_six_fields: ["check"] {
     "coproc.toml": &format!(r#"
 [coprocess.bad]
 name = ""
@@ -164,69 +164,69 @@ exec_event = "begin"
 stop_event = "end"
 {GOOD}"#)
 });
-case!(w63_restarts_missing: ["check"] {
+case!(fn w63_restarts_missing: ["check"] {
     "coproc.toml": "[coprocess.a]\nname = \"a\"\nexec = \"true\"\nexec_event = \"start\"\n"
 });
 
 // The other tables.
-case!(log_level: ["check"] { "coproc.toml": "[log]\nlevel = \"verbose\"\n" });
-case!(log_level_number: ["check"] { "coproc.toml": "[log]\nlevel = 3\n" });
-case!(log_formatter: ["check"] { "coproc.toml": "[log]\nformatter_name = \"XML\"\n" });
-case!(log_formatter_options: ["check"] { "coproc.toml": "[log.formatter_options]\nFullTimestamp = \"maybe\"\nColour = true\n" });
-case!(log_sizes: ["check"] { "coproc.toml": "[log]\nmax_line = 3\nhistory = \"1 bushel\"\nqueue = 0\nmax_size = \"0\"\nkeep = -1\n" });
-case!(log_is_no_table: ["check"] { "coproc.toml": "log = \"debug\"\n" });
-case!(main_without_words: ["check"] { "coproc.toml": "[main]\nexec = []\n" });
-case!(main_program_without_exec: ["check"] { "coproc.toml": "[main]\nkind = \"program\"\n" });
-case!(main_kind: ["check"] { "coproc.toml": "[main]\nkind = \"apache\"\n" });
-case!(main_signal: ["check"] { "coproc.toml": "[main]\nstop_signal = \"STOPP\"\nreload_signal = 65\n" });
-case!(main_waits_for_itself: ["check"] { "coproc.toml": "[main]\nexec_event = \"start\"\n" });
-case!(control_mode: ["check"] { "coproc.toml": "[control]\nmode = \"rw-------\"\n" });
-case!(control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\n" });
-case!(vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
-case!(subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
-case!(template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
-case!(tables_of_later_versions: ["check"] { "coproc.toml": "[exec_socket]\npath = \"/x\"\n[gateway]\n[coordinator]\n" });
-case!(near_miss_at_the_top_level: ["check"] { "coproc.toml": "run_pth = \"/x\"\n[coproces.web]\nname = \"web\"\n[site]\nname = \"x\"\n" });
-case!(values_that_are_found_out: ["check"] { "coproc.toml": "nginx_version = \"9.9.9\"\n" });
+case!(fn log_level: ["check"] { "coproc.toml": "[log]\nlevel = \"verbose\"\n" });
+case!(fn log_level_number: ["check"] { "coproc.toml": "[log]\nlevel = 3\n" });
+case!(fn log_formatter: ["check"] { "coproc.toml": "[log]\nformatter_name = \"XML\"\n" });
+case!(fn log_formatter_options: ["check"] { "coproc.toml": "[log.formatter_options]\nFullTimestamp = \"maybe\"\nColour = true\n" });
+case!(fn log_sizes: ["check"] { "coproc.toml": "[log]\nmax_line = 3\nhistory = \"1 bushel\"\nqueue = 0\nmax_size = \"0\"\nkeep = -1\n" });
+case!(fn log_is_no_table: ["check"] { "coproc.toml": "log = \"debug\"\n" });
+case!(fn main_without_words: ["check"] { "coproc.toml": "[main]\nexec = []\n" });
+case!(fn main_program_without_exec: ["check"] { "coproc.toml": "[main]\nkind = \"program\"\n" });
+case!(fn main_kind: ["check"] { "coproc.toml": "[main]\nkind = \"apache\"\n" });
+case!(fn main_signal: ["check"] { "coproc.toml": "[main]\nstop_signal = \"STOPP\"\nreload_signal = 65\n" });
+case!(fn main_waits_for_itself: ["check"] { "coproc.toml": "[main]\nexec_event = \"start\"\n" });
+case!(fn control_mode: ["check"] { "coproc.toml": "[control]\nmode = \"rw-------\"\n" });
+case!(fn control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\n" });
+case!(fn vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
+case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
+case!(fn template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
+case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[exec_socket]\npath = \"/x\"\n[gateway]\n[coordinator]\n" });
+case!(fn near_miss_at_the_top_level: ["check"] { "coproc.toml": "run_pth = \"/x\"\n[coproces.web]\nname = \"web\"\n[site]\nname = \"x\"\n" });
+case!(fn values_that_are_found_out: ["check"] { "coproc.toml": "nginx_version = \"9.9.9\"\n" });
 
 // Other formats.
-case!(json_wrong_values: ["check", "-c", "c.json"] {
+case!(fn json_wrong_values: ["check", "-c", "c.json"] {
     "c.json": "{\n  \"coprocess\": {\n    \"web\": {\n      \"name\": \"web\", \"exec\": \"web\",\n      \"restarts\": \"sometimes\",\n      \"exec_event\": \"start\", \"colour\": 1\n    },\n    \"api\": { \"name\": \"api\" }\n  }\n}\n"
 });
-case!(json_key_twice: ["check", "-c", "c.json"] { "c.json": "{ \"run_path\": \"/a\",\n  \"run_path\": \"/b\" }" });
-case!(yaml_wrong_values: ["check", "-c", "c.yaml"] {
+case!(fn json_key_twice: ["check", "-c", "c.json"] { "c.json": "{ \"run_path\": \"/a\",\n  \"run_path\": \"/b\" }" });
+case!(fn yaml_wrong_values: ["check", "-c", "c.yaml"] {
     "c.yaml": "coprocess:\n  web:\n    name: web\n    exec: [web, -p, 80]\n    restarts: sometimes\n    exec_event: start\n    umask: 0028\n    bakground: yes\n  api:\n    name: api\n"
 });
-case!(yaml_alias_bomb: ["check", "-c", "c.yml"] {
+case!(fn yaml_alias_bomb: ["check", "-c", "c.yml"] {
     "c.yml": "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]\nf: [*e, *e, *e]\n"
 });
-case!(yaml_two_documents: ["check", "-c", "c.yml"] { "c.yml": "run_path: /a\n---\nrun_path: /b\n" });
-case!(w08_broken_toml: ["debug"] { "coproc.toml": "run_path = \"/x\n[log]\n" });
-case!(w08_broken_json: ["debug", "--config", "c.json"] { "c.json": "{ \"run_path\": \"/x\", }" });
-case!(w08_broken_yaml: ["debug", "--config", "c.yaml"] { "c.yaml": "log:\n  level: [info\nrun_path: x\n" });
-case!(json_that_is_no_object: ["check", "-c", "c.json"] { "c.json": "[1, 2]" });
+case!(fn yaml_two_documents: ["check", "-c", "c.yml"] { "c.yml": "run_path: /a\n---\nrun_path: /b\n" });
+case!(fn w08_broken_toml: ["debug"] { "coproc.toml": "run_path = \"/x\n[log]\n" });
+case!(fn w08_broken_json: ["debug", "--config", "c.json"] { "c.json": "{ \"run_path\": \"/x\", }" });
+case!(fn w08_broken_yaml: ["debug", "--config", "c.yaml"] { "c.yaml": "log:\n  level: [info\nrun_path: x\n" });
+case!(fn json_that_is_no_object: ["check", "-c", "c.json"] { "c.json": "[1, 2]" });
 
-case!(yaml_places_after_wide_characters: ["check", "-c", "c.yaml"] {
+case!(fn yaml_places_after_wide_characters: ["check", "-c", "c.yaml"] {
     "c.yaml": "# größer → 日本\nsite: { größe: 日本 }\nlog: { destination: \"日本\", level: loud }\n"
 });
-case!(toml_places_after_wide_characters: ["check"] {
+case!(fn toml_places_after_wide_characters: ["check"] {
     "coproc.toml": "# größer → 日本\nlog = { destination = \"日本\", level = \"loud\" }\n"
 });
-case!(yaml_alias_within_itself: ["check", "-c", "c.yaml"] { "c.yaml": "a: &a [*a]\n" });
-case!(yaml_key_that_is_no_text: ["check", "-c", "c.yaml"] { "c.yaml": "[a, b]: c\n" });
+case!(fn yaml_alias_within_itself: ["check", "-c", "c.yaml"] { "c.yaml": "a: &a [*a]\n" });
+case!(fn yaml_key_that_is_no_text: ["check", "-c", "c.yaml"] { "c.yaml": "[a, b]: c\n" });
 
 // Files.
-case!(w05_no_default_file: ["check"] {});
-case!(w06_no_such_file: ["debug", "--config", "nope.toml"] {});
-case!(w09_suffix: ["debug", "--config", "a.conf"] { "a.conf": "" });
-case!(w09_no_suffix: ["debug", "--config", "noext"] { "noext": "" });
-case!(w09_upper_case_suffix: ["debug", "--config", "a.TOML"] { "a.TOML": "" });
-case!(w09_directory: ["debug", "--config", "folder.toml"] { "folder.toml/x": "" });
-case!(blank_file_name: ["check", "--config", ""] {});
-case!(several_files_that_cannot_be_read: ["check", "-c", "a.toml", "-c", "b.toml", "-c", "c.ini"] { "a.toml": "x = " });
-case!(config_variable: ["check"] { "x.toml": GOOD } env { "COPROC_CONFIG": "x.toml" });
-case!(config_variable_is_blank: ["check"] { "nginx-wrapper.toml": GOOD } env { "COPROC_CONFIG": "" });
-case!(config_variable_loses_to_the_flag: ["check", "-c", "y.toml"] { "y.toml": "" } env { "COPROC_CONFIG": "x.toml" });
+case!(fn w05_no_default_file: ["check"] {});
+case!(fn w06_no_such_file: ["debug", "--config", "nope.toml"] {});
+case!(fn w09_suffix: ["debug", "--config", "a.conf"] { "a.conf": "" });
+case!(fn w09_no_suffix: ["debug", "--config", "noext"] { "noext": "" });
+case!(fn w09_upper_case_suffix: ["debug", "--config", "a.TOML"] { "a.TOML": "" });
+case!(fn w09_directory: ["debug", "--config", "folder.toml"] { "folder.toml/x": "" });
+case!(fn blank_file_name: ["check", "--config", ""] {});
+case!(fn several_files_that_cannot_be_read: ["check", "-c", "a.toml", "-c", "b.toml", "-c", "c.ini"] { "a.toml": "x = " });
+case!(fn config_variable: ["check"] { "x.toml": GOOD } env { "COPROC_CONFIG": "x.toml" });
+case!(fn config_variable_is_blank: ["check"] { "nginx-wrapper.toml": GOOD } env { "COPROC_CONFIG": "" });
+case!(fn config_variable_loses_to_the_flag: ["check", "-c", "y.toml"] { "y.toml": "" } env { "COPROC_CONFIG": "x.toml" });
 
 #[test]
 fn w07_a_file_that_may_not_be_read() {
@@ -243,49 +243,49 @@ fn w07_a_file_that_may_not_be_read() {
 }
 
 // Variables and flags.
-case!(env_overrides_file: ["check"] {
+case!(fn env_overrides_file: ["check"] {
     "coproc.toml": "[coprocess.consul-service-config]\nname = \"c\"\nexec = \"sed\"\nrestarts = \"never\"\nexec_event = \"pre-start\"\n\nbackground = \"false\"\n"
 } env { "COPROC_COPROCESS__CONSUL_SERVICE_CONFIG__BACKGROUND": "maybe" });
-case!(flag_overrides_env: ["check", "--set", "shutdown_timeout=later"] { "coproc.toml": "shutdown_timeout = \"1m\"\n" } env { "COPROC_SHUTDOWN_TIMEOUT": "2m" });
-case!(old_variable_is_wrong: ["check"] { "coproc.toml": "" } env { "NW_LOG.LEVEL": "bogus", "NW_VCPU_COUNT": "abc" });
-case!(new_variable_wins_over_the_old: ["check"] { "coproc.toml": "" } env { "NW_LOG_LEVEL": "debug", "COPROC_LOG__LEVEL": "bogus" });
-case!(variables_that_are_no_keys: ["check"] { "coproc.toml": "" } env { "COPROC_HOME": "/x", "COPROC_LGO__LEVEL": "debug", "COPROC_SOCKET": "/s", "COPROC_LOG": "", "NW_NOTHING": "1" });
-case!(variable_of_an_unknown_key: ["check"] { "coproc.toml": GOOD } env { "COPROC_COPROCESS__GOOD__BAKGROUND": "true" });
-case!(variable_with_a_gap: ["check"] { "coproc.toml": "" } env { "COPROC_LOG____LEVEL": "debug" });
-case!(variable_for_two_coprocesses: ["check"] {
+case!(fn flag_overrides_env: ["check", "--set", "shutdown_timeout=later"] { "coproc.toml": "shutdown_timeout = \"1m\"\n" } env { "COPROC_SHUTDOWN_TIMEOUT": "2m" });
+case!(fn old_variable_is_wrong: ["check"] { "coproc.toml": "" } env { "NW_LOG.LEVEL": "bogus", "NW_VCPU_COUNT": "abc" });
+case!(fn new_variable_wins_over_the_old: ["check"] { "coproc.toml": "" } env { "NW_LOG_LEVEL": "debug", "COPROC_LOG__LEVEL": "bogus" });
+case!(fn variables_that_are_no_keys: ["check"] { "coproc.toml": "" } env { "COPROC_HOME": "/x", "COPROC_LGO__LEVEL": "debug", "COPROC_SOCKET": "/s", "COPROC_LOG": "", "NW_NOTHING": "1" });
+case!(fn variable_of_an_unknown_key: ["check"] { "coproc.toml": GOOD } env { "COPROC_COPROCESS__GOOD__BAKGROUND": "true" });
+case!(fn variable_with_a_gap: ["check"] { "coproc.toml": "" } env { "COPROC_LOG____LEVEL": "debug" });
+case!(fn variable_for_two_coprocesses: ["check"] {
     "coproc.toml": "[coprocess.a-b]\nname = \"1\"\nexec = \"x\"\nrestarts = 0\nexec_event = \"start\"\n[coprocess.a_b]\nname = \"2\"\nexec = \"x\"\nrestarts = 0\nexec_event = \"start\"\n"
 } env { "COPROC_COPROCESS__A_B__USER": "x" });
-case!(coprocess_of_variables_alone: ["check"] { "coproc.toml": "" } env { "COPROC_COPROCESS__NEW_ONE__NAME": "new" });
-case!(missing_key_is_blamed_on_the_table: ["check"] { "coproc.toml": "[coprocess.web]\nname = \"web\"\nrestarts = 0\nexec_event = \"start\"\n" } env { "COPROC_COPROCESS__WEB__USER": "www" });
-case!(flag_without_value: ["check", "--set", "main.user", "--set", "a..b=1", "--set", "=x"] { "coproc.toml": "" });
-case!(secret_is_masked: ["check", "--set", "main.env.API_KEY.x=hunter2"] { "coproc.toml": "[main.env]\nAPI_KEY = [\"hunter3\"]\n" } env { "COPROC_MAIN__ENV__PASSWORD": "hunter4" });
-case!(overrides_from_an_earlier_file: ["check", "-c", "base.toml", "-c", "site.json"] { "base.toml": "[log]\nlevel = \"info\"\n", "site.json": "{\"log\": {\"level\": \"noisy\"}}" });
+case!(fn coprocess_of_variables_alone: ["check"] { "coproc.toml": "" } env { "COPROC_COPROCESS__NEW_ONE__NAME": "new" });
+case!(fn missing_key_is_blamed_on_the_table: ["check"] { "coproc.toml": "[coprocess.web]\nname = \"web\"\nrestarts = 0\nexec_event = \"start\"\n" } env { "COPROC_COPROCESS__WEB__USER": "www" });
+case!(fn flag_without_value: ["check", "--set", "main.user", "--set", "a..b=1", "--set", "=x"] { "coproc.toml": "" });
+case!(fn secret_is_masked: ["check", "--set", "main.env.API_KEY.x=hunter2"] { "coproc.toml": "[main.env]\nAPI_KEY = [\"hunter3\"]\n" } env { "COPROC_MAIN__ENV__PASSWORD": "hunter4" });
+case!(fn overrides_from_an_earlier_file: ["check", "-c", "base.toml", "-c", "site.json"] { "base.toml": "[log]\nlevel = \"info\"\n", "site.json": "{\"log\": {\"level\": \"noisy\"}}" });
 
-case!(tables_that_are_blank: ["check", "-c", "c.yaml"] { "c.yaml": "log:\nmain:\ncoprocess:\n  web:\n" });
+case!(fn tables_that_are_blank: ["check", "-c", "c.yaml"] { "c.yaml": "log:\nmain:\ncoprocess:\n  web:\n" });
 
 // Plugins.
-case!(w102_unknown_plugin: ["check"] { "coproc.toml": "enabled_plugins = [\"template\", \"example\"]\n" });
-case!(plugin_left_out: ["check"] { "coproc.toml": "enabled_plugins = [\"template\"]\n[coprocess.bad]\nname = \"\"\n" });
+case!(fn w102_unknown_plugin: ["check"] { "coproc.toml": "enabled_plugins = [\"template\", \"example\"]\n" });
+case!(fn plugin_left_out: ["check"] { "coproc.toml": "enabled_plugins = [\"template\"]\n[coprocess.bad]\nname = \"\"\n" });
 
 // What is right.
-case!(valid: ["check"] { "coproc.toml": GOOD });
-case!(main_named_on_the_command_line: ["check", "--set", "main.exec=./server --port 80"] {});
-case!(w13_debug: ["debug"] { "coproc.toml": &format!("nginx_binary = \"./nginx\"\nhost_id = \"h\"\n{GOOD}"), "nginx": NGINX });
-case!(w14_debug_of_unknown_keys: ["debug"] { "coproc.toml": "nginx_binary = \"./nginx\"\nhost_id = \"h\"\nbogus_top = 1\n[template]\nzzz = \"x\"\n[site.deep]\nname = \"n\"\nSECRET = \"s\"\n", "nginx": NGINX });
-case!(debug_of_overridden_values: ["debug", "-c", "a.toml", "-c", "b.yaml", "--set", "vcpu_count=5"] {
+case!(fn valid: ["check"] { "coproc.toml": GOOD });
+case!(fn main_named_on_the_command_line: ["check", "--set", "main.exec=./server --port 80"] {});
+case!(fn w13_debug: ["debug"] { "coproc.toml": &format!("nginx_binary = \"./nginx\"\nhost_id = \"h\"\n{GOOD}"), "nginx": NGINX });
+case!(fn w14_debug_of_unknown_keys: ["debug"] { "coproc.toml": "nginx_binary = \"./nginx\"\nhost_id = \"h\"\nbogus_top = 1\n[template]\nzzz = \"x\"\n[site.deep]\nname = \"n\"\nSECRET = \"s\"\n", "nginx": NGINX });
+case!(fn debug_of_overridden_values: ["debug", "-c", "a.toml", "-c", "b.yaml", "--set", "vcpu_count=5"] {
     "a.toml": "nginx_binary = \"./nginx\"\nhost_id = \"h\"\nvcpu_count = 3\n[log]\nlevel = \"INFO\"\n[main]\nenv = { API_TOKEN = \"t\", A = 1 }\n",
     "b.yaml": "vcpu_count: 4\nlog:\n  formatter_options: { ForceColors: true }\n",
     "nginx": NGINX,
 } env { "NW_LOG.LEVEL": "debug", "COPROC_VCPU_COUNT": "6", "DB_PASSWORD": "p", "TMPDIR": "/var/tmp" });
-case!(debug_as_toml: ["debug", "--format", "toml"] { "coproc.toml": &format!("host_id = \"h\"\nvcpu_count = \"2\"\n[main]\nexec = ['a \"b\"', \"c\"]\n{GOOD}"), "nginx": NGINX });
-case!(debug_as_json: ["debug", "--format", "json"] { "coproc.toml": "host_id = \"h\"\nrun_path = \"/r\"\n[main]\nexec = \"server\"\n[extra]\nx = [1, 2.5, true]\n" } env { "COPROC_VCPU_COUNT": "2" });
-case!(w11_binary_that_may_not_be_run: ["debug"] { "coproc.toml": "nginx_binary = \"./plain\"\n", "plain": "text" });
-case!(w11_binary_that_fails: ["debug"] { "coproc.toml": "nginx_binary = \"/bin/false\"\n" });
-case!(w11_binary_that_says_nothing: ["debug"] { "coproc.toml": "nginx_binary = \"/bin/true\"\n" });
-case!(w11_binary_that_is_no_nginx: ["debug"] { "coproc.toml": "nginx_binary = \"/bin/echo\"\n" });
-case!(w10_no_nginx: ["debug"] { "coproc.toml": "nginx_binary = \"no-such-nginx\"\n" } env { "PATH": "/nowhere" });
-case!(w18_wrong_level_in_debug: ["debug"] { "coproc.toml": "" } env { "NW_LOG.LEVEL": "bogus" });
-case!(schema: ["schema"] {});
+case!(fn debug_as_toml: ["debug", "--format", "toml"] { "coproc.toml": &format!("host_id = \"h\"\nvcpu_count = \"2\"\n[main]\nexec = ['a \"b\"', \"c\"]\n{GOOD}"), "nginx": NGINX });
+case!(fn debug_as_json: ["debug", "--format", "json"] { "coproc.toml": "host_id = \"h\"\nrun_path = \"/r\"\n[main]\nexec = \"server\"\n[extra]\nx = [1, 2.5, true]\n" } env { "COPROC_VCPU_COUNT": "2" });
+case!(fn w11_binary_that_may_not_be_run: ["debug"] { "coproc.toml": "nginx_binary = \"./plain\"\n", "plain": "text" });
+case!(fn w11_binary_that_fails: ["debug"] { "coproc.toml": "nginx_binary = \"/bin/false\"\n" });
+case!(fn w11_binary_that_says_nothing: ["debug"] { "coproc.toml": "nginx_binary = \"/bin/true\"\n" });
+case!(fn w11_binary_that_is_no_nginx: ["debug"] { "coproc.toml": "nginx_binary = \"/bin/echo\"\n" });
+case!(fn w10_no_nginx: ["debug"] { "coproc.toml": "nginx_binary = \"no-such-nginx\"\n" } env { "PATH": "/nowhere" });
+case!(fn w18_wrong_level_in_debug: ["debug"] { "coproc.toml": "" } env { "NW_LOG.LEVEL": "bogus" });
+case!(fn schema: ["schema"] {});
 
 fn debug_values(
     files: &[(&str, &str)],
@@ -300,6 +300,19 @@ fn debug_values(
     let output = coproc(folder.path(), &words, environment);
     assert_eq!(output.code, Some(0), "{}", output.show());
     serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap()["values"].clone()
+}
+
+/// Every problem of many is told, in its order.
+#[test]
+fn thousands_of_problems() {
+    let text: String = (0..2000)
+        .map(|n| format!("[coprocess.c{n:04}]\nname = \"c{n:04}\"\nexec = \"true\"\nrestarts = \"x\"\nfd = -1\nexec_event = \"exit\"\n"))
+        .collect();
+    let folder = folder(&[("coproc.toml", &text)]);
+    let output = coproc(folder.path(), &["check"], &[]);
+    assert!(output.stderr.contains("(4000 problems)"), "{:.2000}", output.stderr);
+    let first = output.stderr.find("coprocess.c0000.restarts").unwrap();
+    assert!(first < output.stderr.find("coprocess.c1999.restarts").unwrap());
 }
 
 /// What `debug` prints as TOML is the same config once more.

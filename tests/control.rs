@@ -422,7 +422,7 @@ fn events_as_they_happen() {
         follower.wait_for(&format!("\"custom.{name}\""));
     }
     assert_eq!(wrapper.stop(), 0);
-    follower.wait();
+    assert_eq!(follower.wait(), 0, "{}", follower.dump());
     let seen = events(&follower.lines().join("\n"));
     let numbers: Vec<_> = seen.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
@@ -476,7 +476,7 @@ fn logs_of_one_of_all_and_as_they_come() {
     ask(&place, &["signal", "a", "USR1"]);
     follower.wait_for("a | more");
     assert_eq!(wrapper.stop(), 0);
-    follower.wait();
+    assert_eq!(follower.wait(), 0, "{}", follower.dump());
 }
 
 #[test]
@@ -700,4 +700,60 @@ fn clients_that_misbehave_keep_nobody_waiting() {
     }
     drop(silent);
     assert_eq!(wrapper.stop(), 0);
+}
+
+/// Followers have a share of their own, which those that left leave to others.
+#[test]
+fn followers_keep_nobody_from_being_answered() {
+    let place = Place::new();
+    let mut wrapper = up(&place, "");
+    let follow = || {
+        let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
+        stream.write_all(b"GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        (stream, line)
+    };
+    let followers: Vec<_> = (0..64).map(|_| follow()).collect();
+    assert!(followers.iter().all(|(_, line)| line.contains(" 200 ")));
+    assert!(follow().1.contains(" 503 "));
+    status(&place);
+    drop(followers);
+    eventually("they have left", || follow().1.contains(" 200 "));
+    assert_eq!(wrapper.stop(), 0);
+}
+
+#[test]
+fn who_has_said_all_is_answered() {
+    let place = Place::new();
+    let mut wrapper = up(&place, "");
+    let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
+    stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(wrapper.stop(), 0);
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let place = Place::new();
+    let mut wrapper = up(&place, "");
+    let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
+    let head = "POST /v1/emit HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    assert!(line.contains(" 408 "), "{line}");
+    assert_eq!(wrapper.stop(), 0);
+}
+
+#[test]
+fn a_wrapper_that_says_nothing_is_not_waited_for() {
+    let place = Place::new();
+    place.config("");
+    let _listener = std::os::unix::net::UnixListener::bind(place.at("run/control.sock")).unwrap();
+    let reason = refused(&place, &["status"]);
+    assert!(reason.contains("does not answer"), "{reason}");
 }

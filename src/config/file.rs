@@ -104,7 +104,7 @@ fn layer(folder: &FilePath, file: &FilePath, problems: &mut Vec<Problem>) -> Opt
             return fail(Problem::wrong(shown, what));
         }
     };
-    parsed(format, parse, Source { path: shown, text }, problems)
+    parsed(format, parse, Source::new(shown, text), problems)
 }
 
 fn parsed(
@@ -140,7 +140,7 @@ pub fn order_of_coprocesses(name: &str, text: &str) -> Result<Vec<String>, Strin
         _ => yaml::parse,
     };
     let mut problems = Vec::new();
-    let source = Source { path: name.to_owned(), text: text.to_owned() };
+    let source = Source::new(name, text);
     let layer = parsed("text", parse, source, &mut problems)
         .ok_or_else(|| super::ConfigErrors::from(problems).to_string())?;
     let table = layer.entry(&["coprocess".to_owned()]);

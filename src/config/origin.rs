@@ -2,18 +2,43 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 
 /// The text of a file, and the name by which it is shown.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Source {
     /// As it was named.
     pub path: String,
     /// All of it.
     pub text: String,
+    /// Where its lines begin, found once: many places of one file are told.
+    lines: OnceLock<Vec<usize>>,
 }
+
+impl Source {
+    /// A text of that name.
+    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into(), lines: OnceLock::new() }
+    }
+
+    /// Where each line begins; the first begins at 0.
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let after = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(after).collect()
+        })
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.text) == (&other.path, &other.text)
+    }
+}
+
+impl Eq for Source {}
 
 /// A piece of a file.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,7 +80,7 @@ impl Place {
 
     /// The line, counted from 1.
     pub fn line(&self) -> usize {
-        self.source.text[..self.span.start].matches('\n').count() + 1
+        self.source.lines().partition_point(|begin| *begin <= self.span.start)
     }
 
     /// The character in the line, counted from 1.
@@ -79,7 +104,7 @@ impl Place {
     }
 
     fn line_start(&self) -> usize {
-        self.source.text[..self.span.start].rfind('\n').map_or(0, |at| at + 1)
+        self.source.lines()[self.line() - 1]
     }
 }
 

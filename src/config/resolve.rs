@@ -12,6 +12,8 @@ use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
 use serde_json::Map;
 
+use figment::value::{Dict, Value};
+
 use super::core::{COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
 use super::env::Known;
 use super::near::nearest;
@@ -99,7 +101,19 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     }
 
     let before = problems.len();
-    let (root, refused) = stack.extract::<RootTable>(merged, &mut problems);
+    let mut refused = Vec::new();
+    // One by one, so that a problem of one coprocess does not have all others read again.
+    let tables = take_coprocesses(&mut merged)
+        .into_iter()
+        .map(|(key, table)| {
+            let at = ["coprocess".to_owned(), key.clone()];
+            (key, stack.extract::<CoprocessTable>(&at, table, &mut problems, &mut refused))
+        })
+        .collect::<Vec<_>>();
+    let mut root = stack.extract::<RootTable>(&[], merged, &mut problems, &mut refused);
+    if let Some(coprocesses) = &mut root.coprocess {
+        coprocesses.extend(tables);
+    }
     let unknown = refused
         .iter()
         .zip(&problems[before..])
@@ -130,6 +144,16 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         template,
     });
     (loaded, problems, warnings)
+}
+
+/// Takes the tables of coprocesses out of the whole; what should be one and is not stays.
+fn take_coprocesses(merged: &mut Dict) -> Vec<(String, Dict)> {
+    let Some(Value::Dict(_, all)) = merged.get_mut("coprocess") else { return Vec::new() };
+    let (tables, rest) = std::mem::take(all)
+        .into_iter()
+        .partition::<Dict, _>(|(_, value)| matches!(value, Value::Dict(..)));
+    *all = rest;
+    tables.into_iter().filter_map(|(key, value)| Some((key, value.into_dict()?))).collect()
 }
 
 /// Where a key is said, for the end of a warning.

@@ -97,20 +97,23 @@ impl Stack {
         }
     }
 
-    /// Reads the merged table, and tells of every problem in it: after each one the value that
-    /// caused it is taken out, and the rest is read again. Returns the paths that were taken out.
+    /// Reads the merged table that stands at `at`, and tells of every problem in it: after each one
+    /// the value that caused it is taken out, and the rest is read again. The paths that were taken
+    /// out go to `refused`, one for each problem.
     pub(super) fn extract<T: DeserializeOwned + Default>(
         &self,
-        mut merged: Dict,
+        at: &[String],
+        merged: Dict,
         problems: &mut Vec<Problem>,
-    ) -> (T, Vec<Path>) {
-        let mut refused = Vec::new();
+        refused: &mut Vec<Path>,
+    ) -> T {
+        let mut merged = Value::from(merged);
         loop {
-            let error = match T::deserialize(&Value::from(merged.clone())) {
-                Ok(table) => return (table, refused),
+            let error = match T::deserialize(&merged) {
+                Ok(table) => return table,
                 Err(error) => error,
             };
-            let path = error.path;
+            let path = [at, &error.path].concat();
             let problem = match error.kind {
                 Kind::UnknownField(key, known) => {
                     let problem = self.unknown(&path, "unknown key");
@@ -135,10 +138,11 @@ impl Stack {
                 other => self.wrong(&path, other.to_string()),
             };
             problems.push(problem);
-            if !remove(&mut merged, &path) {
-                return (T::default(), refused);
-            }
             refused.push(path);
+            let Value::Dict(_, table) = &mut merged else { return T::default() };
+            if !remove(table, &error.path) {
+                return T::default();
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -12,6 +13,9 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 
 use crate::route::encode;
+
+/// How long an answer may take to begin, where it does not wait for anything by design.
+const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,9 @@ pub enum ClientError {
     /// The wrapper refused, and said why.
     #[error("{0}")]
     Refused(String),
+    /// The wrapper took the request and says nothing.
+    #[error("the wrapper does not answer: it was asked {HEAD_TIME:?} ago")]
+    Silent,
     /// The conversation broke off.
     #[error("the conversation with the wrapper broke off: {0}")]
     Broken(String),
@@ -38,22 +45,42 @@ pub struct Call {
     method: Method,
     path: String,
     body: Option<Value>,
+    /// Whether the answer comes once something is done, however long that takes.
+    waits: bool,
+    /// Whether the answer goes on until one of both leaves.
+    follows: bool,
 }
 
 impl Call {
+    fn new(method: Method, path: String, body: Option<Value>) -> Self {
+        Self { method, path, body, waits: false, follows: false }
+    }
+
     /// A question; every part of the path is encoded.
     pub fn get(parts: &[&str], query: &[(&str, String)]) -> Self {
-        Self { method: Method::GET, path: path(parts, query), body: None }
+        Self::new(Method::GET, path(parts, query), None)
     }
 
     /// The question whether all is well.
     pub fn health() -> Self {
-        Self { method: Method::GET, path: "/readyz".to_owned(), body: None }
+        Self::new(Method::GET, "/readyz".to_owned(), None)
     }
 
     /// An order.
     pub fn post(parts: &[&str], body: Option<Value>) -> Self {
-        Self { method: Method::POST, path: path(parts, &[]), body }
+        Self::new(Method::POST, path(parts, &[]), body)
+    }
+
+    /// The answer may take as long as what is ordered.
+    #[must_use]
+    pub fn waiting(self) -> Self {
+        Self { waits: true, ..self }
+    }
+
+    /// The answer goes on until the wrapper leaves, and that is its proper end.
+    #[must_use]
+    pub fn following(self, follows: bool) -> Self {
+        Self { follows, ..self }
     }
 }
 
@@ -96,12 +123,20 @@ pub async fn send(
         .header(hyper::header::HOST, "coproc")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| ClientError::Broken(error.to_string()))?;
-    let response = sender.send_request(request).await.map_err(broken)?;
+    let limit = if call.waits { Duration::MAX } else { HEAD_TIME };
+    let response = tokio::time::timeout(limit, sender.send_request(request))
+        .await
+        .map_err(|_| ClientError::Silent)?
+        .map_err(broken)?;
     let ok = response.status().is_success();
     let mut body = response.into_body();
     let mut refusal = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        let frame = match frame {
+            Err(_) if ok && call.follows => return Ok(()),
+            frame => frame.map_err(broken)?,
+        };
+        let Ok(data) = frame.into_data() else { continue };
         if !ok {
             refusal.extend_from_slice(&data);
         } else if !each(&data) {

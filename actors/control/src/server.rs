@@ -3,8 +3,10 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -18,19 +20,27 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 pub use crate::listener::Listener;
 use crate::request::{Ask, Refused, Request};
 use crate::route::{Route, route};
 
-/// How many connections are served at once; further ones wait to be accepted.
+/// How many connections are served at once, besides those that follow; further ones wait to be
+/// accepted.
 const CONNECTIONS: usize = 64;
+/// How many may follow events or logs at once; further ones are refused.
+const FOLLOWERS: usize = 64;
 /// No request has a body worth more.
 const BODY: usize = 64 * 1024;
 /// How long a client may take to send its request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a client may take to send its request's body.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// How often it is looked whether a client is still there.
+const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// How much of a stream waits for a slow client before the stream waits as well.
 const CHUNKS: usize = 64;
 /// How long a history may take to come: a log whose destination is stuck answers nothing.
@@ -49,7 +59,8 @@ struct Shared {
     root: Recipient<Ask>,
     events: Rc<RefCell<EventLog>>,
     output: Output,
-    permits: Semaphore,
+    connections: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
 }
 
 impl ControlActor {
@@ -61,7 +72,9 @@ impl ControlActor {
         output: Output,
         lifeline: Lifeline,
     ) -> Self {
-        let shared = Shared { root, events, output, permits: Semaphore::new(CONNECTIONS) };
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let followers = Arc::new(Semaphore::new(FOLLOWERS));
+        let shared = Shared { root, events, output, connections, followers };
         Self { listener, shared: Rc::new(shared), accepting: None, _lifeline: lifeline }
     }
 }
@@ -90,12 +103,10 @@ impl Drop for ControlActor {
 
 async fn accept(socket: tokio::net::UnixListener, shared: Rc<Shared>) {
     loop {
-        let Ok(permit) = shared.permits.acquire().await else { return };
-        permit.forget();
+        let Ok(permit) = shared.connections.clone().acquire_owned().await else { return };
         let stream = match socket.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                shared.permits.add_permits(1);
                 tracing::warn!(target: "control", "cannot accept: {error}");
                 // Out of descriptors: others have to be closed first.
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -104,25 +115,57 @@ async fn accept(socket: tokio::net::UnixListener, shared: Rc<Shared>) {
         };
         let shared = shared.clone();
         actix_rt::spawn(async move {
+            let seat = Rc::new(RefCell::new(permit));
+            let watched = stream.as_fd().try_clone_to_owned();
             let service = service_fn(|request| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(answer(request, &shared).await) }
+                let (shared, seat) = (shared.clone(), seat.clone());
+                async move { Ok::<_, Infallible>(answer(request, &shared, &seat).await) }
             });
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIME)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(target: "control", "connection: {error}");
+                // Who has nothing more to say may still listen.
+                .half_close(true)
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::select! {
+                served = served => if let Err(error) = served {
+                    tracing::debug!(target: "control", "connection: {error}");
+                },
+                () = hung_up(watched) => {}
             }
-            shared.permits.add_permits(1);
         });
     }
 }
 
-async fn answer(request: HttpRequest<Incoming>, shared: &Shared) -> Response<Answer> {
-    match respond(request, shared).await {
+/// What a connection counts against. One that follows goes over to the followers' share, so that
+/// they keep no request from being answered.
+type Seat = RefCell<OwnedSemaphorePermit>;
+
+fn follow_on(seat: &Seat, shared: &Shared) -> Result<(), Refused> {
+    let follower = shared.followers.clone().try_acquire_owned();
+    let follower = follower.map_err(|_| {
+        Refused::new(503, format!("{FOLLOWERS} clients follow events or logs already"))
+    })?;
+    *seat.borrow_mut() = follower;
+    Ok(())
+}
+
+/// Waits until the other side has closed the connection for both directions. A stream with nothing
+/// to write would not notice, and hold its seat for ever.
+async fn hung_up(socket: io::Result<OwnedFd>) {
+    let Ok(socket) = socket else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(HANG_UP_LOOK).await;
+        let mut watched = [PollFd::new(&socket, PollFlags::empty())];
+        let asked = poll(&mut watched, Some(&Timespec::default()));
+        if asked.is_ok() && watched[0].revents().contains(PollFlags::HUP) {
+            return;
+        }
+    }
+}
+
+async fn answer(request: HttpRequest<Incoming>, shared: &Shared, seat: &Seat) -> Response<Answer> {
+    match respond(request, shared, seat).await {
         Ok(response) => response,
         Err(refused) => whole(refused.status, &json!({ "error": refused.why })),
     }
@@ -131,14 +174,19 @@ async fn answer(request: HttpRequest<Incoming>, shared: &Shared) -> Response<Ans
 async fn respond(
     request: HttpRequest<Incoming>,
     shared: &Shared,
+    seat: &Seat,
 ) -> Result<Response<Answer>, Refused> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, BODY)
-        .collect()
+    let body = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY).collect())
         .await
+        .map_err(|_| Refused::new(408, format!("the body did not come within {BODY_TIME:?}")))?
         .map_err(|error| Refused::new(400, format!("the body cannot be read: {error}")))?
         .to_bytes();
-    match route(parts.method.as_str(), parts.uri.path(), parts.uri.query(), &body)? {
+    let route = route(parts.method.as_str(), parts.uri.path(), parts.uri.query(), &body)?;
+    if let Route::Events { follow: true, .. } | Route::Logs { follow: true, .. } = &route {
+        follow_on(seat, shared)?;
+    }
+    match route {
         Route::Ask(request) => Ok(whole(200, &ask(shared, request).await?)),
         Route::Health(health) => Ok(self::health(ask(shared, Request::Health(health)).await?)),
         Route::Events { since, follow } => Ok(events(shared, since, follow)),
