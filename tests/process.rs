@@ -278,18 +278,8 @@ fn mask_and_ignored_signals_are_reset() {
         let place = Place::new();
         let exec = "[\"grep\", \"^Sig[BI]\", \"/proc/self/status\"]";
         place.config(&coprocess("a", exec, rest));
-        let mut command = place.command(&["run", "--", "true"]);
-        // SAFETY: only system calls between fork and exec.
-        #[allow(unsafe_code)]
-        unsafe {
-            command.pre_exec(|| {
-                use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
-                signal(Signal::SIGUSR2, SigHandler::SigIgn)?;
-                signal(Signal::SIGPIPE, SigHandler::SigIgn)?;
-                SigSet::all().thread_block()?;
-                Ok(())
-            });
-        }
+        let above = ["env", "--ignore-signal=USR2", "--ignore-signal=PIPE", "--block-signal"];
+        let command = place.command_below(&above, &["run", "--", "true"]);
         let signals = signals_of(&mut Wrapper::start(command));
         assert_eq!(signals.len(), 2, "{signals:?}");
         for line in signals {
@@ -306,17 +296,8 @@ fn an_ignored_chld_is_not_inherited() {
     for subreaper in ["true", "false"] {
         let place = Place::new();
         place.write("coproc.toml", &format!("subreaper = {subreaper}\n{}", place.preamble()));
-        let mut command = place.command(&["run"]);
+        let mut command = place.command_below(&["env", "--ignore-signal=CHLD"], &["run"]);
         command.env("F_RC", "7");
-        // SAFETY: one system call between fork and exec.
-        #[allow(unsafe_code)]
-        unsafe {
-            command.pre_exec(|| {
-                use nix::sys::signal::{SigHandler, Signal, signal};
-                signal(Signal::SIGCHLD, SigHandler::SigIgn)?;
-                Ok(())
-            });
-        }
         let mut wrapper = Wrapper::start(command);
         wrapper.wait_for(": up");
         assert_eq!(wrapper.stop(), 7, "subreaper = {subreaper}");

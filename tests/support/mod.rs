@@ -143,8 +143,14 @@ impl Place {
 
     /// A command of coproc in this folder, with an environment that changes nothing.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(coproc());
-        command.args(words).current_dir(self.path()).stdin(Stdio::null());
+        self.command_below(&[], words)
+    }
+
+    /// The same, started by a program that changes what it inherits, such as `env`.
+    pub fn command_below(&self, above: &[&str], words: &[&str]) -> Command {
+        let all = [above, &[coproc()], words].concat();
+        let mut command = Command::new(all[0]);
+        command.args(&all[1..]).current_dir(self.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("COPROC_") || text.starts_with("NW_") || text.starts_with("F_") {
