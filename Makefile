@@ -3,7 +3,7 @@
 CARGO ?= cargo
 DEMO := config-samples/demo/coproc.toml
 
-.PHONY: run test lint deps clean
+.PHONY: run test bench lint deps clean
 
 ## Runs nginx with three coprocesses until Ctrl-C; the page is on http://127.0.0.1:8080/.
 run: deps
@@ -14,6 +14,11 @@ run: deps
 ## Runs all tests.
 test: deps
 	$(CARGO) test --workspace
+
+## Measures coproc beside s6, runit, supervisord and tini, in one run.
+bench:
+	@sh .ci/install bench
+	$(CARGO) bench --bench wrapper
 
 ## What a change has to pass before its tests.
 lint:
