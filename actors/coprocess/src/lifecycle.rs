@@ -252,13 +252,12 @@ pub fn step(mut machine: Machine, event: Event, at: At, policy: &Policy) -> (Mac
         }
         (Starting { since, .. } | Running { since }, Event::Ended(end_of_run)) => {
             let length = at.now.duration_since(*since);
-            if machine.wanted == Wanted::Down {
-                machine.last = Some(end_of_run);
-                publish_exit(end_of_run, &mut effects);
-                end(&mut machine, Stopped, &mut effects);
-                return (machine, effects);
+            machine.last = Some(end_of_run);
+            publish_exit(end_of_run, &mut effects);
+            match machine.wanted {
+                Wanted::Down => end(&mut machine, Stopped, &mut effects),
+                Wanted::Up => go_on(&mut machine, end_of_run, length, at, policy, &mut effects),
             }
-            run_ended(&mut machine, end_of_run, length, at, policy, &mut effects);
         }
         (Stopping { why, since, .. }, Event::Ended(end_of_run)) => {
             let length = at.now.duration_since(*since);
@@ -373,19 +372,6 @@ fn publish_exit(end_of_run: RunEnd, effects: &mut Vec<Effect>) {
     if end_of_run.status().is_some() {
         effects.push(Effect::Publish(Change::Exited));
     }
-}
-
-fn run_ended(
-    machine: &mut Machine,
-    end_of_run: RunEnd,
-    length: Duration,
-    at: At,
-    policy: &Policy,
-    effects: &mut Vec<Effect>,
-) {
-    machine.last = Some(end_of_run);
-    publish_exit(end_of_run, effects);
-    go_on(machine, end_of_run, length, at, policy, effects);
 }
 
 /// Asks the policy what follows a run that ended by itself.
