@@ -84,19 +84,20 @@ pub struct ExitCodes(pub Vec<i32>);
 
 impl<'de> Deserialize<'de> for ExitCodes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = |word: String| match word.parse::<u8>() {
-            Ok(code) if word.bytes().all(|b| b.is_ascii_digit()) => Ok(i32::from(code)),
-            _ => Err(refuse(
-                format_args!("`{}` is not an exit code", coproc_core::scalar::printable(&word)),
-                "numbers from 0 to 255",
-            )),
+        let mut codes = Vec::new();
+        let mut wrong = Vec::new();
+        for word in Words::deserialize(deserializer)?.0 {
+            match word.parse::<u8>() {
+                Ok(code) if word.bytes().all(|b| b.is_ascii_digit()) => codes.push(code.into()),
+                _ => wrong.push(format!("`{}`", coproc_core::scalar::printable(&word))),
+            }
+        }
+        let what = match wrong.as_slice() {
+            [] => return Ok(Self(codes)),
+            [one] => format!("{one} is not an exit code"),
+            several => format!("{} are not exit codes", several.join(", ")),
         };
-        Words::deserialize(deserializer)?
-            .0
-            .into_iter()
-            .map(code)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        Err(refuse(what, "numbers from 0 to 255"))
     }
 }
 
@@ -153,6 +154,8 @@ mod tests {
 
     #[test]
     fn exit_codes() {
+        let all = serde_json::from_str::<ExitCodes>(r#"[300, 0, "x"]"#).unwrap_err().to_string();
+        assert!(all.starts_with("`300`, `x` are not exit codes"), "{all}");
         let codes = |json: &str| serde_json::from_str::<ExitCodes>(json).ok().map(|c| c.0);
         assert_eq!(codes("[0, 3]"), Some(vec![0, 3]));
         assert_eq!(codes("\"0 143\""), Some(vec![0, 143]));
