@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::queue::{Command, Queue};
+use super::queue::{Command, Queue, Refused};
 use super::reader::Reader;
 use super::{Level, LogLine, Record, Sink, Source};
 
@@ -55,7 +55,7 @@ impl Output {
     /// Starts the thread; its lines go to `sink`.
     pub fn start(sink: Box<dyn Sink>, limits: Limits) -> io::Result<(Self, OutputThread)> {
         let queue = Arc::new(Queue::new(limits.queue)?);
-        let reader = Reader::new(queue.clone(), sink, &limits)?;
+        let reader = Reader::new(queue.clone(), sink, &limits);
         let (sender, done) = channel();
         let thread = thread::Builder::new().name(THREAD.into()).spawn(move || {
             reader.run();
@@ -66,12 +66,19 @@ impl Output {
         Ok((output, OutputThread { queue, thread, done }))
     }
 
-    /// Reads `stream`, the reading end of a pipe, until its end. It is made non-blocking. Once the
-    /// thread has finished, the stream is closed at once and the tap told so.
+    /// Reads `stream`, the reading end of a pipe, until its end. It is made non-blocking. If it
+    /// cannot be read, or the thread has finished, it is closed at once and the tap told so.
     pub fn attach(&self, stream: OwnedFd, source: Source) {
-        if let Err(Command::Attach(_, source)) = self.queue.command(Command::Attach(stream, source))
-            && let Some(mut tap) = source.tap
-        {
+        let source = match self.queue.attach(stream, source) {
+            Ok(()) => return,
+            Err(Refused::Closed(source)) => source,
+            Err(Refused::Unreadable(source, error)) => {
+                let why = format!("{} of {} cannot be read: {error}", source.stream, source.name);
+                self.own(Record::new(Level::Error, "log", why));
+                source
+            }
+        };
+        if let Some(mut tap) = source.tap {
             tap.closed();
         }
     }

@@ -7,15 +7,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{LogLine, Record, Source};
 
+/// The queue's own key in the epoll set; streams count from one.
+pub(super) const QUEUE: u64 = 0;
+
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    Attach(OwnedFd, Source),
+    /// A stream that is in the epoll set already, under this key.
+    Attach(u64, OwnedFd, Source),
     Reopen,
     History { name: Option<String>, count: usize, reply: oneshot::Sender<Vec<LogLine>> },
     Follow { name: Option<Arc<str>>, lines: mpsc::Sender<LogLine> },
@@ -36,6 +41,8 @@ pub(super) struct Waiting {
 pub(super) struct Queue {
     state: Mutex<State>,
     wake: OwnedFd,
+    /// What the output thread waits on: the eventfd and every stream.
+    epoll: OwnedFd,
     capacity: usize,
 }
 
@@ -46,12 +53,55 @@ struct State {
     woken: bool,
     /// The thread is gone.
     closed: bool,
+    /// How many streams there have been.
+    streams: u64,
+}
+
+/// Why a stream is not read; the source comes back.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The thread is gone.
+    Closed(Source),
+    /// The descriptor cannot be waited on.
+    Unreadable(Source, io::Error),
 }
 
 impl Queue {
     pub(super) fn new(capacity: usize) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { state: Mutex::default(), wake, capacity: capacity.max(1) })
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // Edge-triggered: each write wakes the thread once, and nobody has to read it back.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(QUEUE), flags)?;
+        Ok(Self { state: Mutex::default(), wake, epoll, capacity: capacity.max(1) })
+    }
+
+    /// What to wait on.
+    pub(super) fn epoll(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+
+    /// Puts a stream into the epoll set, non-blocking. The thread is not woken for it: it learns of
+    /// the stream when there is something to read, or when it looks at the queue anyhow.
+    pub(super) fn attach(&self, stream: OwnedFd, source: Source) -> Result<(), Refused> {
+        // Under the lock from start to end: who sees an event of the key finds the stream here.
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Refused::Closed(source));
+        }
+        let key = QUEUE + 1 + state.streams;
+        let watched = fcntl_getfl(&stream)
+            .and_then(|flags| fcntl_setfl(&stream, flags | OFlags::NONBLOCK))
+            .and_then(|()| {
+                let data = epoll::EventData::new_u64(key);
+                epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)
+            });
+        if let Err(error) = watched {
+            return Err(Refused::Unreadable(source, error.into()));
+        }
+        state.streams += 1;
+        state.waiting.commands.push(Command::Attach(key, stream, source));
+        Ok(())
     }
 
     /// Queues a line, or counts it as lost. Never waits for the destination.
@@ -82,10 +132,7 @@ impl Queue {
     /// Takes what waits.
     pub(super) fn take(&self) -> Waiting {
         let mut state = self.lock();
-        if mem::take(&mut state.woken) {
-            // Cannot fail in a way that matters: the counter is above zero, and reading clears it.
-            let _ = rustix::io::read(&self.wake, &mut [0; 8]);
-        }
+        state.woken = false;
         mem::take(&mut state.waiting)
     }
 
@@ -96,19 +143,16 @@ impl Queue {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if !mem::replace(&mut state.woken, true) {
-            // Fails only when the counter is full, and then the thread is awake.
+        let asleep = !mem::replace(&mut state.woken, true);
+        // The thread wants the lock as soon as it is awake.
+        drop(state);
+        if asleep {
+            // Fails only when the counter is full, after more wakes than a machine lives to see.
             let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl AsFd for Queue {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
     }
 }

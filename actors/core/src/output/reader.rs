@@ -1,18 +1,16 @@
 //! The output thread: reads every child's pipes side by side and hands their lines to the sink.
 
 use std::collections::HashMap;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use super::memory::{Memory, Place};
-use super::queue::{Command, Queue, Waiting};
+use super::queue::{Command, QUEUE, Queue, Waiting};
 use super::{
     Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Splitter, nginx, recognise,
 };
@@ -26,15 +24,10 @@ const EVENTS: usize = 64;
 /// What may at most wait in one pipe when time is up; who writes on meanwhile is not waited for.
 const LAST_READ: usize = 1024 * 1024;
 
-/// The queue's key in the epoll set; streams count from one.
-const QUEUE: u64 = 0;
-
 /// The thread's state.
 pub(super) struct Reader {
-    epoll: OwnedFd,
     queue: Arc<Queue>,
     streams: HashMap<u64, Open>,
-    next: u64,
     max_line: usize,
     buffer: Box<[u8]>,
     desk: Desk,
@@ -60,26 +53,22 @@ struct Desk {
 }
 
 impl Reader {
-    pub(super) fn new(queue: Arc<Queue>, sink: Box<dyn Sink>, limits: &Limits) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &*queue, epoll::EventData::new_u64(QUEUE), epoll::EventFlags::IN)?;
-        Ok(Self {
-            epoll,
+    pub(super) fn new(queue: Arc<Queue>, sink: Box<dyn Sink>, limits: &Limits) -> Self {
+        Self {
             queue,
             streams: HashMap::new(),
-            next: QUEUE + 1,
             max_line: limits.max_line,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             desk: Desk { sink, memory: Memory::new(limits.history), level: limits.level },
             deadline: None,
-        })
+        }
     }
 
     /// Reads until it is told to finish.
     pub(super) fn run(mut self) {
         let mut events = Vec::with_capacity(EVENTS);
         while let Some(timeout) = self.timeout() {
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+            match epoll::wait(self.queue.epoll(), spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 // Only a broken program gets here, and the children's lines must not stay unread
                 // in silence.
@@ -117,7 +106,7 @@ impl Reader {
         self.desk.waiting(&waiting);
         for command in waiting.commands {
             match command {
-                Command::Attach(fd, source) => self.attach(fd, source),
+                Command::Attach(key, fd, source) => self.open(key, fd, source),
                 Command::Reopen => self.desk.sink.reopen(),
                 // Nobody waits any more if a reply cannot be sent.
                 Command::History { name, count, reply } => {
@@ -129,23 +118,7 @@ impl Reader {
         }
     }
 
-    fn attach(&mut self, fd: OwnedFd, mut source: Source) {
-        let key = self.next;
-        let watched = fcntl_getfl(&fd)
-            .and_then(|flags| fcntl_setfl(&fd, flags | OFlags::NONBLOCK))
-            .and_then(|()| {
-                let data = epoll::EventData::new_u64(key);
-                epoll::add(&self.epoll, &fd, data, epoll::EventFlags::IN)
-            });
-        if let Err(error) = watched {
-            let message = format!("{} of {} cannot be read: {error}", source.stream, source.name);
-            self.desk.own(&Record::new(Level::Error, "log", message));
-            if let Some(tap) = &mut source.tap {
-                tap.closed();
-            }
-            return;
-        }
-        self.next += 1;
+    fn open(&mut self, key: u64, fd: OwnedFd, source: Source) {
         let place = self.desk.memory.place(&source.name);
         let lines = Splitter::new(self.max_line);
         self.streams.insert(key, Open { fd, lines, source, place, level: Level::Info });
@@ -153,6 +126,10 @@ impl Reader {
 
     /// One read of one stream: each that is ready gets its turn, however much another writes.
     fn read(&mut self, key: u64) {
+        if !self.streams.contains_key(&key) {
+            // It was attached since the queue was last looked at.
+            self.serve();
+        }
         let Some(open) = self.streams.get_mut(&key) else { return };
         match open.read(&mut self.buffer, &mut self.desk) {
             Ok(0) => self.close(key),
@@ -170,7 +147,7 @@ impl Reader {
         if let Some(mut open) = self.streams.remove(&key) {
             open.finish(&mut self.desk);
             // A copy of the descriptor elsewhere would keep it in the set.
-            let _ = epoll::delete(&self.epoll, &open.fd);
+            let _ = epoll::delete(self.queue.epoll(), &open.fd);
         }
     }
 
@@ -197,7 +174,7 @@ impl Reader {
         let waiting = self.queue.close();
         self.desk.waiting(&waiting);
         for command in waiting.commands {
-            if let Command::Attach(_, source) = command
+            if let Command::Attach(_, _, source) = command
                 && let Some(mut tap) = source.tap
             {
                 tap.closed();
