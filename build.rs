@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=COPROC_COMMIT");
+    println!("cargo:rerun-if-env-changed=BUILT_FROM");
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     // Of a checkout HEAD changes with the branch, and its log with every commit.
     for file in ["HEAD", "logs/HEAD"] {
@@ -18,12 +18,12 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
 
     // A build outside of a checkout, such as a package's, says its commit in a variable.
-    let commit = std::env::var("COPROC_COMMIT").ok().filter(|commit| !commit.is_empty());
+    let commit = std::env::var("BUILT_FROM").ok().filter(|commit| !commit.is_empty());
     if let Some(commit) = commit.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])) {
-        println!("cargo:rustc-env=COPROC_COMMIT={commit}");
+        println!("cargo:rustc-env=BUILT_FROM={commit}");
     }
     if let Some(time) = build_time() {
-        println!("cargo:rustc-env=COPROC_BUILD_TIME={time}");
+        println!("cargo:rustc-env=BUILT_AT={time}");
     }
 }
 

@@ -1,16 +1,18 @@
 //! coproc beside s6, runit, supervisord and tini, in one run: start, restart, stop, memory, idleness,
 //! one-shot overhead, and logs beside s6-log. Prints medians and ratios.
 //!
-//! A service is this very program, started as `run` in a folder of its own: it writes the time of
-//! its first instruction and its pid to `stamp` and sleeps. Supervisors take turns within a round.
-//! A peer that is not installed is left out, and said so.
+//! A service is `service.c`, started as `run` in a folder of its own: it writes the time of its first
+//! instruction and its pid to `stamp` and sleeps. Supervisors take turns within a round. A peer that
+//! is not installed is left out, and said so. A part alone: `cargo bench --bench wrapper -- one-shot`,
+//! or `supervision`, or `logs`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::exit, missing_docs)]
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,14 +20,23 @@ use nix::unistd::Pid;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
-    if Path::new(&words[0]).file_name().is_some_and(|name| name == "run") {
-        // s6 gives a service its name as an argument; a path comes from those who change no folder.
-        stamp(words.get(1).filter(|word| word.contains('/')).map_or("stamp", String::as_str));
-    }
     match words.get(1).map(String::as_str) {
         Some("write-lines") => write_lines(words[2].parse().unwrap(), 1, &words[3]),
         Some("write-blocks") => write_lines(words[2].parse().unwrap(), 655, &words[3]),
-        _ => bench(),
+        _ => {
+            let parts = ["supervision", "one-shot", "logs"];
+            let asked = |part| words.iter().any(|word| word == part);
+            let all = !parts.into_iter().any(asked);
+            if all || asked("supervision") {
+                supervision();
+            }
+            if all || asked("one-shot") {
+                one_shot();
+            }
+            if all || asked("logs") {
+                logs();
+            }
+        }
     }
 }
 
@@ -35,13 +46,20 @@ fn now() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-fn stamp(file: &str) -> ! {
-    let time = now();
-    fs::write(format!("{file}.new"), format!("{time} {}", std::process::id())).unwrap();
-    fs::rename(format!("{file}.new"), file).unwrap();
-    loop {
-        std::thread::sleep(Duration::from_secs(3600));
-    }
+/// Compiles the service, once for all.
+fn service() -> &'static Path {
+    static SERVICE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap().keep();
+        let program = folder.join("run");
+        let compiled = Command::new("cc")
+            .args(["-O2", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-o"])
+            .arg(&program)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/service.c"))
+            .status();
+        assert!(compiled.expect("a C compiler").success());
+        program
+    });
+    &SERVICE
 }
 
 /// Writes so many lines of 100 bytes, `batch` of them in one write, then its own processor time.
@@ -105,12 +123,11 @@ struct Running {
 impl Running {
     fn start(peer: Peer, services: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap();
-        let me = std::env::current_exe().unwrap();
         let at = |name: &str| folder.path().join(name);
         for number in 0..services {
             let service = at(&format!("services/s{number}"));
             fs::create_dir_all(&service).unwrap();
-            fs::copy(&me, service.join("run")).unwrap();
+            fs::copy(self::service(), service.join("run")).unwrap();
         }
         let mut command = Command::new(peer.program());
         match peer {
@@ -272,7 +289,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn bench() {
+/// Start, restart, stop, memory and idleness of every supervisor.
+fn supervision() {
     let peers: Vec<Peer> = Peer::ALL.into_iter().filter(|peer| installed(peer.program())).collect();
     for peer in Peer::ALL.iter().filter(|peer| !peers.contains(peer)) {
         println!("{} is not installed and left out", peer.name());
@@ -293,12 +311,13 @@ fn bench() {
                 starts[at].push(running.start_time());
                 if round == 0 {
                     std::thread::sleep(Duration::from_millis(1600));
+                    let pss = running.pss();
                     let times = (0..services.min(10)).map(|n| running.restart_time(n)).collect();
                     std::thread::sleep(Duration::from_millis(500));
                     let before = running.switches();
                     std::thread::sleep(Duration::from_secs(5));
                     let switches = (running.switches() - before) as f64 / 5.0;
-                    rest[at] = (running.pss(), median(times), switches);
+                    rest[at] = (pss, median(times), switches);
                 }
                 stops[at].push(running.stop_time());
             }
@@ -313,8 +332,8 @@ fn bench() {
             );
         }
     }
-    one_shot();
-    logs();
+    // Its folder is this run's alone.
+    let _ = fs::remove_dir_all(service().parent().unwrap());
 }
 
 /// `true` alone and below one-child wrappers.

@@ -69,8 +69,8 @@ pub fn version() -> ExitCode {
 /// Version, commit and time of the build; what was not stamped is `unknown`.
 pub fn version_line() -> String {
     let version = option_env!("CARGO_PKG_VERSION").unwrap_or("unknown");
-    let commit = option_env!("COPROC_COMMIT").unwrap_or("unknown");
-    let time = option_env!("COPROC_BUILD_TIME").unwrap_or("unknown");
+    let commit = option_env!("BUILT_FROM").unwrap_or("unknown");
+    let time = option_env!("BUILT_AT").unwrap_or("unknown");
     format!("{version} ({commit}) {time}")
 }
 

@@ -66,6 +66,7 @@ pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
         ForkResult::Parent { child } => {
             // Also here, since either side may run first.
             let _ = setpgid(child, child);
+            give_back_code();
             let status = forward_and_reap(child);
             let hurry = matches!(status, ExitStatus::Signal(_));
             sweep(first, if hurry { Duration::ZERO } else { stray_timeout });
@@ -85,6 +86,31 @@ pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
 /// Lets signals through again, once their handlers are in place.
 pub fn take_signals() {
     let _ = SigSet::all().thread_unblock();
+}
+
+/// Lets go of the program's own code as far as it was needed to get here: parsing, merging and
+/// checking. What is needed later is mapped again from the page cache when it is run.
+pub fn give_back_code() {
+    // The linker lays out headers and constants first, then code, then all that is ever written to.
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let page = rustix::param::page_size();
+    let start = (&raw const __executable_start).addr();
+    let end = (&raw const etext).addr() & !(page - 1);
+    if !start.is_multiple_of(page) || end <= start {
+        return;
+    }
+    // SAFETY: these pages are the file's, never written to, so the kernel finds them again as they
+    // were. Where it refuses, they stay.
+    unsafe {
+        libc::madvise(
+            (&raw const __executable_start).cast_mut().cast(),
+            end - start,
+            libc::MADV_DONTNEED,
+        )
+    };
 }
 
 /// Passes signals on to the runtime and reaps orphans until the runtime has ended.

@@ -35,6 +35,8 @@ use crate::signals::{GRACEFUL_STOP, OsSignal};
 
 /// What of the stop time is kept for the coprocesses once the main process is gone.
 const COPROCESSES_SHARE: Duration = Duration::from_secs(5);
+/// How long after the start of the main process the start as a whole is taken to be over.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How long what was killed may take to die before the wrapper leaves without it.
 const DEATH: Duration = Duration::from_secs(1);
 
@@ -225,6 +227,7 @@ impl Root {
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Start);
                 }
+                ctx.run_later(SETTLED, |_, _| crate::init::give_back_code());
             }
             Effect::StartDeadline => {
                 if self.deadline.is_none() {

@@ -22,8 +22,15 @@ pub(super) enum Command {
     /// A stream that is in the epoll set already, under this key.
     Attach(u64, OwnedFd, Source),
     Reopen,
-    History { name: Option<String>, count: usize, reply: oneshot::Sender<Vec<LogLine>> },
-    Follow { name: Option<Arc<str>>, lines: mpsc::Sender<LogLine> },
+    History {
+        name: Option<String>,
+        count: usize,
+        reply: oneshot::Sender<Vec<LogLine>>,
+    },
+    Follow {
+        name: Option<Arc<str>>,
+        lines: mpsc::Sender<LogLine>,
+    },
     Finish(Instant),
 }
 
