@@ -2,6 +2,7 @@
 //! their patience is longer than the wrapper's.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -188,15 +189,19 @@ fn the_pod_has_a_valid_config_and_waits_longer_than_the_wrapper() {
         mount["mountPath"].as_str().unwrap()
     });
     assert_eq!(pod["volumes"][0]["configMap"]["name"], map["metadata"]["name"]);
-    assert_eq!(run_mount, "/run/coproc");
+    assert_eq!(run_mount, "/run");
     let variable = &container["env"][0];
     assert_eq!(variable["name"].as_str(), Some("COPROC_CONFIG"));
     assert_eq!(variable["value"].as_str(), Some(&*format!("{config_mount}/coproc.toml")));
     let config = map["data"]["coproc.toml"].as_str().unwrap();
     let here = config
         .replace("/etc/coproc", &sample.place.at("."))
-        .replace("/run/coproc", &sample.place.at("run"));
+        .replace("/run/", &sample.place.at("empty-dir/"));
     sample.place.write("pod.toml", &here);
+    // All may write to an emptyDir, and it is root's.
+    let volume = sample.place.path().join("empty-dir");
+    fs::create_dir(&volume).unwrap();
+    fs::set_permissions(&volume, PermissionsExt::from_mode(0o777)).unwrap();
     sample.env("COPROC_CONFIG", &sample.place.at("pod.toml"));
     let check = sample.coproc(&["check"]);
     assert!(check.status.success() && check.stderr.is_empty(), "{check:?}");
