@@ -113,6 +113,10 @@ fn what_the_image_is_made_of_is_there() {
         let mut words: Vec<_> = rest.split_whitespace().collect();
         let to = words.pop().unwrap();
         if words[0] == "--from=build" {
+            let text = fs::read_to_string(folder().join("container/Dockerfile")).unwrap();
+            for line in ["AS build\n", "WORKDIR /src\n", "RUN cargo build --release --locked"] {
+                assert!(text.contains(line), "{line}");
+            }
             assert_eq!(words[1..], ["/src/target/release/coproc"]);
             assert_eq!(to, "/usr/local/bin/coproc");
             continue;
@@ -144,6 +148,9 @@ fn the_image_runs_as_pid_1_and_drains_at_its_stop_signal() {
     }
     assert_eq!(wrapper.count("[alert]"), 0, "{}", wrapper.dump());
     let first = if spaces { children(wrapper.pid())[0] } else { wrapper.pid() };
+    let status = fs::read_to_string(format!("/proc/{first}/status")).unwrap();
+    let name_in_space = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    assert!(!spaces || name_in_space.ends_with("\t1"), "{name_in_space}");
     let signal: Signal = instruction("STOPSIGNAL").parse().unwrap();
     kill(Pid::from_raw(first), signal).unwrap();
     assert_eq!(wrapper.wait(), 0, "{}", wrapper.dump());
@@ -242,7 +249,7 @@ fn the_commands_of_the_systemd_unit_run_reload_and_stop() {
         assert_eq!(all.next(), None, "{key}");
         value
     };
-    let (mut sample, port) = image();
+    let (sample, port) = image();
     let here = |text: &str| {
         text.replace("/etc/coproc", &sample.place.at("."))
             .replace("/run/coproc", &sample.place.at("run"))
@@ -253,15 +260,12 @@ fn the_commands_of_the_systemd_unit_run_reload_and_stop() {
         words.split(' ').map(str::to_owned).collect::<Vec<_>>()
     };
     let (start, reload) = (words("ExecStart"), words("ExecReload"));
-    let environment = here(the("Environment"));
-    assert_eq!(the("RuntimeDirectory"), "coproc", "COPROC_RUN_PATH is this folder");
-    let (name, value) = environment.split_once('=').unwrap();
-    // Only the unit says where the run path is, and how long all may take is the default.
+    assert_eq!(the("RuntimeDirectory"), "coproc");
     let config = sample.place.read("coproc.toml");
-    let dropped = ["run_path", "shutdown_timeout"];
-    let lines = config.lines().filter(|line| !dropped.iter().any(|key| line.starts_with(key)));
-    sample.place.write("coproc.toml", &lines.collect::<Vec<_>>().join("\n"));
-    sample.env(name, value);
+    assert!(config.contains(&format!("run_path = \"{}\"", here("/run/coproc"))), "{config}");
+    // The unit is patient enough for a config that says nothing, too.
+    let rest = config.lines().filter(|line| !line.starts_with("shutdown_timeout"));
+    sample.place.write("coproc.toml", &rest.collect::<Vec<_>>().join("\n"));
     let stop: u64 = the("TimeoutStopSec").parse().unwrap();
     assert!(stop > shutdown_timeout(&sample, "coproc.toml"));
 
