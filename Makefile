@@ -6,7 +6,8 @@ DEMO := config-samples/demo/coproc.toml
 .PHONY: run test bench lint deps clean
 
 ## Runs nginx with three coprocesses until Ctrl-C; the page is on http://127.0.0.1:8080/.
-run: deps
+run:
+	@sh .ci/install run
 	$(CARGO) build --release
 	mkdir -p target/demo
 	exec target/release/coproc run -c $(DEMO)

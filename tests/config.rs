@@ -270,6 +270,7 @@ case!(fn plugin_left_out: ["check"] { "coproc.toml": "enabled_plugins = [\"templ
 // What is right.
 case!(fn valid: ["check"] { "coproc.toml": GOOD });
 case!(fn main_named_on_the_command_line: ["check", "--set", "main.exec=./server --port 80"] {});
+case!(fn main_named_by_a_variable: ["check"] {} env { "COPROC_MAIN__EXEC": "./server --port 80" });
 case!(fn w13_debug: ["debug"] { "coproc.toml": &format!("nginx_binary = \"./nginx\"\nhost_id = \"h\"\n{GOOD}"), "nginx": NGINX });
 case!(fn w14_debug_of_unknown_keys: ["debug"] { "coproc.toml": "nginx_binary = \"./nginx\"\nhost_id = \"h\"\nbogus_top = 1\n[template]\nzzz = \"x\"\n[site.deep]\nname = \"n\"\nSECRET = \"s\"\n", "nginx": NGINX });
 case!(fn debug_of_overridden_values: ["debug", "-c", "a.toml", "-c", "b.yaml", "--set", "vcpu_count=5"] {

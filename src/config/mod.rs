@@ -45,6 +45,9 @@ pub use self::schema::schema;
 use self::report::Weight;
 use self::stack::Stack;
 
+/// The variable that sets `main.exec`.
+const MAIN_VARIABLE: &str = "COPROC_MAIN__EXEC";
+
 /// Where the config comes from. Nothing else is looked at: neither the environment nor the current
 /// directory of the process.
 #[derive(Clone, Debug, Default)]
@@ -70,10 +73,14 @@ impl Sources {
         value.to_str().filter(|value| !value.is_empty())
     }
 
-    /// Whether there has to be a file: not where the command line names the main program.
+    /// Whether there has to be a file: not where the command line or a variable names the main
+    /// program.
     pub fn needs_file(&self) -> bool {
         let names = |set: &String| set.trim_start().to_lowercase().starts_with("main.exec=");
-        !self.file_optional && self.main.is_empty() && !self.set.iter().any(names)
+        !self.file_optional
+            && self.main.is_empty()
+            && !self.set.iter().any(names)
+            && self.variable(MAIN_VARIABLE).is_none()
     }
 
     /// The environment as far as it is text.

@@ -1,0 +1,2 @@
+<?php
+echo "PHP ", PHP_MAJOR_VERSION, " answers ", $_SERVER["REQUEST_METHOD"], "\n";

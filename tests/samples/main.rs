@@ -1,0 +1,12 @@
+//! The samples: each is valid, listed, and does what its comments say.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod container;
+mod coprocesses;
+mod listing;
+mod order;
+mod sample;
+mod users;
+mod web;
