@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use actix::{Actor, Context, Recipient};
 use coproc_core::broker::EventLog;
 use coproc_core::output::{LogLine, Output, Stream};
+use coproc_core::process::hung_up;
 use coproc_core::supervision::Lifeline;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -20,7 +21,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
@@ -39,8 +39,6 @@ const BODY: usize = 64 * 1024;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a client may take to send its request's body.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// How often it is looked whether a client is still there.
-const HANG_UP_LOOK: Duration = Duration::from_secs(1);
 /// How much of a stream waits for a slow client before the stream waits as well.
 const CHUNKS: usize = 64;
 /// How long a history may take to come: a log whose destination is stuck answers nothing.
@@ -131,6 +129,7 @@ async fn accept(socket: tokio::net::UnixListener, shared: Rc<Shared>) {
                 served = served => if let Err(error) = served {
                     tracing::debug!(target: "control", "connection: {error}");
                 },
+                // A stream with nothing to write would not notice, and hold its seat for ever.
                 () = hung_up(watched) => {}
             }
         });
@@ -148,20 +147,6 @@ fn follow_on(seat: &Seat, shared: &Shared) -> Result<(), Refused> {
     })?;
     *seat.borrow_mut() = follower;
     Ok(())
-}
-
-/// Waits until the other side has closed the connection for both directions. A stream with nothing
-/// to write would not notice, and hold its seat for ever.
-async fn hung_up(socket: io::Result<OwnedFd>) {
-    let Ok(socket) = socket else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(HANG_UP_LOOK).await;
-        let mut watched = [PollFd::new(&socket, PollFlags::empty())];
-        let asked = poll(&mut watched, Some(&Timespec::default()));
-        if asked.is_ok() && watched[0].revents().contains(PollFlags::HUP) {
-            return;
-        }
-    }
 }
 
 async fn answer(request: HttpRequest<Incoming>, shared: &Shared, seat: &Seat) -> Response<Answer> {
