@@ -10,6 +10,7 @@ use std::time::Instant;
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::{mpsc, oneshot};
 
+use super::tally::Shown;
 use super::{LogLine, Record, Source};
 
 /// What the thread is asked to do.
@@ -37,6 +38,7 @@ pub(super) struct Queue {
     state: Mutex<State>,
     wake: OwnedFd,
     capacity: usize,
+    pub(super) shown: Shown,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +53,12 @@ struct State {
 impl Queue {
     pub(super) fn new(capacity: usize) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { state: Mutex::default(), wake, capacity: capacity.max(1) })
+        Ok(Self {
+            state: Mutex::default(),
+            wake,
+            capacity: capacity.max(1),
+            shown: Shown::default(),
+        })
     }
 
     /// Queues a line, or counts it as lost. Never waits for the destination.
