@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use coproc_control::request::{Ask, Request};
+use coproc_control::server::Entrances;
 use coproc_core::supervision::{Panic, log_panics};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -93,7 +94,7 @@ impl Tree {
             config: Rc::new(config),
             output,
             inherited: Arc::new(environment),
-            control: None,
+            control: Entrances::default(),
             templates: None,
             code: code.clone(),
         };
