@@ -467,7 +467,9 @@ fn w21_one_config_in_three_formats() {
         let serde_json::Value::Object(values) = values else { panic!("an object") };
         values
             .into_iter()
-            .filter(|(key, _)| !["nginx_binary", "main.exec", "main.check", "env"].contains(&key.as_str()))
+            .filter(|(key, _)| {
+                !["nginx_binary", "main.exec", "main.check", "env"].contains(&key.as_str())
+            })
             .map(|(key, value)| {
                 // JSON and YAML may leave numbers bare that TOML has as texts.
                 let text = value["value"].to_string().replace('"', "");

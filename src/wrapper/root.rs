@@ -371,7 +371,10 @@ impl Handler<Booted> for Root {
     type Result = ();
 
     fn handle(&mut self, Booted(walked): Booted, ctx: &mut Context<Self>) {
-        let failed = walked.failure.map_or(Ok(()), |error| Err(error.to_string()));
+        let failed = walked.failure.map_or(Ok(()), |(place, error)| {
+            let name = &self.config.coprocesses[place].name;
+            Err(format!("{name}: {error}"))
+        });
         // An event that was cancelled was worked off as well, but nothing is started after it.
         let templates = match self.wrapper.stage() {
             Stage::Booting if failed.is_ok() => self.templates.clone(),

@@ -81,25 +81,22 @@ pub(crate) async fn check(
     Err(if words.is_empty() { what } else { format!("{what}: {words}") })
 }
 
-/// What the lines say, each thing once. nginx tells an error in its log and on its error stream, and
-/// much that is none in its log alone.
+/// What the lines say, each thing once. nginx tells an error in its log, on its error stream or on
+/// both, and much that is none in its log.
 fn words(lines: &[Vec<u8>]) -> String {
-    let mut said: Vec<&[u8]> = Vec::new();
-    let mut words: Vec<&[u8]> = Vec::new();
-    // Those on the error stream come first, in the form that people know.
-    let early = |line: &&Vec<u8>| head(line).is_none_or(|head| head.early);
-    for line in lines.iter().filter(early) {
-        said.push(head(line).map_or(line, |head| head.message));
-        words.push(line);
-    }
-    for line in lines.iter().filter(|line| !early(line)) {
-        let Some(head) = head(line).filter(|head| head.level >= Level::Warn) else { continue };
+    let logged = |line: &&Vec<u8>| head(line).is_some_and(|head| !head.early);
+    let streamed: Vec<&[u8]> = lines.iter().filter(|l| !logged(l)).map(Vec::as_slice).collect();
+    let mut known: Vec<_> = streamed.iter().filter_map(|line| Some(head(line)?.message)).collect();
+    let mut words = Vec::new();
+    for head in lines.iter().filter(logged).filter_map(|line| head(line)) {
         let text = prefix(head.message).map_or(head.message, |prefix| prefix.text);
-        if !said.contains(&text) {
-            said.push(text);
+        if head.level >= Level::Warn && !known.contains(&text) {
+            known.push(text);
             words.push(text);
         }
     }
+    // The error stream ends with what follows from the rest: that the test failed.
+    words.extend(streamed);
     let words = words.iter().filter(|words| !words.is_empty());
     words.map(|words| String::from_utf8_lossy(words)).collect::<Vec<_>>().join("; ")
 }
@@ -122,8 +119,8 @@ mod tests {
         let expected = format!("{early}; {failed}");
         assert_eq!(words_of(&[notice, emergency, early, failed]), expected);
         assert_eq!(words_of(&[early, failed, emergency]), expected);
-        let alone = format!("{failed}; unknown directive \"x\" in /c:2");
-        assert_eq!(words_of(&[emergency, failed]), alone, "where its log is its error stream");
+        let logged = format!("unknown directive \"x\" in /c:2; {failed}");
+        assert_eq!(words_of(&[failed, emergency]), logged, "where only its log has it");
     }
 
     #[test]
