@@ -346,6 +346,23 @@ fn signals_reach_the_group_of_a_coprocess_and_main_itself() {
 }
 
 #[test]
+fn what_does_not_run_is_sent_no_signal() {
+    let place = Place::new();
+    let main = "[main]\nexec_event = \"custom.go\"\n";
+    place.config(&[main, &background("a", "\"true\"", "exec_event = \"custom.go\"")].concat());
+    let mut wrapper = place.run();
+    eventually("somebody answers", || place.coproc(&["status"]).status.success());
+    for name in ["a", "main"] {
+        let head = format!("POST /v1/coprocesses/{name}/signal");
+        let (line, body) = http(&place, &head, r#"{"signal": "USR1"}"#);
+        assert_eq!(line, "HTTP/1.1 409 Conflict", "{body}");
+        let why = refused(&place, &["signal", name, "USR1"]);
+        assert!(why.contains(&format!("`{name}` does not run")), "{why}");
+    }
+    assert_eq!(wrapper.stop(), 143);
+}
+
+#[test]
 fn reload_is_answered_when_it_is_over() {
     let place = Place::new();
     place.config(&coprocess("a", "\"echo before\"", "exec_event = \"pre-reload\""));

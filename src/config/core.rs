@@ -97,7 +97,7 @@ pub struct ControlTable {
     pub mode: Option<Mode>,
     /// TCP ports that tell `/livez`, `/readyz` and `/metrics` over HTTP, and nothing else: an address
     /// or a list of them, such as `127.0.0.1:9090` or `[::1]:9090`. Port 0 is one that is free.
-    /// Default: none.
+    /// Default: `none`.
     pub listen: Option<Addresses>,
 }
 
@@ -114,7 +114,7 @@ pub struct ControlConfig {
     pub listen: Vec<SocketAddr>,
 }
 
-/// Addresses to listen on: an array of texts, or one text with blanks between them.
+/// Addresses to listen on: an array of texts, or one text with blanks between them; `none` is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses(pub Vec<SocketAddr>);
 
@@ -122,7 +122,11 @@ impl<'de> Deserialize<'de> for Addresses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut addresses = Vec::new();
         let mut wrong = Vec::new();
-        for word in Words::deserialize(deserializer)?.0 {
+        let Words(words) = Words::deserialize(deserializer)?;
+        if words == ["none"] {
+            return Ok(Self(addresses));
+        }
+        for word in words {
             match word.parse() {
                 Ok(address) => addresses.push(address),
                 Err(_) => wrong.push(format!("`{}`", printable(&word))),

@@ -212,6 +212,39 @@ fn a_panic_in_one_coprocess_rebuilds_it_and_nobody_else_notices() {
 }
 
 #[test]
+fn what_is_counted_survives_a_panic() {
+    actix::System::new().block_on(async {
+        let config = TWO.replace("\"never\"", "\"unlimited\"");
+        let tree = Tree::start(&config);
+        let mut before = tree.pid("first").await;
+        let kill = |pid| nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        for _ in 0..2 {
+            nix::sys::signal::kill(kill(before), nix::sys::signal::SIGKILL).unwrap();
+            before = tree
+                .until("a new process", |s| pid_of(s, "first").filter(|pid| *pid != before))
+                .await;
+        }
+        for child in [Child::Coprocess(0), Child::Broker] {
+            tree.root.do_send(Break(child));
+        }
+        tree.until("a new process", |s| pid_of(s, "first").filter(|pid| *pid != before)).await;
+        let (reply, answer) = oneshot::channel();
+        tree.root.do_send(Ask { request: Request::Metrics, reply });
+        let metrics = answer.await.unwrap().unwrap();
+        let metrics = metrics.as_str().unwrap();
+        for sample in [
+            "coproc_coprocess_restarts_total{name=\"first\"} 2\n",
+            "coproc_coprocess_starts_total{name=\"first\"} 4\n",
+            "coproc_coprocess_exits_total{name=\"first\",class=\"signal\"} 2\n",
+            "coproc_events_total{event=\"pre-start\"} 1\n",
+        ] {
+            assert!(metrics.contains(sample), "{sample} in {metrics}");
+        }
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
 fn what_was_not_wanted_is_not_started_by_a_panic() {
     actix::System::new().block_on(async {
         let tree = Tree::start(TWO);
