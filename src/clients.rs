@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use coproc_control::client::{Call, ClientError, send};
 use coproc_core::exit::{FAILURE, USAGE};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use coproc_core::process::hung_up;
 use serde_json::{Map, Value};
 
 use crate::cli::{Client, Command, StatusFormat};
@@ -21,9 +21,6 @@ const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
 
 /// No wrapper answers on the control socket.
 const NOBODY_THERE: u8 = 3;
-
-/// How often it is looked whether somebody still reads.
-const READER_LOOK: Duration = Duration::from_millis(250);
 
 /// How an answer is shown.
 enum Show {
@@ -185,18 +182,9 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
     }
 }
 
-/// Waits until nobody reads standard output any more; for ever where it is no pipe.
+/// Resolves once nobody reads standard output any more; never where it is a file.
 async fn reader_gone() {
-    let stdout = io::stdout();
-    loop {
-        // An error is reported without being asked for.
-        let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
-        let asked = poll(&mut pipe, Some(&Timespec::default()));
-        if asked.is_ok() && pipe[0].revents().contains(PollFlags::ERR) {
-            return;
-        }
-        tokio::time::sleep(READER_LOOK).await;
-    }
+    hung_up(io::stdout().as_fd().try_clone_to_owned()).await;
 }
 
 /// A line of the log for people: time, name and text.

@@ -66,12 +66,23 @@ pub fn version() -> ExitCode {
     status(answer(&format!("coproc {}\n", version_line())))
 }
 
-/// Version, commit and time of the build; what was not stamped is `unknown`.
+/// The release; what was not stamped is `unknown`.
+pub const VERSION: &str = stamped(option_env!("CARGO_PKG_VERSION"));
+
+/// The commit that this was built from.
+pub const COMMIT: &str = stamped(option_env!("BUILT_FROM"));
+
+const fn stamped(text: Option<&'static str>) -> &'static str {
+    match text {
+        Some(text) => text,
+        None => "unknown",
+    }
+}
+
+/// Version, commit and time of the build.
 pub fn version_line() -> String {
-    let version = option_env!("CARGO_PKG_VERSION").unwrap_or("unknown");
-    let commit = option_env!("BUILT_FROM").unwrap_or("unknown");
-    let time = option_env!("BUILT_AT").unwrap_or("unknown");
-    format!("{version} ({commit}) {time}")
+    let time = stamped(option_env!("BUILT_AT"));
+    format!("{VERSION} ({COMMIT}) {time}")
 }
 
 fn warn(warnings: &[String]) {

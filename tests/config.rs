@@ -181,6 +181,21 @@ case!(fn main_kind: ["check"] { "coproc.toml": "[main]\nkind = \"apache\"\n" });
 case!(fn main_signal: ["check"] { "coproc.toml": "[main]\nstop_signal = \"STOPP\"\nreload_signal = 65\n" });
 case!(fn main_waits_for_itself: ["check"] { "coproc.toml": "[main]\nexec_event = \"start\"\n" });
 case!(fn control_mode: ["check"] { "coproc.toml": "[control]\nmode = \"rw-------\"\n" });
+case!(fn control_listen: ["check"] {
+    "coproc.toml": "[control]\nlisten = [\"127.0.0.1:0\", \"localhost:9090\", \":9090\", \"[::1]\"]\n"
+});
+case!(fn control_listen_of_a_variable: ["check"] {
+    "coproc.toml": "[control]\nlisten = \"127.0.0.1:9090\"\n"
+} env { "COPROC_CONTROL__LISTEN": "127.0.0.1:90900" });
+case!(fn control_listen_on_two: ["debug"] {
+    "coproc.toml": "[main]\nexec = \"x\"\ncheck = \"x --check '${host_id} a'\"\n[control]\nlisten = \"127.0.0.1:9090\"\n"
+} env { "COPROC_CONTROL__LISTEN": "127.0.0.1:9090 [::1]:9090", "PATH": "/usr/bin" });
+case!(fn main_check: ["check"] {
+    "coproc.toml": "[main]\ncheck = []\ncheck_timeout = \"soon\"\n"
+});
+case!(fn main_check_program: ["check"] {
+    "coproc.toml": "[main]\ncheck = [\" \", \"-t\"]\n"
+});
 case!(fn control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\n" });
 case!(fn vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
 case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
@@ -453,7 +468,9 @@ fn w21_one_config_in_three_formats() {
         let serde_json::Value::Object(values) = values else { panic!("an object") };
         values
             .into_iter()
-            .filter(|(key, _)| !["nginx_binary", "main.exec", "env"].contains(&key.as_str()))
+            .filter(|(key, _)| {
+                !["nginx_binary", "main.exec", "main.check", "env"].contains(&key.as_str())
+            })
             .map(|(key, value)| {
                 // JSON and YAML may leave numbers bare that TOML has as texts.
                 let text = value["value"].to_string().replace('"', "");

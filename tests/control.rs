@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use support::{Place, Wrapper, alive, coprocess, eventually};
+use support::{Place, Wrapper, alive, children, coprocess, eventually};
 
 fn background(name: &str, exec: &str, rest: &str) -> String {
     coprocess(name, exec, &format!("background = true\n{rest}"))
@@ -346,6 +346,23 @@ fn signals_reach_the_group_of_a_coprocess_and_main_itself() {
 }
 
 #[test]
+fn what_does_not_run_is_sent_no_signal() {
+    let place = Place::new();
+    let main = "[main]\nexec_event = \"custom.go\"\n";
+    place.config(&[main, &background("a", "\"true\"", "exec_event = \"custom.go\"")].concat());
+    let mut wrapper = place.run();
+    eventually("somebody answers", || place.coproc(&["status"]).status.success());
+    for name in ["a", "main"] {
+        let head = format!("POST /v1/coprocesses/{name}/signal");
+        let (line, body) = http(&place, &head, r#"{"signal": "USR1"}"#);
+        assert_eq!(line, "HTTP/1.1 409 Conflict", "{body}");
+        let why = refused(&place, &["signal", name, "USR1"]);
+        assert!(why.contains(&format!("`{name}` does not run")), "{why}");
+    }
+    assert_eq!(wrapper.stop(), 143);
+}
+
+#[test]
 fn reload_is_answered_when_it_is_over() {
     let place = Place::new();
     place.config(&coprocess("a", "\"echo before\"", "exec_event = \"pre-reload\""));
@@ -449,6 +466,45 @@ fn a_reader_that_goes_away_ends_its_follower() {
         assert_eq!(status.unwrap().code(), Some(0), "{words:?}");
     }
     assert_eq!(wrapper.stop(), 0);
+}
+
+/// How often the threads of these processes went to sleep by themselves so far.
+fn sleeps(pids: &[i32]) -> u64 {
+    let count = |status: std::path::PathBuf| -> Option<u64> {
+        let status = std::fs::read_to_string(status).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    };
+    let threads = pids.iter().flat_map(|pid| {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks.map(|task| task.unwrap().path().join("status"))
+    });
+    threads.filter_map(count).sum()
+}
+
+/// Neither side looks from time to time whether the other is still there.
+#[test]
+fn who_waits_for_the_next_line_is_not_woken_before_it_comes() {
+    let place = Place::new();
+    let mut wrapper = up(&place, "");
+    let mut follower = Wrapper::start(place.command(&["events", "--follow"]));
+    follower.wait_for("pre-start");
+    let pids = [&[wrapper.pid(), follower.pid()], &children(wrapper.pid())[..]].concat();
+    assert_eq!(pids.len(), 3, "both halves of the wrapper, and the follower");
+    let second = std::time::Duration::from_secs(1);
+    let mut before = 0;
+    eventually("all have come to rest", || {
+        let now = sleeps(&pids);
+        std::thread::sleep(second / 4);
+        std::mem::replace(&mut before, now) == now
+    });
+    std::thread::sleep(2 * second);
+    assert_eq!(sleeps(&pids), before);
+    ask(&place, &["emit", "one"]);
+    follower.wait_for("custom.one");
+    assert!(sleeps(&pids) > before, "what is counted is what happens");
+    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(follower.wait(), 0, "{}", follower.dump());
 }
 
 #[test]

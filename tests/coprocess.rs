@@ -333,7 +333,7 @@ fn given_up(mut wrapper: Wrapper, reason: &str) {
 fn w68_an_unknown_user_in_the_foreground_ends_the_boot() {
     let place = Place::new();
     place.config(&coprocess("a", "\"true\"", "user = \"no-such-user\""));
-    given_up(place.run(), "no-such-user");
+    given_up(place.run(), "the boot is given up: a: `true` cannot be started");
 }
 
 // D38 as well: no failing coprocess takes main or the wrapper with it once main runs.
@@ -354,7 +354,7 @@ fn w79_no_such_program_in_the_foreground_before_the_start() {
     wrapper.wait();
     assert!(!alive(early));
     assert!(!place.path().join("ran").exists());
-    given_up(wrapper, "/no/such");
+    given_up(wrapper, "the boot is given up: a: `/no/such` cannot be started: ");
 }
 
 #[test]

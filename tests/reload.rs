@@ -163,3 +163,192 @@ fn d38_a_failure_at_pre_reload_and_reload() {
     assert_eq!(wrapper.stop(), 0);
     assert_eq!(wrapper.stderr(), "");
 }
+
+/// `coproc reload`: exit status and what it says.
+fn reload(place: &Place) -> (Option<i32>, String) {
+    let output = place.coproc(&["reload"]);
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The check answers before anybody is told: no signal, and the words are nginx's own.
+#[test]
+fn w41_nginx_checks_before_it_is_signalled() {
+    let place = Place::new();
+    let port = place.nginx(1, "return 200 old;", "");
+    let mut wrapper = place.run();
+    wait_for_event(&wrapper, "start-worker", 1);
+    place.nginx_conf(port, 1, "/dev/stdout info", "evnts;", "return 200 bad;");
+    let (code, stderr) = reload(&place);
+    assert_eq!(code, Some(1), "{stderr}");
+    let word = format!(": unknown directive \"evnts\" in {}", place.at("run/conf"));
+    assert!(stderr.contains(&word) && stderr.contains("test failed"), "{stderr}");
+    assert_eq!(stderr.matches("unknown directive").count(), 1, "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let line = wrapper.wait_for("reload failed, the old configuration stays");
+    assert!(line.contains("level=error") && line.contains("unknown directive"), "{line}");
+    assert!(http::get(port, "/").ends_with("old"));
+    assert_eq!(wrapper.count("reconfiguring"), 0, "{}", wrapper.dump());
+    place.nginx_conf(port, 1, "/dev/stdout info", "", "return 200 new;");
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    wait_for_event(&wrapper, "exit-worker", 1);
+    assert!(http::get(port, "/").ends_with("new"));
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// What `nginx -t` cannot know is refused by nginx itself, as its log says.
+#[test]
+fn w41_a_configuration_that_passes_the_check_and_is_refused_all_the_same() {
+    let place = Place::new();
+    let port = place.nginx(1, "return 200 old;", "");
+    let mut wrapper = place.run();
+    wait_for_event(&wrapper, "start-worker", 1);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let also = format!("listen {}; return 200 new;", taken.local_addr().unwrap());
+    place.nginx_conf(port, 1, "/dev/stdout info", "", &also);
+    let (code, stderr) = reload(&place);
+    assert!(code == Some(1) && stderr.contains("bind() to"), "{code:?} {stderr}");
+    wrapper.wait_for("test is successful");
+    wrapper.wait_for("reconfiguring");
+    assert!(http::get(port, "/").ends_with("old"));
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// The stand-in for nginx, with a check of its own.
+fn checked(place: &Place, check: &str, main: &str) -> support::Wrapper {
+    place.config(&format!("[main]\ncheck = {check}\n{main}\n"));
+    let wrapper = place.run_with(&[], &[("F_EV", "1")]);
+    wait_for_event(&wrapper, "start-worker", 1);
+    wrapper
+}
+
+#[test]
+fn a_check_is_run_as_the_main_process_is() {
+    let place = Place::new();
+    let check = "[\"sh\", \"-c\", \"pwd; echo $WORD $0 >&2; exit 3\", \"${host_id}\"]";
+    let main = format!("cwd = {:?}\nenv = {{ WORD = \"said\" }}", place.at("run"));
+    place.config(&format!(
+        "[main]\nexec = [{:?}]\ncheck = {check}\n{main}\n[coprocess.a]\nname = \"a\"\n\
+         exec = \"echo before\"\nrestarts = \"never\"\nexec_event = \"pre-reload\"\n",
+        puppet()
+    ));
+    let mut wrapper = place.run_with(&["--set", "host_id=seven"], &[("F_EV", "1")]);
+    wait_for_event(&wrapper, "start-worker", 1);
+    let (code, stderr) = reload(&place);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("ended with exit status 3: "), "{stderr}");
+    assert!(stderr.contains(&place.at("run")) && stderr.contains("said seven"), "{stderr}");
+    assert!(wrapper.position("a: before") < wrapper.position("check-nginx: said seven"));
+    assert_eq!(wrapper.count("reconfiguring"), 0);
+    assert_eq!(wrapper.stop(), 0);
+}
+
+#[test]
+fn a_main_process_that_is_no_nginx_has_the_check_that_it_is_given() {
+    let place = Place::new();
+    let file = place.at("bad");
+    place.write("bad", "");
+    let main =
+        "[\"sh\", \"-c\", \"trap 'echo took it' HUP; echo set; while :; do sleep 0.02; done\"]";
+    place.config(&format!(
+        "[main]\nexec = {main}\ncheck = [\"sh\", \"-c\", \"! test -e {file} || exit 1\"]\n"
+    ));
+    let mut wrapper = place.run();
+    wrapper.wait_for("main: set");
+    let (code, stderr) = reload(&place);
+    assert!(code == Some(1) && stderr.contains("ended with exit status 1\n"), "{stderr}");
+    std::fs::remove_file(file).unwrap();
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    wrapper.wait_for("main: took it");
+    assert_eq!(wrapper.count("main: took it"), 1);
+    wrapper.stop();
+}
+
+#[test]
+fn a_check_that_does_not_end_is_killed_and_refuses() {
+    let place = Place::new();
+    let pid = place.at("pid");
+    let check = format!("[\"sh\", \"-c\", \"echo $$ >{pid}; echo stuck; sleep 1000\"]");
+    let mut wrapper = checked(&place, &check, "check_timeout = \"200ms\"");
+    let (code, stderr) = reload(&place);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("did not end within 200ms and was killed: stuck"), "{stderr}");
+    let pid = place.read("pid").trim().parse().unwrap();
+    assert!(!support::alive(pid));
+    assert_eq!(wrapper.count("reconfiguring"), 0);
+    assert_eq!(wrapper.stop(), 0);
+}
+
+#[test]
+fn a_check_that_is_not_there_refuses() {
+    let place = Place::new();
+    let mut wrapper = checked(&place, "\"/no/such -t\"", "");
+    let (code, stderr) = reload(&place);
+    assert!(code == Some(1) && stderr.contains("`/no/such` cannot be started"), "{stderr}");
+    assert_eq!(wrapper.count("reconfiguring"), 0);
+    assert_eq!(wrapper.stop(), 0);
+}
+
+#[test]
+fn without_a_check_the_signal_is_sent_at_once() {
+    let place = Place::new();
+    let mut wrapper = checked(&place, "\"none\"", "");
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    wrapper.wait_for("reconfiguring");
+    assert_eq!(wrapper.count("check-nginx"), 0);
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// A check that waits for a file, and says its pid.
+fn waiting_check(place: &Place) -> String {
+    let (pid, go) = (place.at("pid"), place.at("go"));
+    format!(
+        "[\"sh\", \"-c\", \"echo $$ >>{pid}; echo asked; until test -e {go}; do sleep 0.02; done\"]"
+    )
+}
+
+#[test]
+fn term_while_the_check_goes_on_ends_it() {
+    let place = Place::new();
+    let mut wrapper = checked(&place, &waiting_check(&place), "");
+    let mut client = support::Wrapper::start(place.command(&["reload"]));
+    wrapper.wait_for("check-nginx: asked");
+    let pid = place.read("pid").trim().parse().unwrap();
+    assert!(support::alive(pid));
+    assert_eq!(wrapper.stop(), 0);
+    assert!(!support::alive(pid));
+    assert_eq!(client.wait(), 1);
+    assert!(client.stderr().contains("the main process is stopping"), "{}", client.dump());
+    assert_eq!(wrapper.count("reconfiguring"), 0);
+}
+
+/// Those who ask while the check goes on have changed something that it may have missed.
+#[test]
+fn reloads_that_are_asked_for_while_the_check_goes_on_are_another_reload() {
+    let place = Place::new();
+    let mut wrapper = checked(&place, &waiting_check(&place), "");
+    let ask = || support::Wrapper::start(place.command(&["reload"]));
+    let mut clients = vec![ask()];
+    wrapper.wait_for("check-nginx: asked");
+    clients.extend([ask(), ask()]);
+    wrapper.wait_for_nth("a reload was asked for on the control socket", 3);
+    place.write("go", "");
+    for client in &mut clients {
+        assert_eq!(client.wait(), 0, "{}", client.dump());
+    }
+    assert_eq!(wrapper.count("check-nginx: asked"), 2);
+    assert_eq!(wrapper.count("reconfiguring"), 2);
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// nginx that logs elsewhere can be waited for in vain, so it is said after a while.
+#[test]
+fn an_nginx_that_is_not_heard_is_warned_of() {
+    let place = Place::new();
+    let port = place.nginx(1, "return 200 here;", "");
+    place.nginx_conf(port, 1, &place.at("error.log"), "", "return 200 here;");
+    let mut wrapper = place.run();
+    let line = wrapper.wait_for("nginx has announced no workers");
+    assert!(line.contains("level=warning") && line.contains("error_log stderr notice;"), "{line}");
+    assert!(http::get(port, "/").ends_with("here"));
+    assert_eq!(wrapper.stop(), 0);
+}

@@ -81,6 +81,7 @@ fn w42_a_broken_template_at_reload_changes_nothing() {
     let (code, stderr) = reload(&place);
     assert!(code == Some(1) && stderr.contains("retrun"), "{code:?} {stderr}");
     eventually("the old file is back", || place.read("run/conf/nginx.conf") == before);
+    assert_eq!(wrapper.count("reconfiguring"), 0, "its check refused it");
     place.write("nginx.conf.tmpl", &template.replace("\"old\"", "\"new\""));
     assert_eq!(reload(&place), (Some(0), String::new()));
     eventually("the new configuration serves", || http::get(port, "/").ends_with("new"));
@@ -413,6 +414,25 @@ fn a_cancelled_start_renders_nothing() {
     wrapper.wait_for("hold: waiting");
     assert_eq!(wrapper.stop(), 143);
     assert_eq!(wrapper.stderr(), "", "{}", wrapper.dump());
+}
+
+/// What was rendered goes back if the main process ends before anybody was told of it.
+#[test]
+fn outputs_that_were_not_checked_do_not_stay() {
+    let place = Place::new();
+    place.write("nginx.conf.tmpl", "old");
+    let check = format!("[\"{}\", \"until\", \"{}\"]", support::puppet(), place.at("go"));
+    place.config(&format!(
+        "[template]\ndelete_templated_conf_on_exit = false\n[main]\ncheck = {check}\n"
+    ));
+    let mut wrapper = started(&place);
+    place.write("nginx.conf.tmpl", "new");
+    wrapper.signal(Signal::SIGHUP);
+    wrapper.wait_for("check-nginx: waiting");
+    assert_eq!(place.read("run/conf/nginx.conf"), "new", "the check reads it where it will be");
+    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(place.read("run/conf/nginx.conf"), "old");
+    assert_eq!(fs::read_dir(place.path().join("run/conf")).unwrap().count(), 1);
 }
 
 /// A main process that only keeps silent may well have taken the new outputs, so they stay.

@@ -1,18 +1,20 @@
 //! The keys of the top level, and the tables that belong to no actor of their own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Count;
 use coproc_core::duration::GoDuration;
 use coproc_core::flag::Flag;
-use coproc_core::scalar::Scalar;
+use coproc_core::scalar::{Scalar, printable, refuse};
 use coproc_core::text::Text;
 use coproc_core::words::Words;
 use coproc_main::table::MainTable;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
 
 use crate::log::table::LogTable;
 
@@ -93,6 +95,10 @@ pub struct ControlTable {
     pub socket: Option<String>,
     /// Its mode in octal digits. Default: `"0600"`.
     pub mode: Option<Mode>,
+    /// TCP ports that tell `/livez`, `/readyz` and `/metrics` over HTTP, and nothing else: an address
+    /// or a list of them, such as `127.0.0.1:9090` or `[::1]:9090`. Port 0 is one that is free.
+    /// Default: `none`.
+    pub listen: Option<Addresses>,
 }
 
 /// The control socket, with defaults filled in.
@@ -104,6 +110,54 @@ pub struct ControlConfig {
     pub configured: bool,
     /// Its mode.
     pub mode: u32,
+    /// Where health and metrics are told on TCP.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// Addresses to listen on: an array of texts, or one text with blanks between them; `none` is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses(pub Vec<SocketAddr>);
+
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut addresses = Vec::new();
+        let mut wrong = Vec::new();
+        let Words(words) = Words::deserialize(deserializer)?;
+        if words == ["none"] {
+            return Ok(Self(addresses));
+        }
+        for word in words {
+            match word.parse() {
+                Ok(address) => addresses.push(address),
+                Err(_) => wrong.push(format!("`{}`", printable(&word))),
+            }
+        }
+        let what = match wrong.as_slice() {
+            [] => return Ok(Self(addresses)),
+            [one] => format!("{one} is not an address to listen on"),
+            several => format!("{} are not addresses to listen on", several.join(", ")),
+        };
+        Err(refuse(what, "`IP:PORT`, such as `127.0.0.1:9090` or `[::1]:9090`, or a list of them"))
+    }
+}
+
+impl JsonSchema for Addresses {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Addresses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "array", "items": { "type": "string", "pattern": "^.+:[0-9]+$" } },
+                { "type": "string" }
+            ]
+        })
+    }
 }
 
 /// The number of processors: at least 1.

@@ -114,6 +114,7 @@ pub(super) fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
                 coproc_main::config::Kind::Program => "program".into(),
             },
         ),
+        (&["main", "check"], config.main.check().map_or("none".into(), Into::into)),
         (
             &["control", "socket"],
             match &config.control.socket {

@@ -14,7 +14,7 @@ use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
+use super::core::{Addresses, COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
 use super::env::Known;
 use super::near::nearest;
 use super::origin::Origin;
@@ -265,6 +265,9 @@ impl Resolver<'_> {
             },
             configured: set.is_some(),
             mode: table.and_then(|table| table.mode).unwrap_or(Mode(0o600)).0,
+            listen: table
+                .and_then(|table| table.listen.clone())
+                .map_or_else(Vec::new, |Addresses(addresses)| addresses),
         }
     }
 

@@ -17,7 +17,7 @@ use coproc_core::name::{MAIN, Name, NameError};
 use coproc_core::probe::Role;
 use coproc_core::scalar::Scalar;
 use coproc_core::signal::Signal;
-use coproc_main::actor::{self as main_process, MainStatus, Pass};
+use coproc_main::messages::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -27,7 +27,7 @@ use super::root::Root;
 
 /// Resolves once a coprocess's actor has taken a command.
 type Taken = actix::dev::Request<CoprocessActor, Command>;
-type Reply = oneshot::Sender<Result<Value, Refused>>;
+pub(super) type Reply = oneshot::Sender<Result<Value, Refused>>;
 
 impl Handler<Ask> for Root {
     type Result = ();
@@ -36,6 +36,7 @@ impl Handler<Ask> for Root {
         let answer = match request {
             Request::Status => return self.status(reply),
             Request::Health(health) => return self.health(health, reply),
+            Request::Metrics => return self.metrics(reply),
             Request::Reload => return self.answer_reload(reply),
             Request::Order(name, order) => match self.order(&name, order) {
                 Ok((standing, taken)) => {
@@ -202,7 +203,7 @@ impl Root {
         });
     }
 
-    fn main_status(&self) -> impl Future<Output = MainStatus> + 'static {
+    pub(super) fn main_status(&self) -> impl Future<Output = MainStatus> + 'static {
         let asked = self.main.as_ref().map(|main| main.send(main_process::Status));
         async move {
             match asked {
@@ -361,7 +362,7 @@ fn seconds(time: Duration) -> f64 {
 }
 
 /// The resident memory of a process.
-fn memory(pid: i32) -> Option<u64> {
+pub(super) fn memory(pid: i32) -> Option<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)

@@ -14,6 +14,7 @@
 mod children;
 mod control;
 pub mod lifecycle;
+mod metrics;
 mod paths;
 mod root;
 mod run;

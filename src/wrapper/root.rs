@@ -5,10 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
-use coproc_control::server::ControlActor;
+use coproc_control::connections::Guests;
+use coproc_control::server::{ControlActor, Entrances, Sources};
 use coproc_coprocess::actor::{self as coprocess, BrokerIs, CoprocessActor, GaveUp};
 use coproc_core::broker::{
     Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Subscribe, Subscription,
@@ -20,10 +21,11 @@ use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
-use coproc_main::actor::{
-    self as main_process, MainActor, MainNews, Pass, Preparation, ReloadMain,
-};
+use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
+use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
+use coproc_main::reload::Tally;
+use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -45,7 +47,7 @@ pub(crate) struct Parts {
     pub(crate) config: Rc<Config>,
     pub(crate) output: Output,
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
-    pub(crate) control: Option<Rc<coproc_control::server::Listener>>,
+    pub(crate) control: Entrances,
     pub(crate) templates: Option<Rc<Templates>>,
     /// Where the exit code is left.
     pub(crate) code: Rc<Cell<u8>>,
@@ -54,6 +56,8 @@ pub(crate) struct Parts {
 /// The root supervisor.
 pub(crate) struct Root {
     pub(super) config: Rc<Config>,
+    /// When the wrapper began.
+    pub(super) began: SystemTime,
     pub(super) output: Output,
     inherited: Arc<Vec<(OsString, OsString)>>,
     pub(super) events: Rc<RefCell<EventLog>>,
@@ -62,8 +66,10 @@ pub(crate) struct Root {
     pub(super) main: Option<Addr<MainActor>>,
     main_pid: Option<i32>,
     pub(super) main_exit: Option<ExitStatus>,
+    pub(super) reloads: Rc<Cell<Tally>>,
     pub(super) coprocesses: Vec<Supervised>,
-    listener: Option<Rc<coproc_control::server::Listener>>,
+    entrances: Rc<Entrances>,
+    pub(super) guests: Rc<Guests>,
     control: Option<Addr<ControlActor>>,
     control_rebuilds: Rebuilds,
     templates: Option<Rc<Templates>>,
@@ -93,6 +99,7 @@ impl Root {
             wrapper: Wrapper::new(config.main.exec_event.is_some()),
             coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
             config,
+            began: SystemTime::now(),
             output,
             inherited,
             events: Rc::default(),
@@ -101,7 +108,9 @@ impl Root {
             main: None,
             main_pid: None,
             main_exit: None,
-            listener: control,
+            reloads: Rc::default(),
+            entrances: Rc::new(control),
+            guests: Rc::default(),
             control: None,
             control_rebuilds: Rebuilds::default(),
             templates,
@@ -143,30 +152,33 @@ impl Root {
             Child::Main => {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
-                let surroundings = main_process::Surroundings {
+                let surroundings = MainSurroundings {
                     output: self.output.clone(),
                     scope: self.config.scope.clone(),
                     inherited: self.inherited.clone(),
                     added: self.added_variables(),
                     drain_timeout: self.config.log.drain_timeout,
                     preparation: self.templates.clone().map(|templates| templates as _),
+                    reloads: self.reloads.clone(),
                     parent: ctx.address().recipient(),
                 };
                 let config = Rc::new(self.config.main.clone());
                 self.main = Some(MainActor::new(config, surroundings, broker, lifeline).start());
             }
             Child::Control => {
-                let Some(listener) = self.listener.clone() else { return };
+                let Entrances { socket, ports } = &*self.entrances;
+                if socket.is_none() && ports.is_empty() {
+                    return;
+                }
                 let lifeline = self.lifeline(child, ctx);
-                let root = ctx.address().recipient();
-                let server = coproc_control::server::ControlActor::new(
-                    listener,
-                    root,
-                    self.events.clone(),
-                    self.output.clone(),
-                    lifeline,
-                );
-                self.control = Some(server.start());
+                let sources = Sources {
+                    root: ctx.address().recipient(),
+                    events: self.events.clone(),
+                    output: self.output.clone(),
+                };
+                let (entrances, guests) = (self.entrances.clone(), self.guests.clone());
+                self.control =
+                    Some(ControlActor::new(entrances, sources, guests, lifeline).start());
             }
             Child::Coprocess(place) => {
                 let Some(broker) = self.broker.clone() else { return };
@@ -205,7 +217,7 @@ impl Root {
 
     /// How a child finds the wrapper that it runs under.
     fn added_variables(&self) -> Vec<(&'static str, String)> {
-        match &self.listener {
+        match &self.entrances.socket {
             Some(listener) => {
                 vec![("COPROC_SOCKET", listener.path().display().to_string())]
             }
@@ -362,7 +374,10 @@ impl Handler<Booted> for Root {
     type Result = ();
 
     fn handle(&mut self, Booted(walked): Booted, ctx: &mut Context<Self>) {
-        let failed = walked.failure.map_or(Ok(()), |error| Err(error.to_string()));
+        let failed = walked.failure.map_or(Ok(()), |(place, error)| {
+            let name = &self.config.coprocesses[place].name;
+            Err(format!("{name}: {error}"))
+        });
         // An event that was cancelled was worked off as well, but nothing is started after it.
         let templates = match self.wrapper.stage() {
             Stage::Booting if failed.is_ok() => self.templates.clone(),

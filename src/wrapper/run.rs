@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Actor;
-use coproc_control::server::Listener;
+use coproc_control::listener::Listener;
+use coproc_control::port::Port;
+use coproc_control::server::Entrances;
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::seal_descriptors;
 use coproc_core::supervision::log_panics;
@@ -68,7 +70,10 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
     seal_descriptors();
     let folder = std::fs::create_dir_all(&config.run_path);
-    let (listener, no_socket) = bind(&config)?;
+    let (socket, no_socket) = bind(&config)?;
+    let ports = config.control.listen.iter().map(|address| Port::bind(*address));
+    let ports: Vec<_> =
+        ports.collect::<Result<_, _>>().map_err(|error| format!("control.listen: {error}"))?;
 
     let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
         .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
@@ -84,6 +89,9 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     if let Some(why) = no_socket {
         tracing::warn!(target: "control", "there is no control socket: {why}");
     }
+    for port in &ports {
+        tracing::info!(target: "control", "health and metrics are told on http://{}/", port.address());
+    }
     let pid_files = PidFiles::write(&config.run_path, pid, config.main.kind);
 
     let code = Rc::new(Cell::new(FAILURE));
@@ -98,7 +106,7 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     let parts = Parts {
         output: output.clone(),
         inherited: Arc::new(std::env::vars_os().collect()),
-        control: listener.map(Rc::new),
+        control: Entrances { socket, ports },
         templates: templates.clone(),
         code: code.clone(),
         config: Rc::new(config),

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use coproc_core::scope::Scope;
-use coproc_main::actor::Preparation;
+use coproc_main::surroundings::Preparation;
 use coproc_main::time::now_in_go;
 use coproc_template::Renderer;
 use tokio::sync::oneshot;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use coproc_control::request::{Ask, Request};
+use coproc_control::server::Entrances;
 use coproc_core::supervision::{Panic, log_panics};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -93,7 +94,7 @@ impl Tree {
             config: Rc::new(config),
             output,
             inherited: Arc::new(environment),
-            control: None,
+            control: Entrances::default(),
             templates: None,
             code: code.clone(),
         };
@@ -206,6 +207,39 @@ fn a_panic_in_one_coprocess_rebuilds_it_and_nobody_else_notices() {
         // It is the same life, and not a restart.
         assert_eq!(coprocess(&tree.status().await, "first")["restarts"], 0);
         assert!(tree.log().contains("the actor of first was told to"), "{}", tree.log());
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
+fn what_is_counted_survives_a_panic() {
+    actix::System::new().block_on(async {
+        let config = TWO.replace("\"never\"", "\"unlimited\"");
+        let tree = Tree::start(&config);
+        let mut before = tree.pid("first").await;
+        let kill = |pid| nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        for _ in 0..2 {
+            nix::sys::signal::kill(kill(before), nix::sys::signal::SIGKILL).unwrap();
+            before = tree
+                .until("a new process", |s| pid_of(s, "first").filter(|pid| *pid != before))
+                .await;
+        }
+        for child in [Child::Coprocess(0), Child::Broker] {
+            tree.root.do_send(Break(child));
+        }
+        tree.until("a new process", |s| pid_of(s, "first").filter(|pid| *pid != before)).await;
+        let (reply, answer) = oneshot::channel();
+        tree.root.do_send(Ask { request: Request::Metrics, reply });
+        let metrics = answer.await.unwrap().unwrap();
+        let metrics = metrics.as_str().unwrap();
+        for sample in [
+            "coproc_coprocess_restarts_total{name=\"first\"} 2\n",
+            "coproc_coprocess_starts_total{name=\"first\"} 4\n",
+            "coproc_coprocess_exits_total{name=\"first\",class=\"signal\"} 2\n",
+            "coproc_events_total{event=\"pre-start\"} 1\n",
+        ] {
+            assert!(metrics.contains(sample), "{sample} in {metrics}");
+        }
         assert_eq!(tree.stop().await, 143);
     });
 }

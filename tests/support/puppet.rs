@@ -132,6 +132,8 @@ fn main() {
         }
         // Sends a message to the NOTIFY_SOCKET of another.
         ["notify-other", socket, message] => notify_to(socket, message),
+        // nginx finds nothing wrong with its configuration.
+        [.., "-t"] => println!("nginx: configuration file test is successful"),
         _ => stand_in(),
     }
 }

@@ -1,8 +1,15 @@
 //! The control socket of a running wrapper: HTTP/1.1 and JSON on a Unix socket, so that `curl`
-//! is a client too. Who may connect is decided by the socket's mode.
+//! is a client too. Who may connect is decided by the socket's mode. Health and metrics are told on
+//! TCP ports as well.
 
+mod answer;
 pub mod client;
+pub mod connections;
 pub mod listener;
+pub mod metrics;
+mod openmetrics;
+pub mod port;
 pub mod request;
 mod route;
 pub mod server;
+mod streams;

@@ -12,6 +12,8 @@ pub enum Request {
     Status,
     /// What is not as it should be; the answer is a list of sentences.
     Health(Health),
+    /// What is measured; the answer is a text of OpenMetrics.
+    Metrics,
     /// An order to one coprocess.
     Order(String, Order),
     /// Changes of a running coprocess's policy: key and value as they stand in a config.

@@ -3,6 +3,7 @@
 use coproc_core::signal::Signal;
 use serde_json::{Map, Value};
 
+use crate::connections::Entrance;
 use crate::request::{Health, Order, Refused, Request};
 
 /// What a client wants.
@@ -12,6 +13,8 @@ pub(crate) enum Route {
     Ask(Request),
     /// One answer in plain text, whose status says it all.
     Health(Health),
+    /// One answer in the text of OpenMetrics.
+    Metrics,
     /// Events after a number, and further ones as they come.
     Events { since: u64, follow: bool },
     /// The last lines, and further ones as they come.
@@ -22,6 +25,7 @@ pub(crate) enum Route {
 const LINES: usize = 100;
 
 pub(crate) fn route(
+    entrance: Entrance,
     method: &str,
     path: &str,
     query: Option<&str>,
@@ -35,17 +39,21 @@ pub(crate) fn route(
         .ok_or_else(|| Refused::new(400, "the path is not valid"))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let query = Query(query.unwrap_or_default());
-    let expected = match words.as_slice() {
-        ["livez" | "readyz"] | ["v1", "status" | "events" | "logs"] => "GET",
-        ["v1", "reload" | "emit"] | ["v1", "coprocesses", _, _] => "POST",
+    let expected = match (entrance, words.as_slice()) {
+        (_, ["livez" | "readyz" | "metrics"]) => "GET",
+        (Entrance::Socket, ["v1", "status" | "events" | "logs"]) => "GET",
+        (Entrance::Socket, ["v1", "reload" | "emit"] | ["v1", "coprocesses", _, _]) => "POST",
         _ => return Err(Refused::new(404, format!("there is nothing at `{path}`"))),
     };
-    if method != expected {
+    // What comes to an end can be asked for its head alone.
+    let head = method == "HEAD" && words.len() == 1;
+    if method != expected && !head {
         return Err(Refused::new(405, format!("`{path}` takes {expected} only")));
     }
     match words.as_slice() {
         ["livez"] => Ok(Route::Health(Health::Alive)),
         ["readyz"] => Ok(Route::Health(Health::Ready)),
+        ["metrics"] => Ok(Route::Metrics),
         ["v1", "status"] => Ok(Route::Ask(Request::Status)),
         ["v1", "events"] => {
             let since = query.number("since")?.unwrap_or(0);
@@ -159,9 +167,30 @@ pub(crate) fn encode(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn ask(method: &str, path: &str, body: &str) -> Result<Route, u16> {
+    fn ask_at(entrance: Entrance, method: &str, path: &str, body: &str) -> Result<Route, u16> {
         let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-        route(method, path, query, body.as_bytes()).map_err(|refused| refused.status)
+        route(entrance, method, path, query, body.as_bytes()).map_err(|refused| refused.status)
+    }
+
+    fn ask(method: &str, path: &str, body: &str) -> Result<Route, u16> {
+        ask_at(Entrance::Socket, method, path, body)
+    }
+
+    #[test]
+    fn a_port_tells_health_and_metrics_and_nothing_else() {
+        let port = |method, path| ask_at(Entrance::Port, method, path, "");
+        for method in ["GET", "HEAD"] {
+            assert_eq!(port(method, "/livez"), Ok(Route::Health(Health::Alive)));
+            assert_eq!(port(method, "/readyz"), Ok(Route::Health(Health::Ready)));
+            assert_eq!(port(method, "/metrics"), Ok(Route::Metrics));
+            for path in ["/", "/v1", "/v1/status", "/v1/events", "/v1/logs", "/v1/logs?follow=1"] {
+                assert_eq!(port(method, path), Err(404), "{path}");
+            }
+        }
+        for path in ["/v1/reload", "/v1/emit", "/v1/coprocesses/a/stop", "/v1/status"] {
+            assert_eq!(port("POST", path), Err(404), "{path}");
+        }
+        assert_eq!(port("POST", "/metrics"), Err(405));
     }
 
     #[test]
@@ -169,6 +198,8 @@ mod tests {
         let coprocess = |request| Ok(Route::Ask(request));
         assert_eq!(ask("GET", "/livez", ""), Ok(Route::Health(Health::Alive)));
         assert_eq!(ask("GET", "/readyz?verbose", ""), Ok(Route::Health(Health::Ready)));
+        assert_eq!(ask("GET", "/metrics", ""), Ok(Route::Metrics));
+        assert_eq!(ask("HEAD", "/livez", ""), Ok(Route::Health(Health::Alive)));
         assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
         assert_eq!(
             ask("POST", "/v1/coprocesses/my%20agent/stop", ""),
@@ -204,6 +235,7 @@ mod tests {
         assert_eq!(ask("GET", "/", ""), Err(404));
         assert_eq!(ask("POST", "/v1/status", ""), Err(405));
         assert_eq!(ask("POST", "/readyz", ""), Err(405));
+        assert_eq!(ask("HEAD", "/v1/events?follow=1", ""), Err(405));
         assert_eq!(ask("GET", "/v1/reload", ""), Err(405));
         assert_eq!(ask("GET", "/v1/emit", ""), Err(405));
         assert_eq!(ask("GET", "/v1/coprocesses/a/set", ""), Err(405));

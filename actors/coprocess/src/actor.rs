@@ -165,12 +165,14 @@ impl CoprocessActor {
 
     pub(crate) fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
         let effects = {
-            let mut standing = self.standing.borrow_mut();
+            let standing = &mut *self.standing.borrow_mut();
             let at = At { now: Instant::now(), chance: chance() };
             let before = standing.machine.clone();
             let (after, effects) = lifecycle::step(before, event, at, &standing.policy);
+            standing.tally.take(&standing.machine, &after, &effects);
             if let (Event::Ended(_), Some(end)) = (event, after.last) {
                 standing.last_exit = Some((end, SystemTime::now()));
+                standing.tally.ended(end);
             }
             if let Some(unfit) = newly_unfit(&standing.machine.state, &after.state) {
                 self.log_unfit(unfit, &standing.notes);

@@ -9,3 +9,4 @@ pub mod scalars;
 pub mod standing;
 mod state;
 pub mod table;
+pub mod tally;

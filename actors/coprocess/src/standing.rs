@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::config::{Coprocess, Policy, Restarts};
 use crate::lifecycle::{Machine, RunEnd, State, Wanted};
+use crate::tally::Tally;
 
 /// The standing of one coprocess. It never crosses threads.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Standing {
     pub pending: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(RunEnd, SystemTime)>,
+    /// What its runs add up to.
+    pub tally: Tally,
     /// What its probes heard last.
     pub notes: Notes,
     /// It was ready, and its probe says that it no longer is.
@@ -55,6 +58,7 @@ impl Standing {
             started: None,
             pending: 0,
             last_exit: None,
+            tally: Tally::default(),
             notes: Notes::default(),
             unready: false,
             starts: Vec::new(),

@@ -156,9 +156,14 @@ impl RunEnd {
     }
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl State {
+    /// The names of all states, in the order of a life.
+    pub const NAMES: [&str; 7] =
+        ["waiting", "starting", "running", "stopping", "backoff", "stopped", "failed"];
+
+    /// Its name.
+    pub fn as_str(&self) -> &'static str {
+        match self {
             Self::Waiting => "waiting",
             Self::Starting { .. } => "starting",
             Self::Running { .. } => "running",
@@ -166,6 +171,12 @@ impl fmt::Display for State {
             Self::Backoff { .. } => "backoff",
             Self::Stopped => "stopped",
             Self::Failed(_) => "failed",
-        })
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

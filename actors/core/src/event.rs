@@ -98,6 +98,41 @@ pub enum EventName {
     Custom(String),
 }
 
+impl EventName {
+    /// All classes, in the order in which they are shown.
+    pub const CLASSES: [&str; 14] = [
+        "pre-start",
+        "start",
+        "start-worker",
+        "pre-reload",
+        "reload",
+        "exit-worker",
+        "exit",
+        "coprocess.started",
+        "coprocess.ready",
+        "coprocess.exited",
+        "coprocess.failed",
+        "coprocess.stopped",
+        "gateway",
+        "custom",
+    ];
+
+    /// What it is counted under: the name without what a config or a client has chosen, so that
+    /// there are few.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Phase(phase) => phase.as_str(),
+            Self::Coprocess(_, Change::Started) => "coprocess.started",
+            Self::Coprocess(_, Change::Ready) => "coprocess.ready",
+            Self::Coprocess(_, Change::Exited) => "coprocess.exited",
+            Self::Coprocess(_, Change::Failed) => "coprocess.failed",
+            Self::Coprocess(_, Change::Stopped) => "coprocess.stopped",
+            Self::Gateway(_) => "gateway",
+            Self::Custom(_) => "custom",
+        }
+    }
+}
+
 /// The text names no event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not the name of an event")]
@@ -220,6 +255,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<EventName>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn every_event_is_of_a_class() {
+        let change = |change| EventName::Coprocess("a".parse().unwrap(), change);
+        let all = Phase::ALL
+            .map(EventName::Phase)
+            .into_iter()
+            .chain(Change::ALL.map(change))
+            .chain([EventName::Gateway("a".into()), EventName::Custom("a".into())]);
+        assert_eq!(all.map(|name| name.class()).collect::<Vec<_>>(), EventName::CLASSES);
     }
 
     #[test]

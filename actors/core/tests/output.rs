@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use coproc_core::output::{
-    Kind, Level, Limits, Line, LogLine, Output, OutputThread, Record, Sink, Source, Stream, Tap,
+    Kind, Level, Limits, Line, LogLine, Output, OutputThread, Record, Sink, Source, Stream, Tally,
+    Tap,
 };
 
 /// Long enough for any machine; no test waits so long when all is well.
@@ -329,6 +330,24 @@ fn history_and_followers() {
     finish(thread);
     assert!(follower.blocking_recv().is_none());
     assert!(output.history(None, 1).blocking_recv().is_err());
+}
+
+#[test]
+fn what_goes_through_is_counted() {
+    let (output, thread, _) = start(LIMITS);
+    let mut out = attach(&output, "a", Stream::Stdout);
+    // Neither its level nor its length makes a difference.
+    out.write_all(b"[DEBUG] one\ntwo\n\n").unwrap();
+    out.write_all(&[b'x'; 40 * 1024]).unwrap();
+    out.write_all(b"\n").unwrap();
+    let deadline = Instant::now() + LONG;
+    while output.tally().lines < 4 {
+        assert!(Instant::now() < deadline, "{:?}", output.tally());
+        thread::yield_now();
+    }
+    drop(out);
+    finish(thread);
+    assert_eq!(output.tally(), Tally { lines: 4, missed: 0, dropped: 0 });
 }
 
 #[test]

@@ -31,8 +31,34 @@ pub struct Main {
     pub stop_timeout: Option<Duration>,
     /// What makes it read its configuration again.
     pub reload_signal: Signal,
+    /// What checks a new configuration before the signal.
+    pub check: Check,
+    /// How long the check may take until it counts as a refusal.
+    pub check_timeout: Duration,
     /// How long a reload may take until it counts as refused.
     pub reload_timeout: Duration,
+}
+
+/// What checks a new configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Nothing.
+    Off,
+    /// nginx itself: its own words and `-t`.
+    Nginx,
+    /// A program and its arguments, not yet interpolated.
+    Command(Vec<String>),
+}
+
+impl Main {
+    /// The program and the arguments that check a new configuration, not yet interpolated.
+    pub fn check(&self) -> Option<Vec<String>> {
+        match &self.check {
+            Check::Off => None,
+            Check::Nginx => Some([&self.exec[..], &["-t".to_owned()]].concat()),
+            Check::Command(words) => Some(words.clone()),
+        }
+    }
 }
 
 /// What kind of program the main process is.

@@ -4,7 +4,8 @@ use actix::{AsyncContext, Context, Handler, Message};
 use coproc_core::event::{Event, Phase};
 use coproc_core::probe::{Fact, Role, watch};
 
-use crate::actor::{MainActor, MainNews};
+use crate::actor::MainActor;
+use crate::messages::MainNews;
 
 /// A probe found this out.
 #[derive(Message)]

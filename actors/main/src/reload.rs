@@ -1,10 +1,14 @@
 //! A reload of the main process as a machine. Pure.
 //!
 //! ```text
-//!  Idle ─Asked─► Preparing ─Prepared─► Signalled ─Announced─► Announced ─WorkerStarted─► Idle
-//!                (pre-reload,             │ Refused, Timer, MainGone ...                 (reload)
-//!                 preparation)            └───────────────────────────────────────────► Idle
+//!  Idle ─Asked─► Preparing ─Prepared─► Checking ─Approved─► Signalled ─Announced─► Announced
+//!                (pre-reload,             │ Disapproved        │ Refused, Timer        │ WorkerStarted
+//!                 preparation)            ▼                    ▼                       ▼ (reload)
+//!                                        Idle                 Idle                    Idle
 //! ```
+//! Without a check `Prepared` leads to `Signalled`, and there a main process that confirms nothing
+//! is done at once.
+//!
 //! A reload that is asked for while one is under way follows it, once, however often it was asked.
 
 use std::time::Duration;
@@ -18,6 +22,8 @@ pub enum State {
     Idle,
     /// `pre-reload` is being worked off, and the preparation that follows it.
     Preparing,
+    /// What was prepared is being checked, before anybody is told of it.
+    Checking,
     /// The signal was sent.
     Signalled {
         /// When it counts as refused.
@@ -40,6 +46,8 @@ pub struct Reload {
     timeout: Duration,
     /// Whether the main process says when it has taken its configuration.
     confirms: bool,
+    /// Whether there is a check.
+    checks: bool,
 }
 
 /// What can happen.
@@ -53,6 +61,10 @@ pub enum Input {
     Reading,
     /// What precedes the signal failed, for this reason.
     PrepareFailed(String),
+    /// The check finds nothing wrong.
+    Approved,
+    /// The check finds something wrong, or could not be made; a sentence.
+    Disapproved(String),
     /// The main process starts workers.
     Announced,
     /// One of them runs.
@@ -72,27 +84,57 @@ pub enum Input {
 pub enum Effect {
     /// Publish `pre-reload`, prepare the signal, and say when that is done.
     Prepare,
+    /// Check what was prepared, and say what came of it.
+    Check,
+    /// The check is of no use any more: end it.
+    EndCheck,
     /// Send the reload signal.
     Signal,
     /// It is done; the event `reload` is due.
     Done,
-    /// The main process refused the new configuration for this reason, and keeps the old one.
+    /// The check or the main process refused the new configuration for this reason; the old one stays.
     Refused(String),
+    /// It was given up for this reason before anybody was told of what was prepared.
+    GivenUp(String),
     /// It failed for this reason; as far as can be told, the old configuration stays.
     Failed(String),
 }
 
+/// How reloads ended, over the whole life of the wrapper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The main process took its new configuration.
+    pub done: u64,
+    /// The check or the main process refused it.
+    pub refused: u64,
+    /// All other ends.
+    pub failed: u64,
+}
+
+impl Tally {
+    /// Takes in an effect of the machine.
+    pub fn take(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Done => self.done += 1,
+            Effect::Refused(_) => self.refused += 1,
+            Effect::GivenUp(_) | Effect::Failed(_) => self.failed += 1,
+            Effect::Prepare | Effect::Check | Effect::EndCheck | Effect::Signal => {}
+        }
+    }
+}
+
 impl Reload {
-    /// A machine for a main process that confirms its reloads, as nginx does, or that does not.
-    pub fn new(timeout: Duration, confirms: bool) -> Self {
-        Self { state: State::Idle, again: false, reading: false, timeout, confirms }
+    /// A machine for a main process that confirms its reloads, as nginx does, or that does not, with
+    /// a check before the signal or without.
+    pub fn new(timeout: Duration, confirms: bool, checks: bool) -> Self {
+        Self { state: State::Idle, again: false, reading: false, timeout, confirms, checks }
     }
 
     /// When [`Input::Timer`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Signalled { until } | State::Announced { until } => Some(until),
-            State::Idle | State::Preparing => None,
+            State::Idle | State::Preparing | State::Checking => None,
         }
     }
 
@@ -120,7 +162,7 @@ impl Reload {
     /// The transition function.
     #[must_use]
     pub fn step(mut self, input: Input, now: Instant) -> (Self, Vec<Effect>) {
-        use State::{Announced, Idle, Preparing, Signalled};
+        use State::{Announced, Checking, Idle, Preparing, Signalled};
         let effects = match (self.state, input) {
             (Idle, Input::Asked) => {
                 self.state = Preparing;
@@ -132,15 +174,12 @@ impl Reload {
                 self.again = true;
                 vec![]
             }
-            (Preparing, Input::Prepared) if self.confirms => {
-                self.state = Signalled { until: now + self.timeout };
-                vec![Effect::Signal]
+            (Preparing, Input::Prepared) if self.checks => {
+                self.state = Checking;
+                vec![Effect::Check]
             }
-            (Preparing, Input::Prepared) => {
-                let mut effects = vec![Effect::Signal];
-                effects.extend(self.ended(Effect::Done));
-                effects
-            }
+            (Preparing, Input::Prepared) | (Checking, Input::Approved) => self.signalled(now),
+            (Checking, Input::Disapproved(why)) => self.ended(Effect::Refused(why)),
             (Preparing, Input::Reading) => {
                 self.reading = true;
                 vec![]
@@ -168,9 +207,26 @@ impl Reload {
         (self, effects)
     }
 
+    fn signalled(&mut self, now: Instant) -> Vec<Effect> {
+        let mut effects = vec![Effect::Signal];
+        match self.confirms {
+            true => self.state = State::Signalled { until: now + self.timeout },
+            false => effects.extend(self.ended(Effect::Done)),
+        }
+        effects
+    }
+
     fn given_up(&mut self, why: &str) -> Vec<Effect> {
         self.again = false;
-        self.ended(Effect::Failed(why.to_owned()))
+        let why = why.to_owned();
+        match self.state {
+            State::Checking => {
+                let mut effects = vec![Effect::EndCheck];
+                effects.extend(self.ended(Effect::GivenUp(why)));
+                effects
+            }
+            _ => self.ended(Effect::Failed(why)),
+        }
     }
 
     fn ended(&mut self, effect: Effect) -> Vec<Effect> {
@@ -190,8 +246,16 @@ mod tests {
     use super::*;
 
     fn play(confirms: bool, inputs: &[Input]) -> (State, Vec<Effect>) {
+        play_with(Reload::new(Duration::from_secs(30), confirms, false), inputs)
+    }
+
+    /// The same with a check.
+    fn play_checked(confirms: bool, inputs: &[Input]) -> (State, Vec<Effect>) {
+        play_with(Reload::new(Duration::from_secs(30), confirms, true), inputs)
+    }
+
+    fn play_with(mut reload: Reload, inputs: &[Input]) -> (State, Vec<Effect>) {
         let now = Instant::now();
-        let mut reload = Reload::new(Duration::from_secs(30), confirms);
         let mut all = Vec::new();
         for input in inputs {
             // Each input comes a minute after the one before, so that timers are due.
@@ -203,10 +267,10 @@ mod tests {
         (reload.state, all)
     }
 
-    use Effect::{Done, Failed, Prepare, Signal};
+    use Effect::{Check, Done, EndCheck, Failed, GivenUp, Prepare, Signal};
     use Input::{
-        Announced, Asked, MainGone, MainStops, PrepareFailed, Prepared, Reading, Refused, Timer,
-        WorkerStarted,
+        Announced, Approved, Asked, Disapproved, MainGone, MainStops, PrepareFailed, Prepared,
+        Reading, Refused, Timer, WorkerStarted,
     };
 
     #[test]
@@ -272,6 +336,55 @@ mod tests {
         let (state, effects) = play(true, &[Asked, Asked, MainStops, Prepared]);
         assert_eq!(state, State::Idle);
         assert_eq!(effects, [Prepare, Failed("the main process is stopping".into())]);
+    }
+
+    #[test]
+    fn nothing_is_signalled_before_the_check_approves() {
+        let (state, effects) = play_checked(true, &[Asked, Prepared, Timer, WorkerStarted]);
+        assert_eq!((state, effects), (State::Checking, vec![Prepare, Check]));
+        let inputs = [Asked, Prepared, Approved, Announced, WorkerStarted];
+        let (state, effects) = play_checked(true, &inputs);
+        assert_eq!((state, effects), (State::Idle, vec![Prepare, Check, Signal, Done]));
+        let (state, effects) = play_checked(false, &inputs);
+        assert_eq!((state, effects), (State::Idle, vec![Prepare, Check, Signal, Done]));
+    }
+
+    #[test]
+    fn what_the_check_refuses_is_not_signalled() {
+        let bad = || Disapproved("bad".into());
+        let (state, effects) = play_checked(true, &[Asked, Prepared, bad(), Approved]);
+        let refused = Effect::Refused("bad".into());
+        assert_eq!((state, effects), (State::Idle, vec![Prepare, Check, refused.clone()]));
+        // What was asked for meanwhile may be about a better configuration.
+        let (state, effects) = play_checked(true, &[Asked, Prepared, Asked, Asked, bad()]);
+        assert_eq!((state, effects), (State::Preparing, vec![Prepare, Check, refused, Prepare]));
+    }
+
+    #[test]
+    fn the_end_of_main_ends_the_check() {
+        for (end, why) in
+            [(MainStops, "the main process is stopping"), (MainGone, "the main process ended")]
+        {
+            let (state, effects) = play_checked(true, &[Asked, Prepared, Asked, end, Approved]);
+            assert_eq!(state, State::Idle);
+            assert_eq!(effects, [Prepare, Check, EndCheck, GivenUp(why.into())]);
+        }
+    }
+
+    #[test]
+    fn ends_are_counted() {
+        let mut tally = Tally::default();
+        for inputs in [
+            &[Asked, Prepared, Approved, Announced, WorkerStarted][..],
+            &[Asked, Prepared, Disapproved("bad".into())],
+            &[Asked, Prepared, Approved, Refused("bad".into())],
+            &[Asked, Prepared, Approved, Timer],
+            &[Asked, Prepared, MainStops],
+            &[Asked, PrepareFailed("bad".into())],
+        ] {
+            play_checked(true, inputs).1.iter().for_each(|effect| tally.take(effect));
+        }
+        assert_eq!(tally, Tally { done: 1, refused: 2, failed: 3 });
     }
 
     #[test]

@@ -14,7 +14,7 @@ use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{Kind, Main};
+use crate::config::{Check, Kind, Main};
 
 /// The main process.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -54,13 +54,26 @@ pub struct MainTable {
     pub stop_timeout: Option<GoDuration>,
     /// What makes it read its configuration again. Default: `HUP`.
     pub reload_signal: Option<Signal>,
+    /// A command that checks the new configuration before `reload_signal` is sent, run as the main
+    /// process is; unless it ends with status 0 nothing is sent. Or `none`. `${name}` is replaced.
+    /// Default: for `nginx_binary` the main process's own words and `-t`.
+    pub check: Option<Words>,
+    /// How long the check may take until it is killed and counts as a refusal. Default: `30s`.
+    pub check_timeout: Option<GoDuration>,
     /// How long a reload may take until it counts as refused. Default: `30s`.
     pub reload_timeout: Option<GoDuration>,
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 3] =
-    [("reload_signal", "HUP"), ("reload_timeout", "30s"), ("stop_signal", "TERM")];
+pub const DEFAULTS: [(&str, &str); 4] = [
+    ("check_timeout", "30s"),
+    ("reload_signal", "HUP"),
+    ("reload_timeout", "30s"),
+    ("stop_signal", "TERM"),
+];
+
+/// The word that turns the check off.
+const NO_CHECK: &str = "none";
 
 impl Scalar for Kind {
     const NOUN: &'static str = "a kind of main process";
@@ -88,31 +101,25 @@ impl MainTable {
         refused: &[String],
     ) -> Result<Main, Vec<Refusal>> {
         let mut refusals = Vec::new();
-        let exec = match self.exec {
-            Some(Words(words)) => {
-                if words.first().is_none_or(|program| program.trim().is_empty()) {
-                    let wrong = match words.is_empty() {
-                        true => "has no words",
-                        false => "names a blank program",
-                    };
-                    refusals.push(
-                        Refusal::wrong("exec", wrong)
-                            .expected("a program and its arguments, or no `exec` for nginx"),
-                    );
-                }
-                Some(words)
-            }
-            None => None,
-        };
+        let exec = self.exec.map(|Words(words)| {
+            let expected = "a program and its arguments, or no `exec` for nginx";
+            refusals.extend(no_command("exec", &words, expected));
+            words
+        });
+        let is_nginx =
+            |words: &[String]| words.first().map(|w| base_name(w)) == Some(base_name(nginx));
         let kind = self.kind.unwrap_or_else(|| match &exec {
-            Some(words) if words.first().map(|w| base_name(w)) != Some(base_name(nginx)) => {
-                Kind::Program
-            }
+            Some(words) if !is_nginx(words) => Kind::Program,
             _ => Kind::Nginx,
         });
         if exec.is_none() && kind == Kind::Program {
             refusals.push(Refusal::missing("exec", "exec = [\"/usr/bin/server\"]"));
         }
+        let own_check = self.check.map(|Words(words)| {
+            let expected = "a program and its arguments, or `none`";
+            refusals.extend(no_command("check", &words, expected));
+            words
+        });
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             let report = !refused.iter().any(|key| key == role.key());
             table.and_then(|table| table.resolve(role, report, &mut refusals))
@@ -122,9 +129,19 @@ impl MainTable {
         if !refusals.is_empty() {
             return Err(refusals);
         }
+        let exec =
+            exec.unwrap_or_else(|| [nginx.to_owned()].into_iter().chain(arguments).collect());
+        let check = match own_check {
+            Some(words) if words == [NO_CHECK] => Check::Off,
+            Some(words) => Check::Command(words),
+            None if kind == Kind::Nginx && is_nginx(&exec) => Check::Nginx,
+            // What another program makes of `-t`, nobody knows: it may start to serve.
+            None => Check::Off,
+        };
         Ok(Main {
             kind,
-            exec: exec.unwrap_or_else(|| [nginx.to_owned()].into_iter().chain(arguments).collect()),
+            exec,
+            check,
             exec_event: self.exec_event,
             context: ContextKeys {
                 user: self.user,
@@ -141,9 +158,20 @@ impl MainTable {
             stop_signal: self.stop_signal.unwrap_or(Signal::TERM),
             stop_timeout: self.stop_timeout.map(GoDuration::pause),
             reload_signal: self.reload_signal.unwrap_or(Signal::HUP),
+            check_timeout: self.check_timeout.unwrap_or(GoDuration::from_secs(30)).pause(),
             reload_timeout: self.reload_timeout.unwrap_or(GoDuration::from_secs(30)).pause(),
         })
     }
+}
+
+/// What is wrong with a command that names no program.
+fn no_command(key: &'static str, words: &[String], expected: &'static str) -> Option<Refusal> {
+    let wrong = match words {
+        [] => "has no words",
+        [program, ..] if program.trim().is_empty() => "names a blank program",
+        _ => return None,
+    };
+    Some(Refusal::wrong(key, wrong).expected(expected))
 }
 
 /// What follows the last slash.
@@ -174,5 +202,19 @@ mod tests {
         assert_eq!(resolve(r#"{"exec": "httpd", "kind": "nginx"}"#).unwrap().kind, Kind::Nginx);
         assert!(resolve(r#"{"exec": []}"#).is_err());
         assert!(resolve(r#"{"kind": "program"}"#).is_err());
+    }
+
+    #[test]
+    fn nginx_is_checked_with_its_own_words_and_others_with_theirs() {
+        let check = |json: &str| resolve(json).unwrap().check().map(|words| words.join(" "));
+        assert_eq!(check("{}").unwrap(), "/opt/nginx -p /r -c /r/conf/nginx.conf -t");
+        let own = r#"{"exec": ["/usr/sbin/nginx", "-g", "daemon off;"]}"#;
+        assert_eq!(check(own).unwrap(), "/usr/sbin/nginx -g daemon off; -t");
+        assert_eq!(check(r#"{"exec": "httpd"}"#), None);
+        assert_eq!(check(r#"{"exec": "./start-nginx", "kind": "nginx"}"#), None);
+        assert_eq!(check(r#"{"exec": "httpd", "check": "httpd -t"}"#).unwrap(), "httpd -t");
+        assert_eq!(check(r#"{"check": "none"}"#), None);
+        assert!(resolve(r#"{"check": []}"#).is_err());
+        assert!(resolve(r#"{"check": [" "]}"#).is_err());
     }
 }

@@ -237,7 +237,7 @@ impl Handler<StepDone> for EventBroker {
             match outcome {
                 Outcome::Released => {}
                 Outcome::SpawnFailed(error) => {
-                    walk.walked.failure.get_or_insert(error);
+                    walk.walked.failure.get_or_insert((place, error));
                 }
                 Outcome::Undelivered => undelivered.push(place),
             }

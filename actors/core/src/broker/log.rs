@@ -1,13 +1,13 @@
 //! The events that happened, numbered, for those who look back and those who follow.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
-use crate::event::Event;
+use crate::event::{Event, EventName};
 
 /// How many events can be looked back on, and how far a follower may lag behind.
 const KEPT: usize = 1024;
@@ -42,12 +42,19 @@ impl Stamped {
 pub struct EventLog {
     last: u64,
     kept: VecDeque<Arc<Stamped>>,
+    /// By class.
+    counts: HashMap<&'static str, u64>,
     followers: broadcast::Sender<Arc<Stamped>>,
 }
 
 impl Default for EventLog {
     fn default() -> Self {
-        Self { last: 0, kept: VecDeque::new(), followers: broadcast::channel(KEPT).0 }
+        Self {
+            last: 0,
+            kept: VecDeque::new(),
+            counts: HashMap::new(),
+            followers: broadcast::channel(KEPT).0,
+        }
     }
 }
 
@@ -55,6 +62,7 @@ impl EventLog {
     /// Numbers an event and shows it to the followers.
     pub fn record(&mut self, event: Event, time: SystemTime) {
         self.last += 1;
+        *self.counts.entry(event.name.class()).or_default() += 1;
         let stamped = Arc::new(Stamped { seq: self.last, time, event });
         if self.kept.len() == KEPT {
             self.kept.pop_front();
@@ -67,6 +75,12 @@ impl EventLog {
     /// The kept events after number `seq`.
     pub fn since(&self, seq: u64) -> Vec<Arc<Stamped>> {
         self.kept.iter().filter(|stamped| stamped.seq > seq).cloned().collect()
+    }
+
+    /// How many events there were of each class of [`EventName::CLASSES`].
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let count = |class| (class, self.counts.get(class).copied().unwrap_or(0));
+        EventName::CLASSES.into_iter().map(count)
     }
 
     /// All events from now on. One who falls behind by more than a thousand events is told how many
@@ -89,6 +103,8 @@ mod tests {
             log.record(Event::new(Phase::Start).with("pid", 7), SystemTime::UNIX_EPOCH);
         }
         assert_eq!(log.since(0).len(), KEPT);
+        let counted: Vec<_> = log.counts().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [("start", KEPT as u64 + 3)]);
         assert_eq!(log.since(KEPT as u64 + 1).len(), 2);
         assert!(matches!(follower.try_recv(), Err(broadcast::error::TryRecvError::Lagged(3))));
         assert_eq!(

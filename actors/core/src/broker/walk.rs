@@ -95,8 +95,8 @@ impl Hold {
 /// How an event ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
-    /// The first foreground program that could not be started.
-    pub failure: Option<SpawnError>,
+    /// The place of the first foreground program that could not be started, and why.
+    pub failure: Option<(usize, SpawnError)>,
 }
 
 /// Orders that are given together; the next step waits until all are carried out.

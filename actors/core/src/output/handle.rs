@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Command, Queue, Refused};
 use super::reader::Reader;
-use super::{Level, LogLine, Record, Sink, Source};
+use super::{Level, LogLine, Record, Sink, Source, Tally};
 
 /// The name of the thread, as `ps -L` shows it.
 const THREAD: &str = "coproc-output";
@@ -99,6 +99,11 @@ impl Output {
         if self.enabled(record.level) {
             self.queue.record(record);
         }
+    }
+
+    /// How much went through so far.
+    pub fn tally(&self) -> Tally {
+        self.queue.shown.read()
     }
 
     /// Opens the destination anew.

@@ -16,6 +16,8 @@ pub(super) struct Memory {
     index: HashMap<Arc<str>, usize>,
     own: Ring,
     followers: Vec<Follower>,
+    /// How many lines all followers together missed so far.
+    missed: u64,
     /// How much each ring holds, in bytes.
     size: usize,
     /// The number of the next line, which gives lines of different rings one order.
@@ -41,6 +43,7 @@ impl Memory {
             index: HashMap::new(),
             own: Ring::new(size),
             followers: Vec::new(),
+            missed: 0,
             size,
             next: 0,
         }
@@ -65,7 +68,15 @@ impl Memory {
         }
         self.next += 1;
         if !self.followers.is_empty() {
-            self.followers.retain_mut(|follower| follower.line(line));
+            let missed = &mut self.missed;
+            self.followers.retain_mut(|follower| match follower.line(line) {
+                Offered::Taken => true,
+                Offered::Missed => {
+                    *missed += 1;
+                    true
+                }
+                Offered::Gone => false,
+            });
         }
     }
 
@@ -90,6 +101,11 @@ impl Memory {
         lines.into_iter().map(|(_, line)| line).collect()
     }
 
+    /// How many lines followers missed so far.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed
+    }
+
     /// From now on `lines` receives what comes.
     pub(super) fn follow(&mut self, name: Option<Arc<str>>, lines: mpsc::Sender<LogLine>) {
         // A follower of a silent child notices its end only here.
@@ -98,21 +114,30 @@ impl Memory {
     }
 }
 
+/// What became of a line that a follower was offered.
+enum Offered {
+    /// It has it, or does not want it.
+    Taken,
+    /// It is too slow.
+    Missed,
+    /// Nobody listens any more.
+    Gone,
+}
+
 impl Follower {
-    /// Offers a line; false once nobody listens.
-    fn line(&mut self, line: &Line<'_>) -> bool {
+    fn line(&mut self, line: &Line<'_>) -> Offered {
         if let Some(name) = &self.name
             && (line.stream.is_none() || **name != *line.logger)
         {
-            return true;
+            return Offered::Taken;
         }
         let permit = match self.lines.try_reserve() {
             Ok(permit) => permit,
             Err(TrySendError::Full(())) => {
                 self.missed += 1;
-                return true;
+                return Offered::Missed;
             }
-            Err(TrySendError::Closed(())) => return false,
+            Err(TrySendError::Closed(())) => return Offered::Gone,
         };
         permit.send(LogLine {
             time: line.time,
@@ -123,7 +148,7 @@ impl Follower {
             part: line.part,
             missed: std::mem::take(&mut self.missed),
         });
-        true
+        Offered::Taken
     }
 }
 
@@ -173,6 +198,7 @@ mod tests {
         memory.line(Some(place), &line("a", "5", Some(Stream::Stdout)));
         let fifth = receiver.try_recv().unwrap();
         assert_eq!((&*fifth.text, fifth.missed), (&b"5"[..], 2));
+        assert_eq!(memory.missed(), 2);
         drop(receiver);
         memory.line(Some(place), &line("a", "6", Some(Stream::Stdout)));
         assert!(memory.followers.is_empty());

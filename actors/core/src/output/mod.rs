@@ -15,6 +15,7 @@ mod reader;
 mod recognise;
 mod ring;
 mod source;
+mod tally;
 
 pub use handle::{Limits, Output, OutputThread};
 pub use level::Level;
@@ -23,3 +24,4 @@ pub use lines::{Piece, Splitter};
 pub use nginx::{Head, Prefix, head, prefix};
 pub use recognise::recognise;
 pub use source::{Kind, Source, Stream, Tap};
+pub use tally::Tally;

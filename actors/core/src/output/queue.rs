@@ -11,6 +11,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::sync::{mpsc, oneshot};
 
+use super::tally::Shown;
 use super::{LogLine, Record, Source};
 
 /// The queue's own key in the epoll set; streams count from one.
@@ -51,6 +52,7 @@ pub(super) struct Queue {
     /// What the output thread waits on: the eventfd and every stream.
     epoll: OwnedFd,
     capacity: usize,
+    pub(super) shown: Shown,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +82,13 @@ impl Queue {
         // Edge-triggered: each write wakes the thread once, and nobody has to read it back.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(QUEUE), flags)?;
-        Ok(Self { state: Mutex::default(), wake, epoll, capacity: capacity.max(1) })
+        Ok(Self {
+            state: Mutex::default(),
+            wake,
+            epoll,
+            capacity: capacity.max(1),
+            shown: Shown::default(),
+        })
     }
 
     /// What to wait on.

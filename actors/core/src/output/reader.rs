@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::memory::{Memory, Place};
 use super::queue::{Command, QUEUE, Queue, Waiting};
 use super::{
-    Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Splitter, nginx, recognise,
+    Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Splitter, Tally, nginx, recognise,
 };
 
 /// One buffer serves all streams: a hundred idle children cost no memory for reading.
@@ -50,6 +50,10 @@ struct Desk {
     sink: Box<dyn Sink>,
     memory: Memory,
     level: Level,
+    /// How many lines children wrote so far.
+    lines: u64,
+    /// How many of coproc's own were dropped so far.
+    dropped: u64,
 }
 
 impl Reader {
@@ -59,7 +63,13 @@ impl Reader {
             streams: HashMap::new(),
             max_line: limits.max_line,
             buffer: vec![0; BUFFER].into_boxed_slice(),
-            desk: Desk { sink, memory: Memory::new(limits.history), level: limits.level },
+            desk: Desk {
+                sink,
+                memory: Memory::new(limits.history),
+                level: limits.level,
+                lines: 0,
+                dropped: 0,
+            },
             deadline: None,
         }
     }
@@ -86,6 +96,7 @@ impl Reader {
                 }
             }
             self.desk.sink.flush();
+            self.queue.shown.show(self.desk.tally());
         }
         self.end();
     }
@@ -215,6 +226,7 @@ impl Desk {
     ) {
         let mut text = piece.bytes;
         if piece.first {
+            self.lines += 1;
             if let Some(tap) = &mut source.tap {
                 tap.line(text);
             }
@@ -246,11 +258,16 @@ impl Desk {
         for record in &waiting.records {
             self.own(record);
         }
+        self.dropped += waiting.lost;
         if waiting.lost > 0 {
             let lines = if waiting.lost == 1 { "line" } else { "lines" };
             let message = format!("{} {lines} of coproc dropped: the log is slow", waiting.lost);
             self.own(&Record::new(Level::Warn, "log", message));
         }
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { lines: self.lines, missed: self.memory.missed(), dropped: self.dropped }
     }
 
     fn own(&mut self, record: &Record) {

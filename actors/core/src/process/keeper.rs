@@ -12,6 +12,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+use super::descriptor::watch_descriptor;
 use super::stage::REPORT_LEN;
 use super::{SpawnError, Step};
 use crate::exit::ExitStatus;
@@ -105,11 +106,11 @@ pub(super) fn keep(
 ) -> io::Result<Process> {
     let reaped = Rc::new(Cell::new(false));
     let (done, gone) = watch::channel(false);
-    let pidfd = watch_descriptor(pidfd)?;
+    let pidfd = watch_descriptor(pidfd, Interest::READABLE)?;
     let stage_report = stage_report
         .map(|pipe| -> io::Result<_> {
             rustix::io::ioctl_fionbio(&pipe, true)?;
-            watch_descriptor(pipe)
+            watch_descriptor(pipe, Interest::READABLE)
         })
         .transpose()?;
     let mark = reaped.clone();
@@ -133,11 +134,6 @@ pub(super) fn keep(
         });
     });
     Ok(Process { pid, reaped, gone })
-}
-
-fn watch_descriptor(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is one descriptor for as long as it lives, and it lives in the `AsyncFd`.
-    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 
 /// Ends a child that nobody can keep.

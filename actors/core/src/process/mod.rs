@@ -11,6 +11,7 @@
 mod command;
 mod context;
 mod credentials;
+mod descriptor;
 mod error;
 mod keeper;
 mod launch;
@@ -22,6 +23,7 @@ pub mod table;
 
 pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
+pub use descriptor::hung_up;
 pub(crate) use error::plain;
 pub use error::{SpawnError, Step};
 pub use keeper::{Gone, Process, Report};

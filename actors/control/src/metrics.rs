@@ -1,0 +1,219 @@
+//! What a running wrapper measures, as families of OpenMetrics: facts in, text out. Pure.
+//!
+//! Each part of the wrapper has a struct of facts and a function that writes its families; a further
+//! part is one more of both, and a field of [`Facts`].
+
+use std::time::{Duration, SystemTime};
+
+use crate::connections::Connections;
+use crate::openmetrics::{Kind, Number, Page, Unit};
+
+/// All facts of one moment.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The wrapper itself.
+    pub wrapper: Wrapper,
+    /// The main process.
+    pub main: Main,
+    /// The coprocesses, in the order of the file.
+    pub coprocesses: Vec<Coprocess>,
+    /// How many events were published, by class.
+    pub events: Vec<(&'static str, u64)>,
+    /// How many reloads ended, by result.
+    pub reloads: Vec<(&'static str, u64)>,
+    /// The log.
+    pub log: Log,
+    /// Who came to ask, by entrance.
+    pub connections: Vec<(&'static str, Connections)>,
+}
+
+/// The wrapper.
+#[derive(Clone, Debug)]
+pub struct Wrapper {
+    /// Its release.
+    pub version: &'static str,
+    /// What it was built from.
+    pub commit: &'static str,
+    /// When it began.
+    pub started: SystemTime,
+}
+
+/// The process that runs now, and what it does.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The names of all states.
+    pub states: &'static [&'static str],
+    /// The name of the one that is.
+    pub state: &'static str,
+    /// Whether there is a process.
+    pub up: bool,
+    /// Whether it serves.
+    pub ready: bool,
+    /// When it was launched.
+    pub started: Option<SystemTime>,
+    /// For how long it has been running.
+    pub uptime: Option<Duration>,
+    /// Its resident memory, in bytes.
+    pub memory: Option<u64>,
+}
+
+/// The main process.
+#[derive(Clone, Debug)]
+pub struct Main {
+    /// The process.
+    pub run: Run,
+    /// The status that it left, as a shell shows it.
+    pub exit_status: Option<u8>,
+}
+
+/// A coprocess.
+#[derive(Clone, Debug)]
+pub struct Coprocess {
+    /// Its name.
+    pub name: String,
+    /// Its process.
+    pub run: Run,
+    /// How often its program was launched.
+    pub starts: u64,
+    /// How often its policy started it again.
+    pub restarts: u64,
+    /// How its runs ended, by class.
+    pub exits: Vec<(&'static str, u64)>,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Log {
+    /// Lines that children wrote.
+    pub lines: u64,
+    /// Lines that followers were too slow for.
+    pub missed: u64,
+    /// Lines of the wrapper itself that the destination was too slow for.
+    pub dropped: u64,
+}
+
+/// Writes the facts.
+pub fn render(facts: &Facts) -> String {
+    let mut page = Page::default();
+    wrapper(&mut page, &facts.wrapper);
+    main(&mut page, &facts.main);
+    coprocesses(&mut page, &facts.coprocesses);
+    counts(&mut page, "coproc_events", "Events published, by class.", "event", &facts.events);
+    counts(&mut page, "coproc_reloads", "Reloads that ended, by result.", "result", &facts.reloads);
+    log(&mut page, facts.log);
+    connections(&mut page, &facts.connections);
+    page.finish()
+}
+
+fn wrapper(page: &mut Page, facts: &Wrapper) {
+    page.family("coproc_build", Kind::Info, None, "What runs here.")
+        .sample(&[("version", facts.version), ("commit", facts.commit)], 1u64);
+    page.family("coproc_start_time", Kind::Gauge, Some(Unit::Seconds), "When the wrapper began.")
+        .sample(&[], facts.started);
+}
+
+fn main(page: &mut Page, facts: &Main) {
+    runs(page, "coproc_main", "The main process", &[(vec![], &facts.run)]);
+    let help = "The status that the main process left, 128 and the number for a signal.";
+    page.family("coproc_main_exit_status", Kind::Gauge, None, help)
+        .known(&[], facts.exit_status.map(u64::from));
+}
+
+fn coprocesses(page: &mut Page, facts: &[Coprocess]) {
+    if facts.is_empty() {
+        return;
+    }
+    let labelled: Vec<_> =
+        facts.iter().map(|one| (vec![("name", one.name.as_str())], &one.run)).collect();
+    runs(page, "coproc_coprocess", "A coprocess", &labelled);
+
+    let help = "How often a coprocess's program was launched, whatever for.";
+    let mut starts = page.family("coproc_coprocess_starts", Kind::Counter, None, help);
+    for one in facts {
+        starts.sample(&[("name", &one.name)], one.starts);
+    }
+    let help = "How often a coprocess was started again by its policy.";
+    let mut restarts = page.family("coproc_coprocess_restarts", Kind::Counter, None, help);
+    for one in facts {
+        restarts.sample(&[("name", &one.name)], one.restarts);
+    }
+    let help = "How many runs of a coprocess ended, by the way in which they did.";
+    let mut exits = page.family("coproc_coprocess_exits", Kind::Counter, None, help);
+    for one in facts {
+        for (class, count) in &one.exits {
+            exits.sample(&[("name", &one.name), ("class", class)], *count);
+        }
+    }
+}
+
+/// The families that every kind of process has. `whose` begins their help.
+fn runs(page: &mut Page, prefix: &str, whose: &str, all: &[(Vec<(&str, &str)>, &Run)]) {
+    let name = |end: &str| format!("{prefix}_{end}");
+    let help = |end: &str| format!("{whose}: {end}");
+    let mut states = page.family(&name("state"), Kind::StateSet, None, &help("what it does."));
+    for (labels, run) in all {
+        states.states(labels, run.states, run.state);
+    }
+    type Look = fn(&Run) -> Option<Number>;
+    let gauges: [(&str, Option<Unit>, &str, Look); 5] = [
+        ("up", None, "whether there is a process.", |run| Some(run.up.into())),
+        ("ready", None, "whether it serves.", |run| Some(run.ready.into())),
+        ("start_time", Some(Unit::Seconds), "when its process was launched.", |run| {
+            run.started.map(Number::from)
+        }),
+        ("uptime", Some(Unit::Seconds), "for how long its process has been running.", |run| {
+            run.uptime.map(Number::from)
+        }),
+        (
+            "resident_memory",
+            Some(Unit::Bytes),
+            "the memory of its process, without its children.",
+            |run| run.memory.map(Number::from),
+        ),
+    ];
+    for (end, unit, words, look) in gauges {
+        let mut gauge = page.family(&name(end), Kind::Gauge, unit, &help(words));
+        for (labels, run) in all {
+            gauge.known(labels, look(run));
+        }
+    }
+}
+
+/// A counter with one label.
+fn counts(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&'static str, u64)]) {
+    let mut family = page.family(name, Kind::Counter, None, help);
+    for (value, count) in counts {
+        family.sample(&[(label, value)], *count);
+    }
+}
+
+fn log(page: &mut Page, facts: Log) {
+    for (name, help, sum) in [
+        ("coproc_log_lines", "Lines that the main process and coprocesses wrote.", facts.lines),
+        (
+            "coproc_log_follower_missed_lines",
+            "Lines that followers of the log were too slow for.",
+            facts.missed,
+        ),
+        (
+            "coproc_log_dropped_lines",
+            "Lines of coproc itself that the destination of the log was too slow for.",
+            facts.dropped,
+        ),
+    ] {
+        page.family(name, Kind::Counter, None, help).sample(&[], sum);
+    }
+}
+
+fn connections(page: &mut Page, facts: &[(&'static str, Connections)]) {
+    let help = "Clients that are connected.";
+    let mut open = page.family("coproc_control_open_connections", Kind::Gauge, None, help);
+    for (entrance, connections) in facts {
+        open.sample(&[("entrance", entrance)], connections.open);
+    }
+    let help = "Clients that connected.";
+    let mut all = page.family("coproc_control_connections", Kind::Counter, None, help);
+    for (entrance, connections) in facts {
+        all.sample(&[("entrance", entrance)], connections.all);
+    }
+}

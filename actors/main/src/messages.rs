@@ -1,0 +1,94 @@
+//! What the main process's actor is told and asked, and what it tells its parent.
+
+use std::time::{Duration, SystemTime};
+
+use actix::{Addr, Message};
+use coproc_core::broker::EventBroker;
+use coproc_core::exit::ExitStatus;
+use coproc_core::process::SpawnError;
+use coproc_core::signal::Signal;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Start the main process.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Start;
+
+/// End the main process: this signal now, KILL at that time.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stop {
+    /// What it is asked with.
+    pub signal: Signal,
+    /// When asking is over.
+    pub kill_at: Instant,
+}
+
+/// Make the main process read its configuration again.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReloadMain {
+    /// Why, for the event.
+    pub cause: String,
+    /// Who waits for the outcome; the error is a sentence.
+    pub done: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+/// Pass a signal on to the main process itself.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Pass(pub Signal);
+
+/// Where the broker is, after it was built anew.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct BrokerIs(pub Addr<EventBroker>);
+
+/// Asks what the main process does.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "MainStatus")]
+pub struct Status;
+
+/// What the main process does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MainStatus {
+    /// `waiting`, `starting`, `running`, `stopping` or `stopped`.
+    pub state: &'static str,
+    /// Its pid while it lives.
+    pub pid: Option<i32>,
+    /// When it was launched.
+    pub launched: Option<SystemTime>,
+    /// How long it has been running.
+    pub uptime: Option<Duration>,
+    /// Whether it serves.
+    pub ready: bool,
+    /// What its probes find wrong with it: of `ready`, then of `live`.
+    pub wrong: [Option<String>; 2],
+    /// What it last said that it does.
+    pub status: Option<String>,
+}
+
+impl MainStatus {
+    /// All that `state` can be, in the order of a life.
+    pub const STATES: [&str; 5] = ["waiting", "starting", "running", "stopping", "stopped"];
+}
+
+/// What became of the main process.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum MainNews {
+    /// It could not be started.
+    Failed(SpawnError),
+    /// It runs and is of no use, for this reason.
+    Unfit(String),
+    /// It is gone and its output was read to the end.
+    Exited {
+        /// Its process, as it was.
+        pid: i32,
+        /// How it ended.
+        status: ExitStatus,
+        /// An nginx that went into the background and left this wrapper.
+        daemonised: bool,
+    },
+}

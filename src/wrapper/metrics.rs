@@ -1,0 +1,78 @@
+//! What the root tells of the tree to those who measure it.
+
+use std::time::SystemTime;
+
+use coproc_control::metrics::{Coprocess, Facts, Log, Main, Run, Wrapper, render};
+use coproc_coprocess::lifecycle::State;
+use coproc_core::output;
+use coproc_main::messages::MainStatus;
+
+use super::children::Supervised;
+use super::control::{Reply, memory};
+use super::root::Root;
+use crate::commands::{COMMIT, VERSION};
+
+impl Root {
+    /// Answers with all facts of this moment, as a text.
+    pub(super) fn metrics(&self, reply: Reply) {
+        let reloads = self.reloads.get();
+        let output::Tally { lines, missed, dropped } = self.output.tally();
+        let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
+        let coprocesses = self.coprocesses.iter().map(coprocess).collect();
+        let events = self.events.borrow().counts().collect();
+        let connections = self.guests.counts();
+        let exit_status = self.main_exit.map(|status| status.shell_code());
+        let main = self.main_status();
+        actix_rt::spawn(async move {
+            let run = main_run(&main.await);
+            let facts = Facts {
+                wrapper,
+                main: Main { run, exit_status },
+                coprocesses,
+                events,
+                reloads: vec![
+                    ("done", reloads.done),
+                    ("refused", reloads.refused),
+                    ("failed", reloads.failed),
+                ],
+                log: Log { lines, missed, dropped },
+                connections,
+            };
+            // A client that hung up does not want to know.
+            let _ = reply.send(Ok(render(&facts).into()));
+        });
+    }
+}
+
+fn main_run(status: &MainStatus) -> Run {
+    Run {
+        states: &MainStatus::STATES,
+        state: status.state,
+        up: status.pid.is_some(),
+        ready: status.ready,
+        started: status.launched,
+        uptime: status.uptime,
+        memory: status.pid.and_then(memory),
+    }
+}
+
+fn coprocess(child: &Supervised) -> Coprocess {
+    let standing = child.standing.borrow();
+    let started = standing.started.filter(|_| standing.pid.is_some());
+    let run = Run {
+        states: &State::NAMES,
+        state: standing.machine.state.as_str(),
+        up: standing.pid.is_some(),
+        ready: standing.is_ready(),
+        started,
+        uptime: started.and_then(|started| SystemTime::now().duration_since(started).ok()),
+        memory: standing.pid.and_then(memory),
+    };
+    Coprocess {
+        name: child.config.name.to_string(),
+        run,
+        starts: standing.tally.starts,
+        restarts: standing.tally.restarts,
+        exits: standing.tally.exits().map(|(class, count)| (class.as_str(), count)).collect(),
+    }
+}
