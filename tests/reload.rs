@@ -335,9 +335,10 @@ fn reloads_that_are_asked_for_while_the_check_goes_on_are_another_reload() {
     for client in &mut clients {
         assert_eq!(client.wait(), 0, "{}", client.dump());
     }
-    assert_eq!(wrapper.count("check-nginx: asked"), 2);
-    assert_eq!(wrapper.count("reconfiguring"), 2);
     assert_eq!(wrapper.stop(), 0);
+    // By now every line has been read.
+    assert_eq!(wrapper.count("check-nginx: asked"), 2, "{}", wrapper.dump());
+    assert_eq!(wrapper.count("reconfiguring"), 2, "{}", wrapper.dump());
 }
 
 /// nginx that logs elsewhere can be waited for in vain, so it is said after a while.

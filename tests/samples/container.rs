@@ -181,6 +181,7 @@ fn compose_waits_longer_than_the_wrapper_and_asks_what_the_image_asks() {
 #[test]
 fn the_pod_has_a_valid_config_and_waits_longer_than_the_wrapper() {
     let (mut sample, port) = image();
+    let health_port = free_port();
     let file = yaml("kubernetes.yaml");
     let [map, deployment] = file.as_slice() else { panic!("two documents") };
     let pod = &deployment["spec"]["template"]["spec"];
@@ -203,7 +204,8 @@ fn the_pod_has_a_valid_config_and_waits_longer_than_the_wrapper() {
     let config = map["data"]["coproc.toml"].as_str().unwrap();
     let here = config
         .replace("/etc/coproc", &sample.place.at("."))
-        .replace("/run/", &sample.place.at("empty-dir/"));
+        .replace("/run/", &sample.place.at("empty-dir/"))
+        .replace("0.0.0.0:9090", &format!("127.0.0.1:{health_port}"));
     sample.place.write("pod.toml", &here);
     // All may write to an emptyDir, and it is root's.
     let volume = sample.place.path().join("empty-dir");
@@ -221,18 +223,23 @@ fn the_pod_has_a_valid_config_and_waits_longer_than_the_wrapper() {
 
     let exposed = instruction("EXPOSE").parse().ok();
     assert_eq!(container["ports"][0]["containerPort"].as_integer(), exposed);
-    let alive = &container["livenessProbe"]["httpGet"];
-    assert_eq!(alive["port"].as_integer(), exposed);
+    let [alive, ready] = ["livenessProbe", "readinessProbe"].map(|probe| {
+        let asked = &container[probe]["httpGet"];
+        assert_eq!(asked["port"], container["ports"][1]["name"]);
+        asked["path"].as_str().unwrap()
+    });
+    let named = container["ports"][1]["containerPort"].as_integer().unwrap().to_string();
+    assert!(config.contains(&format!("listen = \"0.0.0.0:{named}\"")), "{config}");
+    let scraped = &deployment["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"];
+    assert_eq!(scraped.as_str(), Some(&*named));
 
     // What the probes ask is answered well by what is run.
     let (mut wrapper, spaces) = start(&sample);
     wrapper.wait_for("[start-worker]");
-    let ready = texts(&container["readinessProbe"]["exec"]["command"]);
-    assert_eq!(ready[0], "coproc");
-    let ready: Vec<_> = ready[1..].iter().map(String::as_str).collect();
-    eventually("the pod is ready", || sample.coproc(&ready).status.success());
-    let answer = http::get(port, alive["path"].as_str().unwrap());
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let ok = |path| http::get(health_port, path).starts_with("HTTP/1.1 200 ");
+    eventually("the pod is ready", || ok(ready));
+    assert!(ok(alive) && ok("/metrics"));
+    assert!(http::get(port, "/").contains("hello from"), "{}", wrapper.dump());
     // The kubelet sends TERM, whatever the image says.
     let first = if spaces { children(wrapper.pid())[0] } else { wrapper.pid() };
     kill(Pid::from_raw(first), Signal::SIGTERM).unwrap();
