@@ -8,6 +8,9 @@ pub mod console;
 pub mod event_loop;
 pub mod init;
 pub mod log;
+pub mod manual;
+pub mod notes;
+pub mod reference;
 pub mod signals;
 pub mod wrapper;
 
@@ -45,6 +48,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Check(args) => commands::check(&sources(&cli, args, &[])),
         Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
         Command::Schema => commands::schema(),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
         Command::Run(run) => wrapper::run(&sources(&cli, &run.config, &run.main)),
         client_command => {
