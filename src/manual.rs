@@ -13,7 +13,7 @@ use coproc_core::exit::{FAILURE, USAGE};
 
 use crate::cli::{self, Cli};
 use crate::console::{answer, complain, status};
-use crate::reference::{Reference, page};
+use crate::reference::{Reference, marked, page};
 use crate::{config, notes};
 
 /// The page about config files.
@@ -73,7 +73,7 @@ fn command_page(command: &clap::Command, name: &str, all: &[String]) -> io::Resu
         for (what, meaning) in entries {
             roff.control("TP", []);
             roff.text([bold(*what)]);
-            roff.text([roman(*meaning)]);
+            roff.text(marked(meaning));
         }
     }
     roff.control("SH", ["SEE ALSO"]);
@@ -86,8 +86,12 @@ fn command_page(command: &clap::Command, name: &str, all: &[String]) -> io::Resu
         roff.text([bold(other), roman(format!("({section}),"))]);
     }
     roff.text([bold(CONFIG_PAGE), roman("(5)")]);
-    text.extend(roff.render().into_bytes());
-    Ok(Page { name: title, section: 1, text: String::from_utf8_lossy(&text).into_owned() })
+    text.extend(roff.to_roff().into_bytes());
+    let text = String::from_utf8_lossy(&text);
+    // Each part defined the apostrophe anew.
+    let (apostrophe, _) = text.split_at(text.find(".TH").unwrap_or(0));
+    let text = format!("{apostrophe}{}", text.replace(apostrophe, ""));
+    Ok(Page { name: title, section: 1, text })
 }
 
 /// `coproc man`.

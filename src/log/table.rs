@@ -29,7 +29,7 @@ pub struct LogTable {
     #[schemars(example = &"json")]
     pub formatter_name: Option<FormatterName>,
     /// Options of the formatter, by nginx-wrapper's names in snake case or title case. Those of the
-    /// other formatter have no effect.
+    /// other formatter have no effect. Default: `full_timestamp` and `pad_level_text` are on.
     #[schemars(example = serde_json::json!({ "force_colors": true }))]
     pub formatter_options: Option<FormatterOptions>,
     /// The longest piece of a child's line, in bytes; a longer line is split. At least 64.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::shape::{Key, Reference, Table, toml};
+use super::shape::{Key, Reference, Table, join, toml};
 
 const HEAD: &str = "\
 # The config, key by key
@@ -55,7 +55,8 @@ fn write_table(out: &mut String, table: &Table) {
 }
 
 fn write_key(out: &mut String, table: &Table, key: &Key) {
-    let _ = writeln!(out, "\n### `{}`\n\n{}\n", key.name, key.about);
+    let path = join(table.path(), &key.name);
+    let _ = writeln!(out, "\n### `{path}`\n\n{}\n", key.about);
     if key.is_table && key.examples.is_empty() {
         let _ = writeln!(out, "A table of its own, see below.");
         return;

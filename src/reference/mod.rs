@@ -6,5 +6,6 @@ mod page;
 mod shape;
 
 pub use markdown::markdown;
+pub(crate) use page::marked;
 pub use page::page;
 pub use shape::{Key, Reference, Table, Type};

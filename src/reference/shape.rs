@@ -171,7 +171,8 @@ fn strings(value: &Value) -> Vec<&str> {
     }
 }
 
-fn join(path: &str, key: &str) -> String {
+/// The path of a key in a table.
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
