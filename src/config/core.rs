@@ -82,7 +82,8 @@ pub struct RootTable {
     pub main: Option<MainTable>,
     /// The coprocesses, started in the order in which they stand here.
     pub coprocess: Option<BTreeMap<String, CoprocessTable>>,
-    /// Templates of nginx's configuration. Without this table nothing is rendered.
+    /// Templates of nginx's configuration. Without this table, and where `enabled_plugins` does not
+    /// name it, nothing is rendered.
     pub template: Option<TemplateTable>,
     /// The control socket.
     pub control: Option<ControlTable>,
