@@ -3,10 +3,13 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser};
 use coproc::cli::Cli;
+use coproc_core::event::{Change, Phase};
 
 use support::Place;
 
@@ -137,6 +140,79 @@ fn commands_in_sentences_exist() {
         }
     }
     assert!(seen > 40, "{seen}");
+}
+
+/// The first table of events.md names them all.
+#[test]
+fn every_event_is_told_of() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/events.md")).unwrap();
+    let phases = Phase::ALL.into_iter().map(|phase| phase.as_str().to_owned());
+    let changes =
+        Change::ALL.into_iter().map(|change| format!("coprocess.NAME.{}", change.as_str()));
+    let table = text.split("\n## ").nth(1).unwrap();
+    for event in phases.chain(changes).chain(["custom.NAME".to_owned()]) {
+        assert_eq!(table.matches(&format!("\n| `{event}` |")).count(), 1, "{event}");
+    }
+}
+
+/// Every path of the control socket that operation.md shows answers what it shows.
+#[test]
+fn every_path_of_the_control_socket_answers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/operation.md")).unwrap();
+    let place = Place::new();
+    place.write(
+        "coproc.toml",
+        &format!(
+            "run_path = {:?}\n[main]\nexec = \"sleep 1000\"\nreload_signal = \"CONT\"\n\
+             [coprocess.agent]\nname = \"agent\"\nexec = \"sleep 1000\"\nbackground = true\n\
+             restarts = \"unlimited\"\nexec_event = \"start\"\n",
+            place.at("run")
+        ),
+    );
+    let mut wrapper = place.run_with(&["--set", "log.level=debug"], &[]);
+    wrapper.wait_for("[coprocess.agent.ready]");
+    let mut asked = 0;
+    // A signal that ends nobody.
+    let text = text.replace("\"HUP\"", "\"CONT\"");
+    for row in text.lines().filter(|row| row.starts_with("| `GET") || row.starts_with("| `POST")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let codes: Vec<_> = cells[1].split('`').skip(1).step_by(2).collect();
+        let (method, first) = codes[0].split_once(' ').unwrap();
+        let (folder, _) = first.rsplit_once('/').unwrap();
+        let paths = codes.iter().map(|code| match code.split_once(' ') {
+            Some((_, path)) => path.to_owned(),
+            None => format!("{folder}/{code}"),
+        });
+        for path in paths {
+            let path = path.replace("NAME", "agent").replace("SEQ", "0").replace("=N", "=1");
+            let path = path.replace("&follow=1", "");
+            let answer =
+                ask(&place.at("run/control.sock"), method, &path, cells[2].trim_matches('`'));
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{method} {path}: {answer}");
+            let shown = cells[3].split('`').nth(1).unwrap_or_default();
+            let exact = codes.len() == 1 && shown.starts_with('{');
+            assert!(!exact || answer.contains(shown), "{method} {path}: {answer}");
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 13, "the rows of the table");
+    assert_eq!(wrapper.stop(), 143, "{}", wrapper.dump());
+}
+
+fn ask(socket: &str, method: &str, path: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// The name that a heading has in a link, as GitHub makes it.

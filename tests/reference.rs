@@ -179,6 +179,13 @@ fn variables_reach_their_keys() {
                 path => format!("{path}.{}", key.name),
             };
             let text = match key.examples.first() {
+                Some(Value::Object(_)) if key.is_map() => {
+                    let variable = table.variable(key).replace("__NAME__", "__AGENT__");
+                    let loaded = load(&sparse(), &[(format!("{variable}__Key"), "x".to_owned())]);
+                    let shown = loaded.table().clone();
+                    assert!(format!("{shown:?}").contains("\"Key\": "), "{variable}: {shown:?}");
+                    continue;
+                }
                 None | Some(Value::Object(_)) => continue,
                 Some(Value::String(text)) => text.clone(),
                 Some(Value::Array(words)) => {

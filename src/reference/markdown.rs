@@ -25,7 +25,7 @@ over all. A `NAME` in a variable is the table's key in upper case with `_` for `
 pub fn markdown(reference: &Reference) -> String {
     let mut out = HEAD.to_owned();
     for table in &reference.tables {
-        write_table(&mut out, table);
+        write_table(&mut out, reference, table);
     }
     out.push_str("\n## Types\n\n| type | how it is written |\n|---|---|\n");
     for kind in &reference.types {
@@ -37,7 +37,7 @@ pub fn markdown(reference: &Reference) -> String {
     out
 }
 
-fn write_table(out: &mut String, table: &Table) {
+fn write_table(out: &mut String, reference: &Reference, table: &Table) {
     let title = match table.path() {
         "" => "Top level".to_owned(),
         path => format!("`[{path}]`"),
@@ -50,18 +50,21 @@ fn write_table(out: &mut String, table: &Table) {
         let _ = writeln!(out, "\nThe same keys stand in {}.", listed(&others));
     }
     for key in &table.keys {
-        write_key(out, table, key);
+        write_key(out, reference, table, key);
     }
 }
 
-fn write_key(out: &mut String, table: &Table, key: &Key) {
+fn write_key(out: &mut String, reference: &Reference, table: &Table, key: &Key) {
     let path = join(table.path(), &key.name);
     let _ = writeln!(out, "\n### `{path}`\n\n{}\n", key.about);
     if key.is_table && key.examples.is_empty() {
         let _ = writeln!(out, "A table of its own, see below.");
         return;
     }
-    let mut facts = vec![key.noun.clone()];
+    let mut facts = vec![match reference.kind(&key.noun) {
+        Some(_) => format!("[{}](#types)", key.noun),
+        None => key.noun.clone(),
+    }];
     if key.required {
         facts.push("required".to_owned());
     }
@@ -69,8 +72,12 @@ fn write_key(out: &mut String, table: &Table, key: &Key) {
         facts.push(format!("default `{}`", toml(default)));
     }
     let _ = writeln!(out, "- {}", facts.join(", "));
-    if key.noun != "a table" {
-        let _ = writeln!(out, "- variable `{}`", table.variable(key));
+    match (key.is_table, key.is_map()) {
+        (true, _) => {}
+        (false, false) => drop(writeln!(out, "- variable `{}`", table.variable(key))),
+        (false, true) => {
+            let _ = writeln!(out, "- variable `{}__KEY`, in the case of KEY", table.variable(key));
+        }
     }
     for example in &key.examples {
         let _ = writeln!(out, "- example `{} = {}`", key.name, toml(example));

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 /// What follows a key whose table has names of the user's own.
 const EACH: &str = ".NAME";
 
+/// The noun of a value that is a table.
+const TABLE: &str = "a table";
+
 /// All tables of the config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
@@ -101,11 +104,17 @@ impl Reference {
         })
     }
 
+    /// How values of a kind are written, where its noun does not say it.
+    pub fn kind(&self, noun: &str) -> Option<&Type> {
+        self.types.iter().find(|kind| kind.noun == noun)
+    }
+
     /// What the values of a key are; a type that is met for the first time is noted.
     fn noun(&mut self, property: &Value, is_table: bool) -> String {
         let schema = without_null(property);
         if let (Some(noun), Some(written)) = (schema[NOUN].as_str(), schema[EXPECTED].as_str()) {
-            if self.types.iter().all(|known| known.noun != noun) {
+            // A text is a text.
+            if noun != written && self.kind(noun).is_none() {
                 let written = written.to_owned();
                 self.types.push(Type { noun: noun.to_owned(), written });
             }
@@ -113,7 +122,14 @@ impl Reference {
         }
         let kinds = strings(&schema["type"]);
         let table = is_table || kinds.contains(&"object");
-        if table { "a table" } else { "a text" }.to_owned()
+        if table { TABLE } else { "a text" }.to_owned()
+    }
+}
+
+impl Key {
+    /// Whether its value is a table of the user's own keys.
+    pub fn is_map(&self) -> bool {
+        self.noun == TABLE && !self.is_table
     }
 }
 
