@@ -96,7 +96,7 @@ pub enum Command {
     Logs(Logs),
     /// Start a coprocess.
     ///
-    /// Waits until it runs, or has failed to. One that runs already is left alone.
+    /// Waits until it is ready, or has ended. One that runs already is left alone.
     #[command(after_long_help = notes::help("start"))]
     Start(OneName),
     /// Stop a coprocess, with its stop command.
@@ -126,7 +126,7 @@ pub enum Command {
     Foreground(OneName),
     /// Send a signal to a coprocess or to the main process.
     ///
-    /// A coprocess's whole process group gets it. What follows from it is as after any other exit:
+    /// A coprocess's whole process group gets it, of the main process the first process only. What follows from it is as after any other exit:
     /// `restarts` decides.
     #[command(after_long_help = notes::help("signal"))]
     Signal(SendSignal),

@@ -43,23 +43,16 @@ pub fn pages() -> io::Result<Vec<Page>> {
     for command in root.get_subcommands() {
         pages.push(command_page(command, command.get_name(), &names)?);
     }
-    let source = format!("coproc {}", env!("CARGO_PKG_VERSION"));
-    let reference = Reference::new(&config::schema());
-    pages.push(Page {
-        name: CONFIG_PAGE.to_owned(),
-        section: 5,
-        text: page(&reference, &source).render(),
-    });
+    let body = page(&Reference::new(&config::schema())).render();
+    pages.push(Page::new(CONFIG_PAGE, 5, &body));
     Ok(pages)
 }
 
 fn command_page(command: &clap::Command, name: &str, all: &[String]) -> io::Result<Page> {
     let is_root = name == notes::ROOT;
-    let source = format!("coproc {}", env!("CARGO_PKG_VERSION"));
     let title = if is_root { name.to_owned() } else { format!("coproc-{name}") };
-    let man = Man::new(command.clone()).title(title.to_uppercase()).source(source).manual("coproc");
+    let man = Man::new(command.clone());
     let mut text = Vec::new();
-    man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;
@@ -87,11 +80,26 @@ fn command_page(command: &clap::Command, name: &str, all: &[String]) -> io::Resu
     }
     roff.text([bold(CONFIG_PAGE), roman("(5)")]);
     text.extend(roff.to_roff().into_bytes());
-    let text = String::from_utf8_lossy(&text);
-    // Each part defined the apostrophe anew.
-    let (apostrophe, _) = text.split_at(text.find(".TH").unwrap_or(0));
-    let text = format!("{apostrophe}{}", text.replace(apostrophe, ""));
-    Ok(Page { name: title, section: 1, text })
+    Ok(Page::new(&title, 1, &String::from_utf8_lossy(&text)))
+}
+
+impl Page {
+    /// The page whose sections are `body`, each part of which may begin with a preamble.
+    fn new(name: &str, section: u8, body: &str) -> Self {
+        let (preamble, _) = body.split_at(body.find(".SH").unwrap_or(0));
+        let sections = match preamble.is_empty() {
+            true => body.to_owned(),
+            false => body.replace(preamble, ""),
+        };
+        // Without a date, which would have to be that of the page's last change.
+        let title = name.to_uppercase();
+        let version = env!("CARGO_PKG_VERSION");
+        let text = format!(
+            "{preamble}.TH \"{title}\" \"{section}\" \"\" \"coproc {version}\" \"coproc manual\"\n\
+             {sections}"
+        );
+        Self { name: name.to_owned(), section, text }
+    }
 }
 
 /// `coproc man`.

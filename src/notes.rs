@@ -77,7 +77,7 @@ pub fn of(command: &str) -> Notes {
             ("coproc status --format json", "The same for programs."),
         ]),
         "events" => client(&[
-            ("coproc events", "What happened, as far as the wrapper remembers."),
+            ("coproc events", "The last 1024 events."),
             ("coproc events --follow --since 12", "All after event 12, and what comes."),
         ]),
         "logs" => client(&[

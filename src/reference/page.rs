@@ -15,17 +15,13 @@ const DESCRIPTION: [&str; 3] = [
     "`coproc check` tells every problem at once, `coproc debug` what is in force and who said it.",
 ];
 
-/// The whole page; `source` is the program and its version.
-pub fn page(reference: &Reference, source: &str) -> Roff {
+/// The sections of the page.
+pub fn page(reference: &Reference) -> Roff {
     let mut roff = Roff::new();
-    roff.control("TH", ["COPROC.TOML", "5", "", source, "coproc"]);
     roff.control("SH", ["NAME"]);
     roff.text([roman("coproc.toml - the config of a main process and its coprocesses")]);
     roff.control("SH", ["DESCRIPTION"]);
-    for paragraph in DESCRIPTION {
-        roff.control("PP", []);
-        roff.text(marked(paragraph));
-    }
+    write_paragraphs(&mut roff, DESCRIPTION);
     for table in &reference.tables {
         write_table(&mut roff, table);
     }
@@ -47,10 +43,7 @@ fn write_table(roff: &mut Roff, table: &Table) {
         path => format!("[{path}]"),
     };
     roff.control("SH", [title.as_str()]);
-    for paragraph in table.about.split("\n\n") {
-        roff.control("PP", []);
-        roff.text(marked(paragraph));
-    }
+    write_paragraphs(roff, table.about.split("\n\n"));
     if let [_, others @ ..] = table.paths.as_slice()
         && !others.is_empty()
     {
@@ -59,6 +52,15 @@ fn write_table(roff: &mut Roff, table: &Table) {
     }
     for key in &table.keys {
         write_key(roff, key);
+    }
+}
+
+fn write_paragraphs<'a>(roff: &mut Roff, paragraphs: impl IntoIterator<Item = &'a str>) {
+    for (number, paragraph) in paragraphs.into_iter().enumerate() {
+        if number > 0 {
+            roff.control("PP", []);
+        }
+        roff.text(marked(paragraph));
     }
 }
 
