@@ -38,20 +38,20 @@ pub struct Cli {
 pub enum Command {
     /// Run the main process and its coprocesses until the main process ends.
     ///
-    /// Without [main] in the config and without MAIN, the main process is nginx. The config is read and
-    /// checked first: a wrong one is refused with every problem, and nothing is started. Then
-    /// `pre-start` is published, the main process started when all that waits for it is done, and the
-    /// log written to where log.destination says.
+    /// Without [main] in the config and without MAIN, the main process is nginx. The config is read
+    /// and checked first: a wrong one is refused with every problem, and nothing is started. Then
+    /// `pre-start` is published, the main process started when all that waits for it is done, and
+    /// the log written to where log.destination says.
     ///
     /// TERM and INT stop the main process, then all coprocesses; a second one kills all. QUIT lets
-    /// nginx finish its requests. HUP and USR2 reload, USR1 opens the log files anew, any other signal
-    /// goes to the main process.
+    /// nginx finish its requests. HUP and USR2 reload, USR1 opens the log files anew, any other
+    /// signal goes to the main process.
     #[command(after_long_help = notes::help("run"))]
     Run(Run),
     /// Validate the config: every problem at once, with its place and what was expected.
     ///
-    /// Nothing is started, and nothing but the config files is looked at: neither programs nor users
-    /// have to exist here.
+    /// Nothing is started, and nothing but the config files is looked at: neither programs nor
+    /// users have to exist here.
     #[command(after_long_help = notes::help("check"))]
     Check(ConfigArgs),
     /// Print the effective config: each value, who said it and what it overrides.
@@ -62,14 +62,14 @@ pub enum Command {
     Debug(Debug),
     /// Print the JSON Schema of the config files.
     ///
-    /// It describes every key, with its default and examples. Editors that know JSON Schema complete
-    /// and check config files by it.
+    /// It describes every key, with its default and examples. Editors that know JSON Schema
+    /// complete and check config files by it.
     #[command(after_long_help = notes::help("schema"))]
     Schema,
     /// Print a shell's completion script.
     ///
-    /// In bash and zsh `coproc` is a reserved word; the scripts for both complete `command coproc ...`
-    /// as well.
+    /// In bash and zsh `coproc` is a reserved word; the scripts for both complete `command coproc
+    /// ...` as well.
     #[command(after_long_help = notes::help("completions"))]
     Completions(Completions),
     /// Print a manual page, or write all of them to a folder.
@@ -80,8 +80,8 @@ pub enum Command {
     Version,
     /// Show the main process and the coprocesses of a running wrapper.
     ///
-    /// The main process comes first, then the coprocesses in the order of the config file. States are
-    /// waiting, starting, running, backoff, stopping, stopped and failed.
+    /// The main process comes first, then the coprocesses in the order of the config file. States
+    /// are waiting, starting, running, backoff, stopping, stopped and failed.
     #[command(after_long_help = notes::help("status"))]
     Status(Status),
     /// Show what happened in a running wrapper, one JSON object a line.
@@ -101,8 +101,8 @@ pub enum Command {
     Start(OneName),
     /// Stop a coprocess, with its stop command.
     ///
-    /// Runs stop_exec, then sends TERM, INT and KILL to the whole process group, each followed by at
-    /// most stop_timeout. Waits until it is gone.
+    /// Runs stop_exec, then sends TERM, INT and KILL to the whole process group, each followed by
+    /// at most stop_timeout. Waits until it is gone.
     #[command(after_long_help = notes::help("stop"))]
     Stop(OneName),
     /// Stop a coprocess and start it again.
@@ -110,8 +110,8 @@ pub enum Command {
     Restart(OneName),
     /// Change settings of a running coprocess.
     ///
-    /// The keys are restarts, time_between_restarts and background, with values as in the config. The
-    /// config file stays as it is: the next `coproc run` begins with its values.
+    /// The keys are restarts, time_between_restarts and background, with values as in the config.
+    /// The config file stays as it is: the next `coproc run` begins with its values.
     #[command(after_long_help = notes::help("set"))]
     Set(Set),
     /// Let events go on without waiting for a coprocess.
@@ -126,13 +126,14 @@ pub enum Command {
     Foreground(OneName),
     /// Send a signal to a coprocess or to the main process.
     ///
-    /// A coprocess's whole process group gets it, of the main process the first process only. What follows from it is as after any other exit:
-    /// `restarts` decides.
+    /// A coprocess's whole process group gets it, of the main process the first process only. What
+    /// follows from it is as after any other exit: `restarts` decides.
     #[command(after_long_help = notes::help("signal"))]
     Signal(SendSignal),
     /// Make the main process read its configuration again.
     ///
-    /// Publishes pre-reload, renders templates, sends main.reload_signal, and waits for the outcome.
+    /// Publishes pre-reload, renders templates, sends main.reload_signal, and waits for the
+    /// outcome.
     #[command(after_long_help = notes::help("reload"))]
     Reload(Client),
     /// Publish the event custom.NAME.

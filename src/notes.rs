@@ -1,5 +1,5 @@
-//! What is to say of each command besides its options: examples, exit statuses, variables and files.
-//! The help and the manual pages both show it.
+//! What is to say of each command besides its options: examples, exit statuses, variables and
+//! files. The help and the manual pages both show it.
 
 use std::fmt::Write;
 

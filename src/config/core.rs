@@ -18,20 +18,20 @@ use crate::log::table::LogTable;
 
 /// The config of coproc: a main process and its coprocesses under one supervision tree.
 ///
-/// Keys of the top level that coproc does not know are values for templates. Keys within its own tables
-/// that it does not know are errors.
+/// Keys of the top level that coproc does not know are values for templates. Keys within its own
+/// tables that it does not know are errors.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[schemars(title = "coproc")]
 pub struct RootTable {
-    /// What tells this machine from others, for `${host_id}` and templates. Default: the machine's id
-    /// in `/var/lib/dbus/machine-id` or `/etc/machine-id`, else a digest of the network cards'
+    /// What tells this machine from others, for `${host_id}` and templates. Default: the machine's
+    /// id in `/var/lib/dbus/machine-id` or `/etc/machine-id`, else a digest of the network cards'
     /// addresses, else a random one.
     #[schemars(example = &"edge-17")]
     pub host_id: Option<Text>,
     /// The folder of what exists while the wrapper runs: the control socket, pid files, rendered
     /// templates, and what nginx is given as its prefix (`-p`). It is made if it is missing. Each
-    /// wrapper of a machine needs one of its own. Default: `nginx-wrapper` in the folder of temporary
-    /// files (`TMPDIR`, else `/tmp`).
+    /// wrapper of a machine needs one of its own. Default: `nginx-wrapper` in the folder of
+    /// temporary files (`TMPDIR`, else `/tmp`).
     #[schemars(example = &"/run/coproc")]
     pub run_path: Option<String>,
     /// The folder of nginx's configuration: nginx is started with `-c` and the `nginx.conf` in it.
@@ -65,8 +65,8 @@ pub struct RootTable {
     /// them: their variables are `main.env` and `coprocess.NAME.env`. Default: none.
     #[schemars(example = serde_json::json!({ "SITE_NAME": "example.test" }))]
     pub env: Option<BTreeMap<String, serde_json::Value>>,
-    /// How long the wrapper may take to stop, from the first request to the last process. When it is
-    /// over, what is left is killed.
+    /// How long the wrapper may take to stop, from the first request to the last process. When it
+    /// is over, what is left is killed.
     #[schemars(example = &"1m30s")]
     pub shutdown_timeout: Option<GoDuration>,
     /// Whether what leaves its process group is found and ended as well: the wrapper becomes the

@@ -11,12 +11,13 @@ Made from the schema of the config (`coproc schema`) by `make docs`; do not edit
 tables are for is told in [guide.md](guide.md), [events.md](events.md) and
 [operation.md](operation.md).
 
-Files are TOML, JSON or YAML, by the ending of their names. Without `-c` and `COPROC_CONFIG` the file is
-`coproc.toml` in the current directory, else `nginx-wrapper.toml`; later files of several win. Each
-value can also come from a variable of the environment, named below, which wins over the files; from
-nginx-wrapper's variables, such as `NW_LOG.LEVEL`, below those; and from `--set KEY=VALUE`, which wins
-over all. A `NAME` in a variable is the table's key in upper case with `_` for `-`. Variables and
-`--set` write lists as one text with blanks between the words. Keys are not case-sensitive.
+Files are TOML, JSON or YAML, by the ending of their names. Without `-c` and `COPROC_CONFIG` the
+file is `coproc.toml` in the current directory, else `nginx-wrapper.toml`; later files of several
+win. Each value can also come from a variable of the environment, named below, which wins over the
+files; from nginx-wrapper's variables, such as `NW_LOG.LEVEL`, below those; and from `--set
+KEY=VALUE`, which wins over all. A `NAME` in a variable is the table's key in upper case with `_`
+for `-`. Variables and `--set` write lists as one text with blanks between the words. Keys are not
+case-sensitive.
 
 `coproc check` tells every problem at once, `coproc debug` what is in force and who said it.
 ";

@@ -27,16 +27,16 @@ pub struct CoprocessTable {
     /// characters; `main` is taken. By convention it is the name of the table.
     #[schemars(required, example = &"agent")]
     pub name: Option<Name>,
-    /// The program and its arguments: an array, or one text that is split as a shell splits words. No
-    /// shell is run; `${name}` is replaced, and an unknown name stays as it is written.
+    /// The program and its arguments: an array, or one text that is split as a shell splits words.
+    /// No shell is run; `${name}` is replaced, and an unknown name stays as it is written.
     #[schemars(required, example = ["/usr/local/bin/agent", "--id", "${host_id}"])]
     pub exec: Option<Words>,
-    /// A command that is run at the stop event, whether the program runs or not, before the program is
-    /// signalled. It is written as `exec` is. Default: none.
+    /// A command that is run at the stop event, whether the program runs or not, before the program
+    /// is signalled. It is written as `exec` is. Default: none.
     #[schemars(example = ["/usr/local/bin/agent", "leave"])]
     pub stop_exec: Option<Words>,
-    /// The user to run both commands as, by name or number. Its group, its supplementary groups, and HOME, USER, LOGNAME and SHELL
-    /// come with it. Default: the wrapper's own.
+    /// The user to run both commands as, by name or number. Its group, its supplementary groups,
+    /// and HOME, USER, LOGNAME and SHELL come with it. Default: the wrapper's own.
     #[schemars(example = &"agent")]
     pub user: Option<Text>,
     /// A group, by name or number, in place of the user's own. Default: the user's own.
@@ -46,12 +46,12 @@ pub struct CoprocessTable {
     /// `unlimited`, or a number of restarts. The number is a total, not one in a row.
     #[schemars(required, example = &"unlimited")]
     pub restarts: Option<Restarts>,
-    /// The pause before each restart, counted from the exit. After a run of less than a second it is
-    /// 100ms at least.
+    /// The pause before each restart, counted from the exit. After a run of less than a second it
+    /// is 100ms at least.
     #[schemars(example = &"5s")]
     pub time_between_restarts: Option<GoDuration>,
-    /// Whether the event that starts it goes on at once. If not, the event waits until the program has
-    /// ended for good, its restarts included.
+    /// Whether the event that starts it goes on at once. If not, the event waits until the program
+    /// has ended for good, its restarts included.
     #[schemars(example = true)]
     pub background: Option<Flag>,
     /// The event that starts the program. While it runs, the same event does nothing; after it has
@@ -65,8 +65,8 @@ pub struct CoprocessTable {
     #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
     pub env: Option<BTreeMap<String, Text>>,
     /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it. Blank lines and
-    /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes around
-    /// the value are taken off. Default: none.
+    /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
+    /// around the value are taken off. Default: none.
     #[schemars(example = &"/etc/default/agent")]
     pub env_file: Option<String>,
     /// The working directory. Default: the wrapper's own.
@@ -78,8 +78,8 @@ pub struct CoprocessTable {
     /// Limits of setrlimit(2). Default: the wrapper's own.
     #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
     pub limits: Option<LimitsTable>,
-    /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is as
-    /// soon as it runs.
+    /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
+    /// as soon as it runs.
     #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
     pub ready: Option<ProbeTable>,
     /// How it is asked whether it is still alive, from when it was ready on; if it is not, it is
@@ -101,8 +101,8 @@ pub struct CoprocessTable {
     /// stops the wrapper with the coprocess's own status.
     #[schemars(example = &"shutdown")]
     pub on_give_up: Option<OnGiveUp>,
-    /// How long TERM and INT each have to end it, and its whole process group, before the next signal;
-    /// the last one is KILL.
+    /// How long TERM and INT each have to end it, and its whole process group, before the next
+    /// signal; the last one is KILL.
     #[schemars(example = &"10s")]
     pub stop_timeout: Option<GoDuration>,
     /// How long `stop_exec` may take before it is killed.
@@ -110,8 +110,8 @@ pub struct CoprocessTable {
     pub stop_exec_timeout: Option<GoDuration>,
 }
 
-/// A pause that grows from restart to restart. Up to a quarter of it is added by chance, so that many
-/// that failed together do not come back together.
+/// A pause that grows from restart to restart. Up to a quarter of it is added by chance, so that
+/// many that failed together do not come back together.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct BackoffTable {

@@ -12,8 +12,8 @@ use crate::refusal::Refusal;
 use crate::scalar::{Scalar, printable};
 use crate::words::Words;
 
-/// How a process is asked whether it is ready or alive: exactly one of `exec`, `http`, `tcp`, `unix`,
-/// `log`, `file`, `fd` and `notify`, and how often.
+/// How a process is asked whether it is ready or alive: exactly one of `exec`, `http`, `tcp`,
+/// `unix`, `log`, `file`, `fd` and `notify`, and how often.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct ProbeTable {

@@ -60,8 +60,8 @@ crate::impl_scalar!(Limit, "Limit", {
 });
 
 /// Limits of setrlimit(2), each for one process. A number is both the soft limit, which the kernel
-/// enforces, and the hard one, up to which the program may raise it. What is not set is as the wrapper
-/// has it.
+/// enforces, and the hard one, up to which the program may raise it. What is not set is as the
+/// wrapper has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct LimitsTable {
