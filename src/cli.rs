@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
@@ -20,8 +20,7 @@ use crate::notes;
     max_term_width = 100,
     disable_help_subcommand = false,
     arg_required_else_help = false,
-    after_help = "`coproc help COMMAND` says more about one, with examples and exit statuses.",
-    after_long_help = notes::help(notes::ROOT)
+    after_help = "`coproc help COMMAND` says more about one, with examples and exit statuses."
 )]
 pub struct Cli {
     /// A config file, as `-c` of a command names one.
@@ -46,104 +45,84 @@ pub enum Command {
     /// TERM and INT stop the main process, then all coprocesses; a second one kills all. QUIT lets
     /// nginx finish its requests. HUP and USR2 reload, USR1 opens the log files anew, any other
     /// signal goes to the main process.
-    #[command(after_long_help = notes::help("run"))]
     Run(Run),
     /// Validate the config: every problem at once, with its place and what was expected.
     ///
     /// Nothing is started, and nothing but the config files is looked at: neither programs nor
     /// users have to exist here.
-    #[command(after_long_help = notes::help("check"))]
     Check(ConfigArgs),
     /// Print the effective config: each value, who said it and what it overrides.
     ///
     /// Where the main process is nginx, it is asked for its version and modules path (nginx -V).
     /// Nothing else is started. Values whose names look secret are masked.
-    #[command(after_long_help = notes::help("debug"))]
     Debug(Debug),
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema
     /// complete and check config files by it.
-    #[command(after_long_help = notes::help("schema"))]
     Schema,
     /// Print a shell's completion script.
     ///
     /// In bash and zsh `coproc` is a reserved word; the scripts for both complete `command coproc
     /// ...` as well.
-    #[command(after_long_help = notes::help("completions"))]
     Completions(Completions),
     /// Print a manual page, or write all of them to a folder.
-    #[command(after_long_help = notes::help("man"))]
     Man(Man),
     /// Print the version, the commit and the time of the build.
-    #[command(after_long_help = notes::help("version"))]
     Version,
     /// Show the main process and the coprocesses of a running wrapper.
     ///
     /// The main process comes first, then the coprocesses in the order of the config file. States
     /// are waiting, starting, running, backoff, stopping, stopped and failed.
-    #[command(after_long_help = notes::help("status"))]
     Status(Status),
     /// Show what happened in a running wrapper, one JSON object a line.
     ///
     /// Each object has `seq`, `time`, `event` and the event's own fields.
-    #[command(after_long_help = notes::help("events"))]
     Events(Events),
     /// Show the latest output of the main process or of a coprocess.
     ///
     /// The wrapper remembers as much of each as log.history says.
-    #[command(after_long_help = notes::help("logs"))]
     Logs(Logs),
     /// Start a coprocess.
     ///
     /// Waits until it is ready, or has ended. One that runs already is left alone.
-    #[command(after_long_help = notes::help("start"))]
     Start(OneName),
     /// Stop a coprocess, with its stop command.
     ///
     /// Runs stop_exec, then sends TERM, INT and KILL to the whole process group, each followed by
     /// at most stop_timeout. Waits until it is gone.
-    #[command(after_long_help = notes::help("stop"))]
     Stop(OneName),
     /// Stop a coprocess and start it again.
-    #[command(after_long_help = notes::help("restart"))]
     Restart(OneName),
     /// Change settings of a running coprocess.
     ///
     /// The keys are restarts, time_between_restarts and background, with values as in the config.
     /// The config file stays as it is: the next `coproc run` begins with its values.
-    #[command(after_long_help = notes::help("set"))]
     Set(Set),
     /// Let events go on without waiting for a coprocess.
     ///
     /// As `coproc set NAME background=true`. An event that it holds right now is let go.
-    #[command(after_long_help = notes::help("background"))]
     Background(OneName),
     /// Let events wait for a coprocess to end.
     ///
     /// As `coproc set NAME background=false`.
-    #[command(after_long_help = notes::help("foreground"))]
     Foreground(OneName),
     /// Send a signal to a coprocess or to the main process.
     ///
     /// A coprocess's whole process group gets it, of the main process the first process only. What
     /// follows from it is as after any other exit: `restarts` decides.
-    #[command(after_long_help = notes::help("signal"))]
     Signal(SendSignal),
     /// Make the main process read its configuration again.
     ///
     /// Publishes pre-reload, renders templates, sends main.reload_signal, and waits for the
     /// outcome.
-    #[command(after_long_help = notes::help("reload"))]
     Reload(Client),
     /// Publish the event custom.NAME.
-    #[command(after_long_help = notes::help("emit"))]
     Emit(OneName),
     /// Say whether all that is meant to be up is ready: exit status 0 or 1.
     ///
     /// Prints a line for each that is not well: the main process, a coprocess that is starting, not
     /// ready, waiting to be started again after a failure, or given up by its restart policy.
-    #[command(after_long_help = notes::help("health"))]
     Health(Client),
 }
 
@@ -325,6 +304,17 @@ pub struct SendSignal {
 }
 
 impl Cli {
+    /// The definition with all that its help says. Parsing needs nothing of it, and most of the time
+    /// nobody asks for help.
+    pub fn described() -> clap::Command {
+        let bare = Self::command();
+        let names: Vec<_> = bare.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        let root = bare.after_long_help(notes::help(notes::ROOT));
+        names.iter().fold(root, |root, name| {
+            root.mut_subcommand(name, |command| command.after_long_help(notes::help(name)))
+        })
+    }
+
     /// The config files in the order of the command line: `--config` first, then `-c`.
     pub fn files(&self, args: &ConfigArgs) -> Vec<PathBuf> {
         self.config.iter().chain(&args.files).cloned().collect()
@@ -347,11 +337,10 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_holds() {
-        Cli::command().debug_assert();
+        Cli::described().debug_assert();
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub mod wrapper;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
+use clap::error::ErrorKind;
 use coproc_core::exit;
 
 use crate::cli::{Cli, Command, ConfigArgs};
@@ -30,9 +31,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         true => exit::FAILURE,
         false => exit::USAGE,
     };
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = match error.kind() {
+                ErrorKind::DisplayHelp => {
+                    Cli::described().try_get_matches_from(&arguments).err().unwrap_or(error)
+                }
+                _ => error,
+            };
             // Help and version are answers, all else is a complaint; clap knows which.
             let printed = error.print();
             return match error.use_stderr() {
@@ -42,7 +49,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let Some(command) = &cli.command else {
-        return console::status(console::answer(&Cli::command().render_help().to_string()));
+        return console::status(console::answer(&Cli::described().render_help().to_string()));
     };
     match command {
         Command::Check(args) => commands::check(&sources(&cli, args, &[])),
