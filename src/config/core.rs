@@ -1,6 +1,7 @@
 //! The keys of the top level, and the tables that belong to no actor of their own.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::path::PathBuf;
 
 use coproc_coprocess::table::CoprocessTable;
@@ -12,7 +13,8 @@ use coproc_core::text::Text;
 use coproc_core::words::Words;
 use coproc_main::table::MainTable;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::{self, MapDeserializer};
+use serde::de::{Deserialize, Deserializer, Visitor};
 
 use crate::log::table::LogTable;
 
@@ -20,7 +22,7 @@ use crate::log::table::LogTable;
 ///
 /// Keys of the top level that coproc does not know are values for templates. Keys within its own
 /// tables that it does not know are errors.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
 #[schemars(title = "coproc")]
 pub struct RootTable {
     /// What tells this machine from others, for `${host_id}` and templates. Default: the machine's
@@ -91,7 +93,7 @@ pub struct RootTable {
 
 /// Templates of nginx's configuration, in the language of Go's text/template. They are rendered
 /// before nginx starts and at each reload.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct TemplateTable {
     /// A template, or a folder whose files that end in `template_suffix` are templates and whose
@@ -122,7 +124,7 @@ pub struct TemplateTable {
 }
 
 /// The control socket, over which the other commands talk to a running wrapper.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct ControlTable {
     /// Its path, or `none` for no control socket. A path that is set and cannot be used is an error
@@ -225,9 +227,50 @@ pub(super) const TEMPLATE_DEFAULTS: [(&str, &str); 6] = [
     ("template_var_right_delim", "]]"),
 ];
 
-/// The names of the keys of the top level.
+/// The names of the keys of the top level, in their order. They come from what serde was told, since
+/// a schema is much to make at each start.
 pub(super) fn top_level_keys() -> Vec<String> {
-    let schema = schemars::schema_for!(RootTable);
-    let properties = schema.get("properties").and_then(|p| p.as_object());
-    properties.into_iter().flatten().map(|(key, _)| key.clone()).collect()
+    let mut names = Vec::new();
+    // Every key is optional, so that none of them being there is no error.
+    let _ = RootTable::deserialize(Names(&mut names));
+    names
+}
+
+/// Is asked for a struct, notes the names of its fields, and has none of them.
+struct Names<'a>(&'a mut Vec<String>);
+
+impl<'de> Deserializer<'de> for Names<'_> {
+    type Error = value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, value::Error> {
+        visitor.visit_map(MapDeserializer::new(iter::empty::<(&str, &str)>()))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, value::Error> {
+        self.0.extend(fields.iter().map(|field| (*field).to_owned()));
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_the_top_level_are_those_of_the_schema() {
+        let schema = schemars::schema_for!(RootTable);
+        let properties = schema.get("properties").and_then(|all| all.as_object()).unwrap();
+        assert!(properties.keys().eq(top_level_keys().iter()), "{:?}", top_level_keys());
+        assert!(TABLES.iter().all(|table| properties.contains_key(*table)));
+    }
 }
