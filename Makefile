@@ -3,7 +3,7 @@
 CARGO ?= cargo
 DEMO := config-samples/demo/coproc.toml
 
-.PHONY: run test bench lint deps clean
+.PHONY: run test bench docs lint deps clean
 
 ## Runs nginx with three coprocesses until Ctrl-C; the page is on http://127.0.0.1:8080/.
 run:
@@ -20,6 +20,10 @@ test: deps
 bench:
 	@sh .ci/install bench
 	$(CARGO) bench --bench wrapper
+
+## Writes docs/config.md anew from the schema of the config.
+docs:
+	COPROC_WRITE_DOCS=1 $(CARGO) test --test reference the_page_of_the_config
 
 ## What a change has to pass before its tests.
 lint:

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
+
+use crate::notes;
 
 /// Runs a main process together with its coprocesses under one supervision tree.
 ///
@@ -18,7 +20,7 @@ use coproc_core::signal::Signal;
     max_term_width = 100,
     disable_help_subcommand = false,
     arg_required_else_help = false,
-    after_help = ROOT_NOTES
+    after_help = "`coproc help COMMAND` says more about one, with examples and exit statuses."
 )]
 pub struct Cli {
     /// A config file, as `-c` of a command names one.
@@ -30,99 +32,99 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-const ROOT_NOTES: &str = "\
-Where the config comes from:
-  Without -c and COPROC_CONFIG, coproc.toml in the current directory is read, else nginx-wrapper.toml.
-  A value of `--set` wins over the environment (COPROC_LOG__LEVEL=debug), which wins over the files.
-
-Examples:
-  coproc check                                   validate the config, with every problem at once
-  coproc run                                     run nginx and its coprocesses
-  coproc run -c agents.toml -- ./server --port 80
-  COPROC_LOG__LEVEL=debug coproc run --set main.stop_signal=QUIT
-
-In a shell:
-  coproc is a reserved word of bash and zsh: type `command coproc ...` there, or `\\coproc ...`.
-
-Exit status:
-  0    success; `run` exits as the main process does, and with 128+N where signal N ended it
-  1    coproc itself failed
-  2    the config or the command line is wrong; nothing was started
-  3    no wrapper answers on the control socket
-  126  the main program cannot be executed
-  127  the main program was not found";
-
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the main process and its coprocesses until the main process ends.
-    #[command(after_help = RUN_NOTES)]
+    ///
+    /// Without [main] in the config and without MAIN, the main process is nginx. The config is read
+    /// and checked first: a wrong one is refused with every problem, and nothing is started. Then
+    /// `pre-start` is published, the main process started when all that waits for it is done, and
+    /// the log written to where log.destination says.
+    ///
+    /// TERM and INT stop the main process, then all coprocesses; a second one kills all. QUIT lets
+    /// nginx finish its requests. HUP and USR2 reload, USR1 opens the log files anew, any other
+    /// signal goes to the main process.
     Run(Run),
     /// Validate the config: every problem at once, with its place and what was expected.
-    #[command(after_help = CHECK_NOTES)]
+    ///
+    /// Nothing is started, and nothing but the config files is looked at: neither programs nor
+    /// users have to exist here.
     Check(ConfigArgs),
     /// Print the effective config: each value, who said it and what it overrides.
+    ///
+    /// Where the main process is nginx, it is asked for its version and modules path (nginx -V).
+    /// Nothing else is started. Values whose names look secret are masked.
     Debug(Debug),
     /// Print the JSON Schema of the config files.
+    ///
+    /// It describes every key, with its default and examples. Editors that know JSON Schema
+    /// complete and check config files by it.
     Schema,
+    /// Print a shell's completion script.
+    ///
+    /// In bash and zsh `coproc` is a reserved word; the scripts for both complete `command coproc
+    /// ...` as well.
+    Completions(Completions),
+    /// Print a manual page, or write all of them to a folder.
+    Man(Man),
     /// Print the version, the commit and the time of the build.
     Version,
     /// Show the main process and the coprocesses of a running wrapper.
+    ///
+    /// The main process comes first, then the coprocesses in the order of the config file. States
+    /// are waiting, starting, running, backoff, stopping, stopped and failed.
     Status(Status),
     /// Show what happened in a running wrapper, one JSON object a line.
+    ///
+    /// Each object has `seq`, `time`, `event` and the event's own fields.
     Events(Events),
     /// Show the latest output of the main process or of a coprocess.
+    ///
+    /// The wrapper remembers as much of each as log.history says.
     Logs(Logs),
     /// Start a coprocess.
+    ///
+    /// Waits until it is ready, or has ended. One that runs already is left alone.
     Start(OneName),
     /// Stop a coprocess, with its stop command.
+    ///
+    /// Runs stop_exec, then sends TERM, INT and KILL to the whole process group, each followed by
+    /// at most stop_timeout. Waits until it is gone.
     Stop(OneName),
     /// Stop a coprocess and start it again.
     Restart(OneName),
     /// Change settings of a running coprocess.
-    #[command(after_help = SET_NOTES)]
+    ///
+    /// The keys are restarts, time_between_restarts and background, with values as in the config.
+    /// The config file stays as it is: the next `coproc run` begins with its values.
     Set(Set),
     /// Let events go on without waiting for a coprocess.
+    ///
+    /// As `coproc set NAME background=true`. An event that it holds right now is let go.
     Background(OneName),
     /// Let events wait for a coprocess to end.
+    ///
+    /// As `coproc set NAME background=false`.
     Foreground(OneName),
     /// Send a signal to a coprocess or to the main process.
+    ///
+    /// A coprocess's whole process group gets it, of the main process the first process only. What
+    /// follows from it is as after any other exit: `restarts` decides.
     Signal(SendSignal),
     /// Make the main process read its configuration again.
+    ///
+    /// Publishes pre-reload, renders templates, sends main.reload_signal, and waits for the
+    /// outcome.
     Reload(Client),
     /// Publish the event custom.NAME.
     Emit(OneName),
     /// Say whether all that is meant to be up is ready: exit status 0 or 1.
-    #[command(after_help = HEALTH_NOTES)]
+    ///
+    /// Prints a line for each that is not well: the main process, a coprocess that is starting, not
+    /// ready, waiting to be started again after a failure, or given up by its restart policy.
     Health(Client),
 }
-
-const RUN_NOTES: &str = "\
-Examples:
-  coproc run
-  coproc run -c base.toml -c site.toml --set coprocess.consul.user=consul
-  coproc run -- ./server --port 80
-
-Exit status: that of the main process, 128+N where signal N ended it; 1 where coproc itself failed; \
-2 for a wrong config; 126 or 127 where the main program cannot be executed or was not found.";
-
-const CHECK_NOTES: &str = "\
-Nothing is started and nothing but the config files is looked at.
-
-Exit status: 0 if the config is valid, 2 if it is not.";
-
-const HEALTH_NOTES: &str = "\
-Prints a line for each that is not well: the main process, a coprocess that is starting, not ready, \
-waiting to be started again after a failure, or given up by its restart policy. Made for containers:
-  HEALTHCHECK CMD [\"coproc\", \"health\"]
-
-Exit status: 0 if all is well, 1 if not, or if no wrapper answers. Never 2, which Docker reserves.";
-
-const SET_NOTES: &str = "\
-Keys: restarts, time_between_restarts, background.
-
-Example:
-  coproc set consul restarts=unlimited time_between_restarts=5s";
 
 /// Where the config comes from.
 #[derive(Clone, Debug, Default, Args)]
@@ -167,6 +169,26 @@ pub enum DebugFormat {
     Toml,
     /// JSON, for programs.
     Json,
+}
+
+/// `coproc completions`.
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `coproc man`.
+#[derive(Clone, Debug, Args)]
+pub struct Man {
+    /// A command, or `coproc.toml` for the page about config files; without one, coproc(1).
+    #[arg(value_name = "PAGE", conflicts_with = "dir")]
+    pub page: Option<String>,
+
+    /// Write all pages to the folders man1 and man5 in this one, and print none.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// How a wrapper is found.
@@ -282,6 +304,17 @@ pub struct SendSignal {
 }
 
 impl Cli {
+    /// The definition with all that its help says. Parsing needs nothing of it, and most of the time
+    /// nobody asks for help.
+    pub fn described() -> clap::Command {
+        let bare = Self::command();
+        let names: Vec<_> = bare.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        let root = bare.after_long_help(notes::help(notes::ROOT));
+        names.iter().fold(root, |root, name| {
+            root.mut_subcommand(name, |command| command.after_long_help(notes::help(name)))
+        })
+    }
+
     /// The config files in the order of the command line: `--config` first, then `-c`.
     pub fn files(&self, args: &ConfigArgs) -> Vec<PathBuf> {
         self.config.iter().chain(&args.files).cloned().collect()
@@ -304,11 +337,10 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_holds() {
-        Cli::command().debug_assert();
+        Cli::described().debug_assert();
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         Command::Health(client) => (client, Call::health(), Show::Culprits),
         Command::Run(_) | Command::Check(_) | Command::Debug(_) => return None,
         Command::Schema | Command::Version => return None,
+        Command::Completions(_) | Command::Man(_) => return None,
     };
     Some(match socket(client, sources) {
         Ok(socket) => converse(&socket, call, &show),

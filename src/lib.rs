@@ -8,13 +8,17 @@ pub mod console;
 pub mod event_loop;
 pub mod init;
 pub mod log;
+pub mod manual;
+pub mod notes;
+pub mod reference;
 pub mod signals;
 pub mod wrapper;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
+use clap::error::ErrorKind;
 use coproc_core::exit;
 
 use crate::cli::{Cli, Command, ConfigArgs};
@@ -27,9 +31,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         true => exit::FAILURE,
         false => exit::USAGE,
     };
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            let error = match error.kind() {
+                ErrorKind::DisplayHelp => {
+                    Cli::described().try_get_matches_from(&arguments).err().unwrap_or(error)
+                }
+                _ => error,
+            };
             // Help and version are answers, all else is a complaint; clap knows which.
             let printed = error.print();
             return match error.use_stderr() {
@@ -39,12 +49,14 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let Some(command) = &cli.command else {
-        return console::status(console::answer(&Cli::command().render_help().to_string()));
+        return console::status(console::answer(&Cli::described().render_help().to_string()));
     };
     match command {
         Command::Check(args) => commands::check(&sources(&cli, args, &[])),
         Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
         Command::Schema => commands::schema(),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
         Command::Run(run) => wrapper::run(&sources(&cli, &run.config, &run.main)),
         client_command => {

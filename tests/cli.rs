@@ -24,11 +24,22 @@ case!(fn w03_help_of_run: ["run", "--help"]);
 case!(fn w03_help_run: ["help", "run"]);
 case!(fn help_of_check: ["check", "--help"]);
 case!(fn help_of_debug: ["debug", "--help"]);
+case!(fn help_of_schema: ["schema", "--help"]);
+case!(fn help_of_completions: ["completions", "--help"]);
+case!(fn help_of_man: ["man", "--help"]);
+case!(fn help_of_version: ["version", "--help"]);
 case!(fn help_of_status: ["status", "--help"]);
 case!(fn help_of_events: ["events", "--help"]);
 case!(fn help_of_logs: ["logs", "--help"]);
+case!(fn help_of_start: ["start", "--help"]);
+case!(fn help_of_stop: ["stop", "--help"]);
+case!(fn help_of_restart: ["restart", "--help"]);
 case!(fn help_of_set: ["set", "--help"]);
+case!(fn help_of_background: ["background", "--help"]);
+case!(fn help_of_foreground: ["foreground", "--help"]);
 case!(fn help_of_signal: ["signal", "--help"]);
+case!(fn help_of_reload: ["reload", "--help"]);
+case!(fn help_of_emit: ["emit", "--help"]);
 case!(fn help_of_health: ["health", "--help"]);
 case!(fn health_with_an_unknown_flag: ["health", "--bogus"]);
 case!(fn w04_unknown_command: ["bogus"]);
@@ -39,6 +50,28 @@ case!(fn set_without_a_value: ["set", "consul", "restarts"]);
 case!(fn signal_of_no_such_name: ["signal", "consul", "TERMINATE"]);
 case!(fn name_with_a_slash: ["stop", "a/b"]);
 case!(fn debug_format: ["debug", "--format", "xml"]);
+
+/// The short help of all commands, and whether one of them has no snapshot of its long one.
+#[test]
+fn short_help() {
+    let folder = folder(&[]);
+    let root = coproc(folder.path(), &["-h"], &[]);
+    let mut all = root.show();
+    let commands = root.stdout.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    for line in commands.lines() {
+        let command = line.split_whitespace().next().unwrap();
+        if command == "help" {
+            continue;
+        }
+        let output = coproc(folder.path(), &[command, "-h"], &[]);
+        all.push_str(&format!("\n===== {command} -h =====\n{}", output.show()));
+        let long = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots");
+        let names =
+            [format!("cli__help_of_{command}.snap"), format!("cli__w03_help_of_{command}.snap")];
+        assert!(names.iter().any(|name| long.join(name).exists()), "{command}");
+    }
+    assert("cli__short_help", &all);
+}
 
 #[test]
 fn w03_the_version_flags() {
@@ -53,7 +86,7 @@ fn w03_the_version_flags() {
 #[test]
 fn an_answer_that_is_lost_is_a_failure() {
     let folder = folder(&[("coproc.toml", "[main]\nexec = \"true\"\n")]);
-    for word in ["debug", "schema", "check", "version", "help"] {
+    for word in ["debug", "schema", "check", "version", "help", "man"] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         #[allow(clippy::disallowed_methods)]
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_coproc"))

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,90 +15,130 @@ use coproc_core::text::Text;
 use coproc_core::words::Words;
 use coproc_main::table::MainTable;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::de::value::{self, MapDeserializer};
+use serde::de::{Deserialize, Deserializer, Visitor};
 
 use crate::log::table::LogTable;
 
 /// The config of coproc: a main process and its coprocesses under one supervision tree.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+///
+/// Keys of the top level that coproc does not know are values for templates. Keys within its own
+/// tables that it does not know are errors.
+#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
 #[schemars(title = "coproc")]
 pub struct RootTable {
-    /// What tells this machine from others. Default: the machine's id.
+    /// What tells this machine from others, for `${host_id}` and templates. Default: the machine's
+    /// id in `/var/lib/dbus/machine-id` or `/etc/machine-id`, else a digest of the network cards'
+    /// addresses, else a random one.
+    #[schemars(example = &"edge-17")]
     pub host_id: Option<Text>,
-    /// The folder of what exists while the wrapper runs. Default: `nginx-wrapper` in the folder of
-    /// temporary files.
+    /// The folder of what exists while the wrapper runs: the control socket, pid files, rendered
+    /// templates, and what nginx is given as its prefix (`-p`). It is made if it is missing. Each
+    /// wrapper of a machine needs one of its own. Default: `nginx-wrapper` in the folder of
+    /// temporary files (`TMPDIR`, else `/tmp`).
+    #[schemars(example = &"/run/coproc")]
     pub run_path: Option<String>,
-    /// The folder of nginx's configuration. Default: `conf` in `run_path`.
+    /// The folder of nginx's configuration: nginx is started with `-c` and the `nginx.conf` in it.
+    /// Default: `conf` in `run_path`.
+    #[schemars(example = &"/etc/nginx")]
     pub conf_path: Option<String>,
-    /// The folder of nginx's modules. Default: as nginx was built.
+    /// The folder of nginx's modules, for `${modules_path}` and templates. Default: what `nginx -V`
+    /// says, else `/usr/lib/nginx/modules`.
+    #[schemars(example = &"/usr/lib/nginx/modules")]
     pub modules_path: Option<String>,
-    /// nginx, looked up on PATH. Default: `nginx`.
+    /// nginx: a path, or a name that is looked up on PATH.
+    #[schemars(example = &"/usr/sbin/nginx")]
     pub nginx_binary: Option<String>,
-    /// Found out; a value that is set has no effect.
+    /// Found out by asking nginx (`nginx -V`). A value that is set has no effect.
     pub nginx_version: Option<Text>,
-    /// Found out; a value that is set has no effect.
+    /// Found out by asking nginx (`nginx -V`). A value that is set has no effect.
     pub nginx_is_plus: Option<Flag>,
-    /// The folder of nginx-wrapper's plugins. Default: `./plugins`.
+    /// The folder of nginx-wrapper's plugins, for `${plugin_path}`. coproc loads none.
+    #[schemars(example = &"/usr/lib/nginx-wrapper/plugins")]
     pub plugin_path: Option<String>,
-    /// The tables that are in force: `coprocess`, `template`. Default: those that are there.
+    /// Which of the tables `coprocess` and `template` are in force. Default: those that are there.
+    #[schemars(example = ["coprocess", "template"])]
     pub enabled_plugins: Option<Words>,
-    /// The number of processors. Default: those that the wrapper may run on.
+    /// The number of processors, for `${vcpu_count}` and templates. Default: those that the wrapper
+    /// may run on, by its affinity mask.
+    #[schemars(example = 4)]
     pub vcpu_count: Option<Vcpus>,
-    /// Found out; a value that is set has no effect.
+    /// Found out: the time of the last reload. A value that is set has no effect.
     pub last_reload_time: Option<Text>,
-    /// Values for templates, besides the wrapper's own environment.
+    /// Values for templates, as `.env`, besides the wrapper's own environment. Children do not get
+    /// them: their variables are `main.env` and `coprocess.NAME.env`. Default: none.
+    #[schemars(example = serde_json::json!({ "SITE_NAME": "example.test" }))]
     pub env: Option<BTreeMap<String, serde_json::Value>>,
-    /// How long all may take to stop. Default: `30s`.
+    /// How long the wrapper may take to stop, from the first request to the last process. When it
+    /// is over, what is left is killed.
+    #[schemars(example = &"1m30s")]
     pub shutdown_timeout: Option<GoDuration>,
-    /// Whether what leaves its process group is found and ended as well. Default: `true`.
+    /// Whether what leaves its process group is found and ended as well: the wrapper becomes the
+    /// parent of orphans (PR_SET_CHILD_SUBREAPER). As PID 1 it is so in any case.
+    #[schemars(example = false)]
     pub subreaper: Option<Flag>,
-    /// How long what left its process group has between TERM and KILL at the end. Default: `1s`.
+    /// How long what left its process group has between TERM and KILL at the very end.
+    #[schemars(example = &"3s")]
     pub stray_timeout: Option<GoDuration>,
     /// The log.
     pub log: Option<LogTable>,
-    /// The main process.
+    /// The main process. Without this table it is nginx.
     pub main: Option<MainTable>,
     /// The coprocesses, started in the order in which they stand here.
     pub coprocess: Option<BTreeMap<String, CoprocessTable>>,
-    /// Templates of nginx's configuration.
+    /// Templates of nginx's configuration. Without this table, and where `enabled_plugins` does not
+    /// name it, nothing is rendered.
     pub template: Option<TemplateTable>,
     /// The control socket.
     pub control: Option<ControlTable>,
 }
 
-/// Templates of nginx's configuration.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+/// Templates of nginx's configuration, in the language of Go's text/template. They are rendered
+/// before nginx starts and at each reload.
+#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct TemplateTable {
-    /// A template or a folder of them. Default: `./nginx.conf` with `template_suffix`.
+    /// A template, or a folder whose files that end in `template_suffix` are templates and whose
+    /// other files are copied. Default: `./nginx.conf` with `template_suffix`.
+    #[schemars(example = &"templates")]
     pub conf_template_path: Option<String>,
-    /// The folder that is written to. Default: `conf_path`.
+    /// The folder that is written to, and where nginx finds its `nginx.conf`. Default: `conf_path`.
+    #[schemars(example = &"/run/coproc/nginx")]
     pub conf_output_path: Option<String>,
-    /// How the names of templates end. Default: `.tmpl`.
+    /// How the names of templates end; it is taken off the names of what they are rendered to.
+    #[schemars(example = &".tpl")]
     pub template_suffix: Option<String>,
-    /// What begins an action. Default: `[[`.
+    /// What begins an action in a template.
+    #[schemars(example = &"{{")]
     pub template_var_left_delim: Option<String>,
-    /// What ends an action. Default: `]]`.
+    /// What ends an action in a template.
+    #[schemars(example = &"}}")]
     pub template_var_right_delim: Option<String>,
-    /// The folders that are made below `run_path`.
+    /// The folders that are made below `run_path` before anything starts.
+    #[schemars(example = ["conf", "client_body", "proxy"])]
     pub run_path_subdirs: Option<Words>,
-    /// Whether `run_path` is removed at the end. Default: `false`.
+    /// Whether `run_path` is removed at the end, with all that is in it.
+    #[schemars(example = true)]
     pub delete_run_path_on_exit: Option<Flag>,
-    /// Whether what was written is removed at the end. Default: `true`.
+    /// Whether the files that were rendered or copied are removed at the end.
+    #[schemars(example = false)]
     pub delete_templated_conf_on_exit: Option<Flag>,
 }
 
 /// The control socket, over which the other commands talk to a running wrapper.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct ControlTable {
-    /// Its path, or `none`. Default: `control.sock` in `run_path`.
+    /// Its path, or `none` for no control socket. A path that is set and cannot be used is an error
+    /// of `run`, the default one a warning. Default: `control.sock` in `run_path`.
+    #[schemars(example = &"/run/coproc/control.sock")]
     pub socket: Option<String>,
-    /// Its mode in octal digits. Default: `"0600"`.
+    /// Its file mode, in octal digits and in quotes.
+    #[schemars(example = &"0660")]
     pub mode: Option<Mode>,
     /// TCP ports that tell `/livez`, `/readyz` and `/metrics` over HTTP, and nothing else: an address
-    /// or a list of them, such as `127.0.0.1:9090` or `[::1]:9090`. Port 0 is one that is free.
-    /// Default: `none`.
+    /// or a list of them. Port 0 is one that is free. Default: `none`.
+    #[schemars(example = &"127.0.0.1:9090")]
     pub listen: Option<Addresses>,
 }
 
@@ -227,6 +268,9 @@ pub(super) const DEFAULTS: [(&str, &str); 9] = [
     ("subreaper", "true"),
 ];
 
+/// The defaults of `[control]` that depend on nothing.
+pub(super) const CONTROL_DEFAULTS: [(&str, &str); 1] = [("mode", "0600")];
+
 /// The defaults of `[template]` that depend on nothing.
 pub(super) const TEMPLATE_DEFAULTS: [(&str, &str); 6] = [
     ("delete_run_path_on_exit", "false"),
@@ -237,9 +281,50 @@ pub(super) const TEMPLATE_DEFAULTS: [(&str, &str); 6] = [
     ("template_var_right_delim", "]]"),
 ];
 
-/// The names of the keys of the top level.
+/// The names of the keys of the top level, in their order. They come from what serde was told, since
+/// a schema is much to make at each start.
 pub(super) fn top_level_keys() -> Vec<String> {
-    let schema = schemars::schema_for!(RootTable);
-    let properties = schema.get("properties").and_then(|p| p.as_object());
-    properties.into_iter().flatten().map(|(key, _)| key.clone()).collect()
+    let mut names = Vec::new();
+    // Every key is optional, so that none of them being there is no error.
+    let _ = RootTable::deserialize(Names(&mut names));
+    names
+}
+
+/// Is asked for a struct, notes the names of its fields, and has none of them.
+struct Names<'a>(&'a mut Vec<String>);
+
+impl<'de> Deserializer<'de> for Names<'_> {
+    type Error = value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, value::Error> {
+        visitor.visit_map(MapDeserializer::new(iter::empty::<(&str, &str)>()))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, value::Error> {
+        self.0.extend(fields.iter().map(|field| (*field).to_owned()));
+        self.deserialize_any(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_the_top_level_are_those_of_the_schema() {
+        let schema = schemars::schema_for!(RootTable);
+        let properties = schema.get("properties").and_then(|all| all.as_object()).unwrap();
+        assert!(properties.keys().eq(top_level_keys().iter()), "{:?}", top_level_keys());
+        assert!(TABLES.iter().all(|table| properties.contains_key(*table)));
+    }
 }

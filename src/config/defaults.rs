@@ -1,11 +1,11 @@
 //! The lowest layer: what is in force where nobody says anything.
 
-use super::core::{DEFAULTS, TEMPLATE_DEFAULTS};
+use super::core::{CONTROL_DEFAULTS, DEFAULTS, TEMPLATE_DEFAULTS};
 use super::origin::Origin;
 use super::tree::{Data, Entry, Layer, Node};
 
 /// Keys whose defaults are lists, with blanks between the words.
-const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
+pub(super) const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
 
 /// Defaults of the top level, of every table and of each of the coprocesses.
 pub(super) fn layer(
@@ -35,7 +35,7 @@ pub(super) fn layer(
     fill(&[], &DEFAULTS);
     fill(&["log"], &crate::log::table::DEFAULTS);
     fill(&["main"], &coproc_main::table::DEFAULTS);
-    fill(&["control"], &[("mode", "0600")]);
+    fill(&["control"], &CONTROL_DEFAULTS);
     if template {
         fill(&["template"], &TEMPLATE_DEFAULTS);
     }
@@ -43,7 +43,7 @@ pub(super) fn layer(
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);
     }
     let words = |data| Node { data, origin: Origin::Default };
-    for option in ["full_timestamp", "pad_level_text"] {
+    for option in crate::log::table::OPTIONS_ON {
         let path = ["log", "formatter_options", option].map(str::to_owned);
         layer.set(&path, words(Data::Bool(true)));
     }

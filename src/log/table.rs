@@ -1,5 +1,6 @@
 //! The `[log]` table as it is written, and what it resolves to.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use coproc_core::count::{Bytes, Count};
@@ -9,35 +10,47 @@ use coproc_core::output::Level;
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::Scalar;
 use coproc_core::text::Text;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 use super::config::{Destination, Formatter, JsonOptions, LogConfig, Rotation, TextOptions};
 
-/// The log.
+/// The log: coproc's own lines, and those of the main process and of all coprocesses.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct LogTable {
-    /// Lines below it are not written: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL` or
-    /// `PANIC`, in any case. Default: `INFO`.
+    /// Lines below it are not written.
+    #[schemars(example = &"debug")]
     pub level: Option<LevelWord>,
-    /// `STDOUT`, `STDERR` or the path of a file. Default: `STDOUT`.
+    /// `STDOUT`, `STDERR` or the path of a file, which is created with mode 0640 and appended to.
+    #[schemars(example = &"/var/log/coproc.log")]
     pub destination: Option<String>,
-    /// `TextFormatter` or `JSONFormatter`, or in short `text` or `json`. Default: `TextFormatter`.
+    /// The shape of a line: `TextFormatter` or `JSONFormatter`, or in short `text` or `json`.
+    #[schemars(example = &"json")]
     pub formatter_name: Option<FormatterName>,
-    /// Options of the formatter, by nginx-wrapper's names in snake case or title case.
-    pub formatter_options: Option<BTreeMap<String, Text>>,
-    /// The longest piece of a child's line; longer lines are split. Default: `16KiB`.
+    /// Options of the formatter, by nginx-wrapper's names in snake case or title case. Those of the
+    /// other formatter have no effect. Default: `full_timestamp` and `pad_level_text` are on.
+    #[schemars(example = serde_json::json!({ "force_colors": true }))]
+    pub formatter_options: Option<FormatterOptions>,
+    /// The longest piece of a child's line, in bytes; a longer line is split. At least 64.
+    #[schemars(example = &"64KiB")]
     pub max_line: Option<Bytes>,
-    /// How much of each child's output `coproc logs` can look back on. Default: `16KiB`.
+    /// How much of each child's output `coproc logs` can look back on, in bytes.
+    #[schemars(example = &"1MiB")]
     pub history: Option<Bytes>,
-    /// How many lines may wait for a slow destination. Default: 8192.
+    /// How many of coproc's own lines may wait for a slow destination. Further ones are dropped and
+    /// counted; children wait instead.
+    #[schemars(example = 1024)]
     pub queue: Option<Count>,
-    /// How long the end of a process waits for the end of its output. Default: `1s`.
+    /// How long the end of a process waits for the end of its output, which something that it left
+    /// behind may hold open.
+    #[schemars(example = &"5s")]
     pub drain_timeout: Option<GoDuration>,
-    /// The size at which a log file is put aside. Default: never.
+    /// The size in bytes at which a log file is put aside as `FILE.1`. Default: never.
+    #[schemars(example = &"10MB")]
     pub max_size: Option<Bytes>,
-    /// How many files that were put aside are kept. Default: 5.
+    /// How many files that were put aside are kept.
+    #[schemars(example = 10)]
     pub keep: Option<Count>,
 }
 
@@ -86,22 +99,73 @@ coproc_core::impl_scalar!(FormatterName, "FormatterName", {
     "enum": ["TextFormatter", "JSONFormatter", "text", "json"]
 });
 
-/// The options of both formatters.
-pub const OPTIONS: [&str; 13] = [
-    "force_colors",
-    "disable_colors",
-    "force_quote",
-    "environment_override_colors",
-    "disable_timestamp",
-    "full_timestamp",
-    "disable_sorting",
-    "disable_level_truncation",
-    "pad_level_text",
-    "quote_empty_fields",
-    "timestamp_format",
-    "pretty_print",
-    "data_key",
+/// The options of both formatters, and what they do.
+pub const OPTIONS: [(&str, &str); 13] = [
+    ("force_colors", "Text: colours even where the destination is no terminal."),
+    ("disable_colors", "Text: never colours."),
+    ("force_quote", "Text: every value in quotes."),
+    (
+        "environment_override_colors",
+        "Text: the variables `CLICOLOR` and `CLICOLOR_FORCE` decide on colours.",
+    ),
+    ("disable_timestamp", "No time."),
+    (
+        "full_timestamp",
+        "Text, on a terminal: the full time in place of the seconds since the start.",
+    ),
+    ("disable_sorting", "Has no effect: coproc's fields have one order."),
+    (
+        "disable_level_truncation",
+        "Text, on a terminal: the whole word of the level in place of its first four letters, where \
+         it is not padded.",
+    ),
+    ("pad_level_text", "Text, on a terminal: the level is padded to seven letters."),
+    ("quote_empty_fields", "Text: quotes around an empty value."),
+    (
+        "timestamp_format",
+        "The time in a layout of Go's time package, such as `2006-01-02 15:04:05`.",
+    ),
+    ("pretty_print", "JSON: indented by two blanks."),
+    ("data_key", "JSON: an empty object under this key, as nginx-wrapper had it."),
 ];
+
+/// The options that are on where nobody says anything.
+pub const OPTIONS_ON: [&str; 2] = ["full_timestamp", "pad_level_text"];
+
+/// Options of a formatter, by names that [`option_name`] knows, and perhaps others.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct FormatterOptions(pub BTreeMap<String, Text>);
+
+impl JsonSchema for FormatterOptions {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FormatterOptions".into()
+    }
+
+    // By their first names; other spellings pass as well.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let properties = OPTIONS.iter().map(|(name, what)| {
+            let is_text = ["timestamp_format", "data_key"].contains(name);
+            let mut schema = match is_text {
+                true => generator.subschema_for::<Text>(),
+                false => generator.subschema_for::<Flag>(),
+            };
+            schema.insert("description".to_owned(), (*what).into());
+            if !is_text {
+                schema.insert("default".to_owned(), OPTIONS_ON.contains(name).into());
+            }
+            ((*name).to_owned(), schema.to_value())
+        });
+        let properties = properties.collect::<serde_json::Map<_, _>>();
+        let mut schema = generator.subschema_for::<BTreeMap<String, Text>>();
+        schema.insert("properties".to_owned(), properties.into());
+        schema
+    }
+}
 
 /// The defaults of keys that are not set, as `debug` shows them.
 pub const DEFAULTS: [(&str, &str); 8] = [
@@ -123,7 +187,7 @@ const SHORTEST_PIECE: u64 = 64;
 /// The snake case name of an option that is written in any case, with underscores or without.
 pub fn option_name(text: &str) -> Option<&'static str> {
     let bare = |text: &str| text.replace('_', "").to_ascii_lowercase();
-    OPTIONS.into_iter().find(|name| bare(name) == bare(text))
+    OPTIONS.into_iter().map(|(name, _)| name).find(|name| bare(name) == bare(text))
 }
 
 impl LogTable {
@@ -132,7 +196,7 @@ impl LogTable {
     pub fn resolve(self) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
         let mut refusals = Vec::new();
         let mut warnings = Vec::new();
-        let options = self.formatter_options.unwrap_or_default();
+        let options = self.formatter_options.unwrap_or_default().0;
         let options = options
             .into_iter()
             .filter_map(|(key, value)| match option_name(&key) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use coproc_core::scalar::{Scalar, refuse};
+use coproc_core::scalar::{EXPECTED, NOUN, Scalar, refuse};
 use coproc_core::words::Words;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
@@ -115,7 +115,9 @@ impl JsonSchema for ExitCodes {
             "anyOf": [
                 { "type": "array", "items": { "type": "integer", "minimum": 0, "maximum": 255 } },
                 { "type": "string" }
-            ]
+            ],
+            NOUN: "exit codes",
+            EXPECTED: "an array of numbers from 0 to 255, or one text of them with blanks between"
         })
     }
 }

@@ -24,71 +24,108 @@ use crate::scalars::{ExitCodes, Factor};
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct CoprocessTable {
     /// By which commands, events and logs name it. Unique; without dots, slashes and control
-    /// characters.
-    #[schemars(required)]
+    /// characters; `main` is taken. By convention it is the name of the table.
+    #[schemars(required, example = &"agent")]
     pub name: Option<Name>,
     /// The program and its arguments: an array, or one text that is split as a shell splits words.
-    /// No shell is run. `${name}` is replaced.
-    #[schemars(required)]
+    /// No shell is run; `${name}` is replaced, and an unknown name stays as it is written.
+    #[schemars(required, example = ["/usr/local/bin/agent", "--id", "${host_id}"])]
     pub exec: Option<Words>,
-    /// A command that is run at the stop event, before the program is signalled.
+    /// A command that is run at the stop event, whether the program runs or not, before the program
+    /// is signalled. It is written as `exec` is. Default: none.
+    #[schemars(example = ["/usr/local/bin/agent", "leave"])]
     pub stop_exec: Option<Words>,
-    /// The user to run both commands as. Default: the wrapper's own.
+    /// The user to run both commands as, by name or number. Its group, its supplementary groups,
+    /// and HOME, USER, LOGNAME and SHELL come with it. Default: the wrapper's own.
+    #[schemars(example = &"agent")]
     pub user: Option<Text>,
-    /// The group to run both commands as. Default: the user's own.
+    /// A group, by name or number, in place of the user's own. Default: the user's own.
+    #[schemars(example = &"adm")]
     pub group: Option<Text>,
-    /// How often the program is started again: `never`, `unlimited` or a number.
-    #[schemars(required)]
+    /// How often the program is started again after it has ended, whatever its status: `never`,
+    /// `unlimited`, or a number of restarts. The number is a total, not one in a row.
+    #[schemars(required, example = &"unlimited")]
     pub restarts: Option<Restarts>,
-    /// The pause before each restart. Default: `0s`.
+    /// The pause before each restart, counted from the exit. After a run of less than a second it
+    /// is 100ms at least.
+    #[schemars(example = &"5s")]
     pub time_between_restarts: Option<GoDuration>,
-    /// Whether the event goes on without waiting for the program to end. Default: `false`.
+    /// Whether the event that starts it goes on at once. If not, the event waits until the program
+    /// has ended for good, its restarts included.
+    #[schemars(example = true)]
     pub background: Option<Flag>,
-    /// The event that starts the program.
-    #[schemars(required)]
+    /// The event that starts the program. While it runs, the same event does nothing; after it has
+    /// ended, it starts anew.
+    #[schemars(required, example = &"pre-start")]
     pub exec_event: Option<EventName>,
-    /// The event that runs `stop_exec` and stops the program. Default: `exit`.
+    /// The event that runs `stop_exec` and stops the program.
+    #[schemars(example = &"pre-reload")]
     pub stop_event: Option<EventName>,
-    /// Variables that are added to the wrapper's environment.
+    /// Variables that are added to the wrapper's environment. Default: none.
+    #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
     pub env: Option<BTreeMap<String, Text>>,
-    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it.
+    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it. Blank lines and
+    /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
+    /// around the value are taken off. Default: none.
+    #[schemars(example = &"/etc/default/agent")]
     pub env_file: Option<String>,
-    /// The working directory.
+    /// The working directory. Default: the wrapper's own.
+    #[schemars(example = &"/var/lib/agent")]
     pub cwd: Option<String>,
-    /// The file mode creation mask, such as `"0027"`.
+    /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
+    #[schemars(example = &"0027")]
     pub umask: Option<Umask>,
-    /// Resource limits, such as `{ nofile = 1024 }`.
+    /// Limits of setrlimit(2). Default: the wrapper's own.
+    #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
     pub limits: Option<LimitsTable>,
-    /// How it is asked whether it is ready. Default: it is as soon as it runs.
+    /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
+    /// as soon as it runs.
+    #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
     pub ready: Option<ProbeTable>,
     /// How it is asked whether it is still alive, from when it was ready on; if it is not, it is
-    /// stopped and `restarts` decides.
+    /// stopped and `restarts` decides. Default: it is not asked.
+    #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "interval": "10s" }))]
     pub live: Option<ProbeTable>,
-    /// A pause that grows from restart to restart.
+    /// A pause that grows from restart to restart; the longer of it and `time_between_restarts` is
+    /// kept. Default: the pause is always the same.
+    #[schemars(example = serde_json::json!({ "initial": "500ms", "max": "1m" }))]
     pub backoff: Option<BackoffTable>,
-    /// How many restarts within a window of time are too many.
+    /// How many restarts within a window of time are too many: then it is given up, whatever
+    /// `restarts` says. Default: no limit.
+    #[schemars(example = serde_json::json!({ "count": 5, "window": "1m" }))]
     pub restart_limit: Option<RestartLimitTable>,
-    /// The exit codes that count as success. Default: `[0]`.
+    /// The exit codes that count as success.
+    #[schemars(example = [0, 143])]
     pub success_exit_codes: Option<ExitCodes>,
-    /// What follows when it has failed for good: `ignore` or `shutdown`. Default: `ignore`.
+    /// What follows when no restart is left and its last run failed: `ignore`, or `shutdown`, which
+    /// stops the wrapper with the coprocess's own status.
+    #[schemars(example = &"shutdown")]
     pub on_give_up: Option<OnGiveUp>,
-    /// How long TERM, INT and KILL each have to end it. Default: `5s`.
+    /// How long TERM and INT each have to end it, and its whole process group, before the next
+    /// signal; the last one is KILL.
+    #[schemars(example = &"10s")]
     pub stop_timeout: Option<GoDuration>,
-    /// How long `stop_exec` may take. Default: `10s`.
+    /// How long `stop_exec` may take before it is killed.
+    #[schemars(example = &"30s")]
     pub stop_exec_timeout: Option<GoDuration>,
 }
 
-/// A growing pause.
+/// A pause that grows from restart to restart. Up to a quarter of it is added by chance, so that
+/// many that failed together do not come back together.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct BackoffTable {
-    /// The first pause. Default: `200ms`.
+    /// The first pause.
+    #[schemars(example = &"500ms", extend("default" = INITIAL.to_string()))]
     pub initial: Option<GoDuration>,
-    /// The longest pause. Default: `30s`.
+    /// The longest pause.
+    #[schemars(example = &"1m", extend("default" = LONGEST.to_string()))]
     pub max: Option<GoDuration>,
-    /// By what each pause is longer than the one before. Default: 2.
+    /// By what each pause is longer than the one before.
+    #[schemars(example = 1.5, extend("default" = FACTOR))]
     pub factor: Option<Factor>,
-    /// A run of this length makes the next pause the first again. Default: `30s`.
+    /// A run of this length makes the next pause the first again.
+    #[schemars(example = &"5m", extend("default" = RESET_AFTER.to_string()))]
     pub reset_after: Option<GoDuration>,
 }
 
@@ -96,12 +133,19 @@ pub struct BackoffTable {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct RestartLimitTable {
-    /// How many restarts are allowed.
-    #[schemars(required)]
+    /// How many restarts are allowed within `window`; the next one is one too many.
+    #[schemars(required, example = 5)]
     pub count: Option<Count>,
-    /// In which time. Default: `60s`.
+    /// In which time.
+    #[schemars(example = &"10m", extend("default" = WINDOW.to_string()))]
     pub window: Option<GoDuration>,
 }
+
+const INITIAL: GoDuration = GoDuration::from_millis(200);
+const LONGEST: GoDuration = GoDuration::from_secs(30);
+const FACTOR: f64 = 2.0;
+const RESET_AFTER: GoDuration = GoDuration::from_secs(30);
+const WINDOW: GoDuration = GoDuration::from_secs(60);
 
 /// The defaults of keys that are not set, as `debug` shows them.
 pub const DEFAULTS: [(&str, &str); 7] = [
@@ -209,8 +253,8 @@ fn check_words(key: &'static str, words: &Words, refusals: &mut Vec<Refusal>) {
 }
 
 fn backoff(table: BackoffTable, refusals: &mut Vec<Refusal>) -> Backoff {
-    let initial = table.initial.unwrap_or(GoDuration::from_millis(200)).pause();
-    let max = table.max.unwrap_or(GoDuration::from_secs(30)).pause();
+    let initial = table.initial.unwrap_or(INITIAL).pause();
+    let max = table.max.unwrap_or(LONGEST).pause();
     if max < initial {
         refusals.push(
             Refusal::wrong("backoff", "is shorter than `initial`")
@@ -221,8 +265,8 @@ fn backoff(table: BackoffTable, refusals: &mut Vec<Refusal>) -> Backoff {
     Backoff {
         initial,
         max,
-        factor: table.factor.map_or(2.0, |factor| factor.0),
-        reset_after: table.reset_after.unwrap_or(GoDuration::from_secs(30)).pause(),
+        factor: table.factor.map_or(FACTOR, |factor| factor.0),
+        reset_after: table.reset_after.unwrap_or(RESET_AFTER).pause(),
     }
 }
 
@@ -240,7 +284,7 @@ fn restart_limit(
         }
         return None;
     };
-    let window = table.window.unwrap_or(GoDuration::from_secs(60)).pause();
+    let window = table.window.unwrap_or(WINDOW).pause();
     Some(RestartLimit { count, window })
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::Schema;
 use serde::de::{Deserializer, Error, Visitor};
 
 /// A value that a config writes as one text, number or boolean.
@@ -109,6 +110,19 @@ impl<'de, T: Scalar> Visitor<'de> for ScalarVisitor<T> {
     }
 }
 
+/// The schema with the words that errors have for such a value, by which the reference names types.
+pub fn described<T: Scalar>(mut schema: Schema) -> Schema {
+    schema.insert(NOUN.to_owned(), T::NOUN.into());
+    schema.insert(EXPECTED.to_owned(), T::EXPECTED.into());
+    schema
+}
+
+/// The keyword of a schema under which a type's [`Scalar::NOUN`] stands.
+pub const NOUN: &str = "x-noun";
+
+/// The keyword of a schema under which a type's [`Scalar::EXPECTED`] stands.
+pub const EXPECTED: &str = "x-expected";
+
 /// Makes a [`Scalar`] deserialize through it, and gives it the JSON Schema that is written out.
 #[macro_export]
 macro_rules! impl_scalar {
@@ -131,7 +145,7 @@ macro_rules! impl_scalar {
             }
 
             fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
-                ::schemars::json_schema!($($schema)+)
+                $crate::scalar::described::<Self>(::schemars::json_schema!($($schema)+))
             }
         }
     };

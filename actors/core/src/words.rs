@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-use crate::scalar::{printable, refuse};
+use crate::scalar::{self, NOUN, printable, refuse};
 use crate::text::Text;
 
 /// Program and arguments, or any other list of words. No shell is involved: quotes and backslashes
@@ -70,7 +70,9 @@ impl JsonSchema for Words {
             "anyOf": [
                 { "type": "array", "items": { "type": ["string", "number", "boolean"] } },
                 { "type": "string" }
-            ]
+            ],
+            NOUN: "words",
+            scalar::EXPECTED: "an array of words, or one text that is split as a shell splits words"
         })
     }
 }

@@ -16,51 +16,78 @@ use serde::Deserialize;
 
 use crate::config::{Check, Kind, Main};
 
-/// The main process.
+/// The main process: the one for whose sake all others run. When it ends, the wrapper stops and
+/// leaves with its status.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct MainTable {
-    /// `nginx` or `program`: whether nginx's log lines are events. Default: `nginx` where the
-    /// program is `nginx_binary`.
+    /// `nginx` or `program`: whether nginx's log lines are read as events. Default: `nginx` where
+    /// the program has the name of `nginx_binary`.
+    #[schemars(example = &"program")]
     pub kind: Option<Kind>,
-    /// The program and its arguments. Default: nginx with `run_path` and `conf_path`.
+    /// The program and its arguments: an array, or one text that is split as a shell splits words.
+    /// No shell is run; `${name}` is replaced. What stands after `--` on the command line wins.
+    /// Default: `nginx_binary` with `-p` and `run_path`, `-c` and the `nginx.conf` in `conf_path`.
+    #[schemars(example = ["/usr/local/bin/server", "--port", "8080"])]
     pub exec: Option<Words>,
-    /// The event that starts it, if later than after `pre-start`.
+    /// The event that starts it, if it is to wait for more than `pre-start`. Default: it starts as
+    /// soon as `pre-start` is worked off.
+    #[schemars(example = &"coprocess.agent.ready")]
     pub exec_event: Option<EventName>,
-    /// The user to run it as. Default: the wrapper's own.
+    /// The user to run it as, by name or number. Its group, its supplementary groups, and HOME,
+    /// USER, LOGNAME and SHELL come with it. Default: the wrapper's own.
+    #[schemars(example = &"www-data")]
     pub user: Option<Text>,
-    /// The group to run it as. Default: the user's own.
+    /// A group, by name or number, in place of the user's own. Default: the user's own.
+    #[schemars(example = &"adm")]
     pub group: Option<Text>,
-    /// Variables that are added to the wrapper's environment.
+    /// Variables that are added to the wrapper's environment. Default: none.
+    #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
     pub env: Option<BTreeMap<String, Text>>,
-    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it.
+    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it. Blank lines and
+    /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
+    /// around the value are taken off. Default: none.
+    #[schemars(example = &"/etc/default/server")]
     pub env_file: Option<String>,
-    /// The working directory.
+    /// The working directory. Default: the wrapper's own.
+    #[schemars(example = &"/var/lib/server")]
     pub cwd: Option<String>,
-    /// The file mode creation mask, such as `"0027"`.
+    /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
+    #[schemars(example = &"0027")]
     pub umask: Option<Umask>,
-    /// Resource limits, such as `{ nofile = 1024 }`.
+    /// Limits of setrlimit(2). Default: the wrapper's own.
+    #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
     pub limits: Option<LimitsTable>,
-    /// How it is asked whether it is ready; for a program other than nginx this decides when `start`
-    /// is published. Default: nginx is when its first worker runs, any other as soon as it runs.
+    /// How it is asked whether it is ready; for a program other than nginx this decides when
+    /// `start` is published. Default: nginx is when its first worker runs, any other as soon as it
+    /// runs.
+    #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8080", "within": "30s" }))]
     pub ready: Option<ProbeTable>,
     /// How it is asked whether it is still alive, from when it was ready on; if it is not, it is
-    /// stopped and the wrapper leaves with status 1.
+    /// stopped and the wrapper leaves with status 1. Default: it is not asked.
+    #[schemars(example = serde_json::json!({ "http": "http://127.0.0.1:8080/healthz" }))]
     pub live: Option<ProbeTable>,
-    /// What TERM and INT to the wrapper become. Default: `TERM`.
+    /// What it is sent when the wrapper gets TERM or INT. QUIT to the wrapper is always QUIT to it.
+    #[schemars(example = &"QUIT")]
     pub stop_signal: Option<Signal>,
     /// How long it has to end before it is killed. Default: what is left of `shutdown_timeout` less
-    /// five seconds.
+    /// five seconds for the coprocesses.
+    #[schemars(example = &"20s")]
     pub stop_timeout: Option<GoDuration>,
-    /// What makes it read its configuration again. Default: `HUP`.
+    /// What makes it read its configuration again.
+    #[schemars(example = &"USR2")]
     pub reload_signal: Option<Signal>,
     /// A command that checks the new configuration before `reload_signal` is sent, run as the main
     /// process is; unless it ends with status 0 nothing is sent. Or `none`. `${name}` is replaced.
-    /// Default: for `nginx_binary` the main process's own words and `-t`.
+    /// Default: for `nginx_binary` the main process's own words and `-t`, else none.
+    #[schemars(example = ["/usr/local/bin/server", "--check"])]
     pub check: Option<Words>,
-    /// How long the check may take until it is killed and counts as a refusal. Default: `30s`.
+    /// How long the check may take until it is killed and counts as a refusal.
+    #[schemars(example = &"5s")]
     pub check_timeout: Option<GoDuration>,
-    /// How long a reload may take until it counts as refused. Default: `30s`.
+    /// How long nginx may take to show that it has taken a new configuration, until the reload
+    /// counts as refused.
+    #[schemars(example = &"1m")]
     pub reload_timeout: Option<GoDuration>,
 }
 
@@ -92,8 +119,8 @@ coproc_core::impl_scalar!(Kind, "Kind", { "enum": ["nginx", "program"] });
 
 impl MainTable {
     /// Checks what single values cannot show, and fills the defaults in. `nginx` is the binary of
-    /// the core settings and `arguments` what it is given when no `exec` is set. `refused` names the
-    /// keys whose values are known to be wrong, so that they do not count as missing.
+    /// the core settings and `arguments` what it is given when no `exec` is set. `refused` names
+    /// the keys whose values are known to be wrong, so that they do not count as missing.
     pub fn resolve(
         self,
         nginx: &str,

@@ -1,7 +1,5 @@
 //! The `ready` and `live` tables as they are written, and what they resolve to.
 
-use std::time::Duration;
-
 use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,41 +12,63 @@ use crate::refusal::Refusal;
 use crate::scalar::{Scalar, printable};
 use crate::words::Words;
 
-/// How a process is asked whether it is ready or alive: exactly one of `exec`, `http`, `tcp`, `unix`,
-/// `log`, `file`, `fd` and `notify`, and how often.
+/// How a process is asked whether it is ready or alive: exactly one of `exec`, `http`, `tcp`,
+/// `unix`, `log`, `file`, `fd` and `notify`, and how often.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct ProbeTable {
     /// A program that is run, as the user of the process; status 0 is good. `${name}` is replaced.
+    #[schemars(example = ["/usr/local/bin/agent", "ping"])]
     pub exec: Option<Words>,
-    /// `http://HOST:PORT/PATH` or `unix:///SOCKET:/PATH`; a status of 2xx or 3xx is good.
+    /// A URL to ask, `http://HOST:PORT/PATH` or `unix:///SOCKET:/PATH`; a status of 2xx or 3xx is
+    /// good.
+    #[schemars(example = &"http://127.0.0.1:8080/healthz")]
     pub http: Option<HttpTarget>,
     /// `HOST:PORT` that takes a connection.
+    #[schemars(example = &"127.0.0.1:8080")]
     pub tcp: Option<TcpAddress>,
     /// The path of a stream socket that takes a connection. `${name}` is replaced.
+    #[schemars(example = &"${run_path}/agent.sock")]
     pub unix: Option<String>,
-    /// A regular expression that a line of the process's own output matches.
+    /// A regular expression that a line of the process's own output matches. For `ready` only.
+    #[schemars(example = &"listening on port [0-9]+")]
     pub log: Option<Pattern>,
     /// The path of a file that is there. `${name}` is replaced.
+    #[schemars(example = &"${run_path}/agent.ready")]
     pub file: Option<String>,
-    /// The number of a descriptor to which the process writes a newline.
+    /// The number of a descriptor to which the process writes a newline, as services of s6 do. For
+    /// `ready` only.
+    #[schemars(example = 3)]
     pub fd: Option<Descriptor>,
     /// Whether the process says it with sd_notify(3), on NOTIFY_SOCKET: `READY=1` for `ready`; for
     /// `live` `WATCHDOG=1`, which may stay away for `interval` times `failures` (WATCHDOG_USEC).
+    #[schemars(example = true)]
     pub notify: Option<Flag>,
-    /// From one try to the next. Default: `1s`, for `file` `100ms`.
+    /// The time from one try to the next. Default: `100ms` for `file`, else `1s`.
+    #[schemars(example = &"10s")]
     pub interval: Option<GoDuration>,
-    /// How long one try may take. Default: `1s`.
+    /// How long one try may take.
+    #[schemars(example = &"3s", extend("default" = TIMEOUT.to_string()))]
     pub timeout: Option<GoDuration>,
-    /// The pause before the first try. Default: `0s`.
+    /// The pause before the first try.
+    #[schemars(example = &"500ms", extend("default" = DELAY.to_string()))]
     pub delay: Option<GoDuration>,
-    /// How many good answers in a row mean yes. Default: 1.
+    /// How many good answers in a row mean yes.
+    #[schemars(example = 2, extend("default" = SUCCESSES))]
     pub successes: Option<Count>,
-    /// How many bad answers in a row mean no. Default: 3.
+    /// How many bad answers in a row mean no.
+    #[schemars(example = 5, extend("default" = FAILURES))]
     pub failures: Option<Count>,
-    /// By when it has to be ready, counted from its start. Default: no limit.
+    /// By when it has to be ready, counted from its start; if it is not, it is stopped. For `ready`
+    /// only. Default: no limit.
+    #[schemars(example = &"30s")]
     pub within: Option<GoDuration>,
 }
+
+const TIMEOUT: GoDuration = GoDuration::from_secs(1);
+const DELAY: GoDuration = GoDuration::from_secs(0);
+const SUCCESSES: u32 = 1;
+const FAILURES: u32 = 3;
 
 /// What a probe is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,10 +266,10 @@ impl ProbeTable {
         Some(Probe {
             kind,
             interval: self.interval.unwrap_or(interval).pause(),
-            timeout: self.timeout.unwrap_or(GoDuration::from_secs(1)).pause(),
-            delay: self.delay.map_or(Duration::ZERO, GoDuration::pause),
-            successes: self.successes.map_or(1, |count| count.0),
-            failures: self.failures.map_or(3, |count| count.0),
+            timeout: self.timeout.unwrap_or(TIMEOUT).pause(),
+            delay: self.delay.unwrap_or(DELAY).pause(),
+            successes: self.successes.map_or(SUCCESSES, |count| count.0),
+            failures: self.failures.map_or(FAILURES, |count| count.0),
             within: self.within.map(GoDuration::pause),
         })
     }
@@ -257,6 +277,8 @@ impl ProbeTable {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn resolve(role: Role, json: &str) -> Result<Probe, Vec<String>> {

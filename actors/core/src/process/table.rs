@@ -59,26 +59,59 @@ crate::impl_scalar!(Limit, "Limit", {
     ]
 });
 
-/// Limits of setrlimit(2).
+/// Limits of setrlimit(2), each for one process. A number is both the soft limit, which the kernel
+/// enforces, and the hard one, up to which the program may raise it. What is not set is as the
+/// wrapper has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-#[allow(missing_docs)]
 pub struct LimitsTable {
+    /// The address space, in bytes.
+    #[schemars(example = 1073741824)]
     pub r#as: Option<Limit>,
+    /// The size of a core file, in bytes.
+    #[schemars(example = 0)]
     pub core: Option<Limit>,
+    /// Processor time, in seconds.
+    #[schemars(example = 3600)]
     pub cpu: Option<Limit>,
+    /// The data segment, in bytes.
+    #[schemars(example = 1073741824)]
     pub data: Option<Limit>,
+    /// The size of a file that is written, in bytes.
+    #[schemars(example = 1073741824)]
     pub fsize: Option<Limit>,
+    /// The number of locks. Linux has not heeded it since 2.4.
+    #[schemars(example = &"unlimited")]
     pub locks: Option<Limit>,
+    /// Memory that is locked, in bytes.
+    #[schemars(example = 65536)]
     pub memlock: Option<Limit>,
+    /// POSIX message queues, in bytes.
+    #[schemars(example = 819200)]
     pub msgqueue: Option<Limit>,
+    /// How far the nice value may be lowered: to 20 less this number.
+    #[schemars(example = 20)]
     pub nice: Option<Limit>,
+    /// The number of open descriptors.
+    #[schemars(example = &"1024:65536")]
     pub nofile: Option<Limit>,
+    /// The number of processes of its user.
+    #[schemars(example = 512)]
     pub nproc: Option<Limit>,
+    /// Resident memory, in bytes. Linux does not heed it.
+    #[schemars(example = 1073741824)]
     pub rss: Option<Limit>,
+    /// The highest real-time priority.
+    #[schemars(example = 10)]
     pub rtprio: Option<Limit>,
+    /// Processor time without a pause under real-time scheduling, in microseconds.
+    #[schemars(example = 200000)]
     pub rttime: Option<Limit>,
+    /// The number of queued signals of its user.
+    #[schemars(example = 1024)]
     pub sigpending: Option<Limit>,
+    /// The stack, in bytes.
+    #[schemars(example = 8388608)]
     pub stack: Option<Limit>,
 }
 

@@ -1,0 +1,356 @@
+//! What is to say of each command besides its options: examples, exit statuses, variables and
+//! files. The help and the manual pages both show it.
+
+use std::fmt::Write;
+
+/// A command line and what it does, or a status, a variable or a file and what it means.
+pub type Entry = (&'static str, &'static str);
+
+/// What is to say of one command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notes {
+    /// Command lines.
+    pub examples: &'static [Entry],
+    /// Exit statuses.
+    pub status: &'static [Entry],
+    /// Variables of the environment that it reads.
+    pub environment: &'static [Entry],
+    /// Files that it reads or writes.
+    pub files: &'static [Entry],
+}
+
+/// The name under which [`of`] finds what concerns the program as a whole.
+pub const ROOT: &str = "coproc";
+
+const COPROC_CONFIG: Entry =
+    ("COPROC_CONFIG", "The config file where the command line names none.");
+const COPROC_SOCKET: Entry = (
+    "COPROC_SOCKET",
+    "The control socket where --socket names none. Every process that coproc starts finds it set.",
+);
+const COPROC_KEYS: Entry = (
+    "COPROC_KEY, COPROC_TABLE__KEY",
+    "A value of the config: the key in upper case, `__` between levels, `_` for each dash, such as \
+     COPROC_LOG__LEVEL=debug. Empty variables are ignored.",
+);
+const NW_KEYS: Entry = (
+    "NW_KEY, NW_TABLE.KEY",
+    "The same in nginx-wrapper's form, such as NW_LOG.LEVEL=debug; COPROC_ variables win over them.",
+);
+const CONFIG_FILES: Entry = (
+    "coproc.toml, nginx-wrapper.toml",
+    "Read from the current directory, the first that is there, where nobody names a config file. \
+     TOML, JSON and YAML are told apart by the ending of the name; see coproc.toml(5).",
+);
+const SOCKET_FILE: Entry =
+    ("RUN_PATH/control.sock", "The control socket, unless the config moves it.");
+
+const CONFIG_ENVIRONMENT: &[Entry] = &[COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
+const CLIENT_ENVIRONMENT: &[Entry] = &[COPROC_SOCKET, COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
+const CLIENT_FILES: &[Entry] = &[SOCKET_FILE, CONFIG_FILES];
+
+const CLIENT_STATUS: &[Entry] = &[
+    ("0", "Done."),
+    ("1", "The wrapper refused; standard error says why."),
+    ("2", "The command line, or the config that names the socket, is wrong."),
+    ("3", "No wrapper answers on the control socket."),
+];
+const PRINTED: Entry = ("0", "Printed.");
+const NOT_PRINTED: Entry = ("1", "Standard output cannot be written.");
+
+const fn client(examples: &'static [Entry]) -> Notes {
+    Notes { examples, status: CLIENT_STATUS, environment: CLIENT_ENVIRONMENT, files: CLIENT_FILES }
+}
+
+const fn printer(examples: &'static [Entry]) -> Notes {
+    Notes { examples, status: &[PRINTED, NOT_PRINTED], environment: &[], files: &[] }
+}
+
+/// What is to say of the command, or of the program as a whole under the name [`ROOT`].
+pub fn of(command: &str) -> Notes {
+    match command {
+        "run" => RUN,
+        "check" => CHECK,
+        "debug" => DEBUG,
+        "status" => client(&[
+            ("coproc status", "A table of the main process and all coprocesses."),
+            ("coproc status --format json", "The same for programs."),
+        ]),
+        "events" => client(&[
+            ("coproc events", "The last 1024 events."),
+            ("coproc events --follow --since 12", "All after event 12, and what comes."),
+        ]),
+        "logs" => client(&[
+            ("coproc logs", "The last 100 lines of all."),
+            ("coproc logs --follow -n 10 agent", "Ten lines of one coprocess, and what comes."),
+        ]),
+        "start" => client(&[("coproc start agent", "Starts it, whatever its event.")]),
+        "stop" => {
+            client(&[("coproc stop agent", "Stops it until an event or a command starts it.")])
+        }
+        "restart" => {
+            client(&[("coproc restart agent", "A new run, with a new count of restarts.")])
+        }
+        "set" => client(&[(
+            "coproc set agent restarts=unlimited time_between_restarts=5s",
+            "Two settings at once.",
+        )]),
+        "background" => {
+            client(&[("coproc background migrate", "The event that waits for it goes on.")])
+        }
+        "foreground" => client(&[("coproc foreground migrate", "The next start holds its event.")]),
+        "signal" => client(&[
+            ("coproc signal agent HUP", "To one coprocess."),
+            ("coproc signal main USR1", "To the main process."),
+        ]),
+        "reload" => {
+            client(&[("coproc reload", "As HUP to the wrapper, and says what came of it.")])
+        }
+        "emit" => {
+            client(&[("coproc emit backup", "Starts what has exec_event = \"custom.backup\".")])
+        }
+        "health" => HEALTH,
+        "schema" => printer(&[("coproc schema > coproc.schema.json", "For an editor.")]),
+        "version" => printer(&[("coproc version", "Version, commit and time of the build.")]),
+        "completions" => printer(&[
+            ("coproc completions bash > /etc/bash_completion.d/coproc", "For all users of bash."),
+            ("coproc completions zsh > /usr/local/share/zsh/site-functions/_coproc", "For zsh."),
+            ("coproc completions fish > ~/.config/fish/completions/coproc.fish", "For fish."),
+        ]),
+        "man" => MAN,
+        _ => WHOLE,
+    }
+}
+
+const WHOLE: Notes = Notes {
+    examples: &[
+        ("coproc check", "Validate coproc.toml, with every problem at once."),
+        ("coproc run", "Run nginx and its coprocesses."),
+        ("coproc run -- ./server --port 80", "Run another main process; no file is needed."),
+        ("coproc status", "Ask a running wrapper."),
+        (
+            "command coproc run",
+            "In bash and zsh, where coproc is a reserved word; \\coproc does as well.",
+        ),
+    ],
+    status: &[
+        ("0", "Success. `run` exits as the main process does."),
+        ("1", "coproc itself failed, or a wrapper refused what it was asked for."),
+        ("2", "The config or the command line is wrong; nothing was started."),
+        ("3", "No wrapper answers on the control socket."),
+        ("126", "The main program cannot be executed."),
+        ("127", "The main program was not found."),
+        ("128+N", "Signal N ended the main process."),
+    ],
+    environment: CLIENT_ENVIRONMENT,
+    files: &[CONFIG_FILES, SOCKET_FILE],
+};
+
+const RUN: Notes = Notes {
+    examples: &[
+        ("coproc run", "nginx, or what [main] says, with all coprocesses."),
+        ("coproc run -c base.toml -c site.toml", "Two files; the later one wins."),
+        ("coproc run --set log.level=debug", "One value for this run."),
+        ("coproc run -- ./server --port 80", "Another main process."),
+    ],
+    status: &[
+        (
+            "N",
+            "The main process's own status; a code of a coprocess with on_give_up = \"shutdown\".",
+        ),
+        ("1", "coproc itself failed, or was told twice to stop."),
+        ("2", "The config or the command line is wrong; nothing was started."),
+        ("126", "A main program that cannot be executed."),
+        ("127", "A main program that was not found."),
+        ("128+N", "Signal N ended the main process, or stopped the wrapper before it was started."),
+    ],
+    environment: &[
+        COPROC_CONFIG,
+        COPROC_KEYS,
+        NW_KEYS,
+        ("TMPDIR", "The folder of the default RUN_PATH; /tmp where it is not set."),
+        ("TZ", "The time zone of log lines."),
+        (
+            "CLICOLOR, CLICOLOR_FORCE",
+            "Decide on colours if log.formatter_options.environment_override_colors is set.",
+        ),
+    ],
+    files: &[
+        CONFIG_FILES,
+        SOCKET_FILE,
+        (
+            "RUN_PATH/coproc.pid",
+            "The wrapper's pid while it runs; beside nginx RUN_PATH/nginx-wrapper.pid as well.",
+        ),
+        ("RUN_PATH/conf/nginx.conf", "What nginx reads, unless the config names another place."),
+    ],
+};
+
+const CHECK: Notes = Notes {
+    examples: &[
+        ("coproc check", "Validate what `coproc run` would read."),
+        ("coproc check -c site.toml --set main.stop_signal=QUIT", "Files and values together."),
+    ],
+    status: &[
+        ("0", "The config is valid. Warnings may have been printed."),
+        ("2", "It is not, or the command line is wrong."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const DEBUG: Notes = Notes {
+    examples: &[
+        ("coproc debug", "One line a key."),
+        ("coproc debug --format toml", "A config file with the same meaning."),
+        (
+            "coproc debug --format json",
+            "For programs: {\"values\": {KEY: {\"value\", \"origin\", \"overrides\"}}}.",
+        ),
+    ],
+    status: &[
+        ("0", "The config is valid, unknown keys aside, which are listed."),
+        ("2", "It is not, or the command line is wrong."),
+        ("127", "nginx, which is asked for its version, was not found."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const HEALTH: Notes = Notes {
+    examples: &[
+        ("coproc health", "Prints a line for each that is not well."),
+        ("HEALTHCHECK CMD [\"coproc\", \"health\"]", "In a Dockerfile."),
+    ],
+    status: &[
+        ("0", "All that is meant to be up is ready."),
+        (
+            "1",
+            "It is not, no wrapper answers, or the config or the command line is wrong. Never 2, which \
+             Docker reserves.",
+        ),
+    ],
+    environment: CLIENT_ENVIRONMENT,
+    files: CLIENT_FILES,
+};
+
+const MAN: Notes = Notes {
+    examples: &[
+        ("coproc man | man -l -", "Read coproc(1)."),
+        ("coproc man run | man -l -", "Read coproc-run(1)."),
+        ("coproc man coproc.toml | man -l -", "Read coproc.toml(5)."),
+        ("coproc man --dir /usr/local/share/man", "Install all pages."),
+    ],
+    status: &[
+        ("0", "Printed or written."),
+        ("1", "Standard output or a file cannot be written."),
+        ("2", "There is no such page."),
+    ],
+    environment: &[],
+    files: &[
+        ("DIR/man1/coproc.1, DIR/man1/coproc-COMMAND.1", "The commands."),
+        ("DIR/man5/coproc.toml.5", "The config files."),
+    ],
+};
+
+impl Notes {
+    /// The parts that are there, with their headings.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &'static [Entry])> {
+        [
+            ("Examples", self.examples),
+            ("Exit status", self.status),
+            ("Environment", self.environment),
+            ("Files", self.files),
+        ]
+        .into_iter()
+        .filter(|(_, entries)| !entries.is_empty())
+    }
+}
+
+/// Where help texts are broken.
+const WIDTH: usize = 100;
+
+/// What is longer has its meaning on the next line.
+const WIDEST: usize = 40;
+
+/// The notes of a command as the end of its help.
+pub fn help(command: &str) -> String {
+    let mut out = String::new();
+    for (heading, entries) in of(command).parts() {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "{heading}:");
+        let lengths = entries.iter().map(|(what, _)| what.chars().count());
+        let column = lengths.filter(|length| *length <= WIDEST).max().unwrap_or(8);
+        for (what, meaning) in entries {
+            let mut lead = format!("  {what:column$}  ");
+            for line in broken(meaning, WIDTH - column - 4) {
+                if lead.trim_end().chars().count() > column + 2 {
+                    let _ = writeln!(out, "{}", lead.trim_end());
+                    lead.clear();
+                }
+                let _ = writeln!(out, "{lead:width$}{line}", width = column + 4);
+                lead.clear();
+            }
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// The text in lines of at most `width` characters.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn every_command_has_notes_of_its_own() {
+        for command in Cli::command().get_subcommands() {
+            assert_ne!(of(command.get_name()), WHOLE, "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        let commands = Cli::command();
+        let names = commands.get_subcommands().map(|command| command.get_name());
+        for name in names.chain([ROOT]) {
+            for (example, _) in of(name).examples {
+                let mut words = shell_words::split(example).unwrap();
+                let end = words.iter().position(|word| [">", "|"].contains(&word.as_str()));
+                words.truncate(end.unwrap_or(words.len()));
+                if words[0] == "command" {
+                    words.remove(0);
+                }
+                if words[0] == "coproc" {
+                    Cli::try_parse_from(&words).unwrap_or_else(|why| panic!("{example}: {why}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_its_width() {
+        let text = help("man");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.contains("\n  0  Printed or written.\n"), "{text}");
+    }
+}
