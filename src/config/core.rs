@@ -15,8 +15,9 @@ use coproc_core::text::Text;
 use coproc_core::words::Words;
 use coproc_main::table::MainTable;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Visitor;
 use serde::de::value::{self, MapDeserializer};
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::log::table::LogTable;
 
@@ -24,7 +25,7 @@ use crate::log::table::LogTable;
 ///
 /// Keys of the top level that coproc does not know are values for templates. Keys within its own
 /// tables that it does not know are errors.
-#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[schemars(title = "coproc")]
 pub struct RootTable {
     /// What tells this machine from others, for `${host_id}` and templates. Default: the machine's
@@ -95,7 +96,7 @@ pub struct RootTable {
 
 /// Templates of nginx's configuration, in the language of Go's text/template. They are rendered
 /// before nginx starts and at each reload.
-#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct TemplateTable {
     /// A template, or a folder whose files that end in `template_suffix` are templates and whose
@@ -126,7 +127,7 @@ pub struct TemplateTable {
 }
 
 /// The control socket, over which the other commands talk to a running wrapper.
-#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct ControlTable {
     /// Its path, or `none` for no control socket. A path that is set and cannot be used is an error
