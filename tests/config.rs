@@ -177,6 +177,9 @@ case!(fn log_sizes: ["check"] { "coproc.toml": "[log]\nmax_line = 3\nhistory = \
 case!(fn log_is_no_table: ["check"] { "coproc.toml": "log = \"debug\"\n" });
 case!(fn main_without_words: ["check"] { "coproc.toml": "[main]\nexec = []\n" });
 case!(fn main_program_without_exec: ["check"] { "coproc.toml": "[main]\nkind = \"program\"\n" });
+case!(fn times_below_zero: ["check"] {
+    "coproc.toml": "shutdown_timeout = \"-1s\"\n[main]\nstop_timeout = \"-5s\"\nready = { tcp = \"127.0.0.1:1\", within = \"-1ms\" }\n"
+});
 case!(fn main_kind: ["check"] { "coproc.toml": "[main]\nkind = \"apache\"\n" });
 case!(fn main_signal: ["check"] { "coproc.toml": "[main]\nstop_signal = \"STOPP\"\nreload_signal = 65\n" });
 case!(fn main_waits_for_itself: ["check"] { "coproc.toml": "[main]\nexec_event = \"start\"\n" });

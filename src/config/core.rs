@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Count;
-use coproc_core::duration::GoDuration;
+use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
 use coproc_core::scalar::{Scalar, printable, refuse};
 use coproc_core::text::Text;
@@ -73,14 +73,14 @@ pub struct RootTable {
     /// How long the wrapper may take to stop, from the first request to the last process. When it
     /// is over, what is left is killed.
     #[schemars(example = &"1m30s")]
-    pub shutdown_timeout: Option<GoDuration>,
+    pub shutdown_timeout: Option<Span>,
     /// Whether what leaves its process group is found and ended as well: the wrapper becomes the
     /// parent of orphans (PR_SET_CHILD_SUBREAPER). As PID 1 it is so in any case.
     #[schemars(example = false)]
     pub subreaper: Option<Flag>,
     /// How long what left its process group has between TERM and KILL at the very end.
     #[schemars(example = &"3s")]
-    pub stray_timeout: Option<GoDuration>,
+    pub stray_timeout: Option<Span>,
     /// The log.
     pub log: Option<LogTable>,
     /// The main process. Without this table it is nginx.

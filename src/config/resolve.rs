@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::table::CoprocessTable;
-use coproc_core::duration::GoDuration;
+use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
@@ -190,9 +190,8 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn config(&mut self, keys: &[String]) -> Option<Config> {
         let root = self.root;
-        let seconds = |value: Option<GoDuration>, default| {
-            value.unwrap_or(GoDuration::from_secs(default)).pause()
-        };
+        let seconds =
+            |value: Option<Span>, default| value.unwrap_or(Span::from_secs(default)).get();
         let run_path = self.run_path();
         let conf_path = self.path(root.conf_path.as_deref(), || run_path.join("conf"));
         let nginx = root.nginx_binary.as_deref().filter(|b| !b.is_empty()).unwrap_or("nginx");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use coproc_core::count::{Bytes, Count};
-use coproc_core::duration::GoDuration;
+use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
 use coproc_core::output::Level;
 use coproc_core::refusal::Refusal;
@@ -45,7 +45,7 @@ pub struct LogTable {
     /// How long the end of a process waits for the end of its output, which something that it left
     /// behind may hold open.
     #[schemars(example = &"5s")]
-    pub drain_timeout: Option<GoDuration>,
+    pub drain_timeout: Option<Span>,
     /// The size in bytes at which a log file is put aside as `FILE.1`. Default: never.
     #[schemars(example = &"10MB")]
     pub max_size: Option<Bytes>,
@@ -244,7 +244,7 @@ impl LogTable {
                 .history
                 .map_or(PIECE as usize, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX)),
             queue: queue as usize,
-            drain_timeout: self.drain_timeout.unwrap_or(GoDuration::from_secs(1)).pause(),
+            drain_timeout: self.drain_timeout.unwrap_or(Span::from_secs(1)).get(),
             rotation: self.max_size.map(|bytes| Rotation { max_size: bytes.0, keep }),
         };
         Ok((config, warnings))

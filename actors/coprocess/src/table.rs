@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coproc_core::count::Count;
-use coproc_core::duration::GoDuration;
+use coproc_core::duration::{GoDuration, Span};
 use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
 use coproc_core::name::Name;
@@ -104,10 +104,10 @@ pub struct CoprocessTable {
     /// How long TERM and INT each have to end it, and its whole process group, before the next
     /// signal; the last one is KILL.
     #[schemars(example = &"10s")]
-    pub stop_timeout: Option<GoDuration>,
+    pub stop_timeout: Option<Span>,
     /// How long `stop_exec` may take before it is killed.
     #[schemars(example = &"30s")]
-    pub stop_exec_timeout: Option<GoDuration>,
+    pub stop_exec_timeout: Option<Span>,
 }
 
 /// A pause that grows from restart to restart. Up to a quarter of it is added by chance, so that
@@ -117,16 +117,16 @@ pub struct CoprocessTable {
 pub struct BackoffTable {
     /// The first pause.
     #[schemars(example = &"500ms", extend("default" = INITIAL.to_string()))]
-    pub initial: Option<GoDuration>,
+    pub initial: Option<Span>,
     /// The longest pause.
     #[schemars(example = &"1m", extend("default" = LONGEST.to_string()))]
-    pub max: Option<GoDuration>,
+    pub max: Option<Span>,
     /// By what each pause is longer than the one before.
     #[schemars(example = 1.5, extend("default" = FACTOR))]
     pub factor: Option<Factor>,
     /// A run of this length makes the next pause the first again.
     #[schemars(example = &"5m", extend("default" = RESET_AFTER.to_string()))]
-    pub reset_after: Option<GoDuration>,
+    pub reset_after: Option<Span>,
 }
 
 /// A limit on restarts in a window of time.
@@ -138,14 +138,14 @@ pub struct RestartLimitTable {
     pub count: Option<Count>,
     /// In which time.
     #[schemars(example = &"10m", extend("default" = WINDOW.to_string()))]
-    pub window: Option<GoDuration>,
+    pub window: Option<Span>,
 }
 
-const INITIAL: GoDuration = GoDuration::from_millis(200);
-const LONGEST: GoDuration = GoDuration::from_secs(30);
+const INITIAL: Span = Span::from_millis(200);
+const LONGEST: Span = Span::from_secs(30);
 const FACTOR: f64 = 2.0;
-const RESET_AFTER: GoDuration = GoDuration::from_secs(30);
-const WINDOW: GoDuration = GoDuration::from_secs(60);
+const RESET_AFTER: Span = Span::from_secs(30);
+const WINDOW: Span = Span::from_secs(60);
 
 /// The defaults of keys that are not set, as `debug` shows them.
 pub const DEFAULTS: [(&str, &str); 7] = [
@@ -158,8 +158,8 @@ pub const DEFAULTS: [(&str, &str); 7] = [
     ("stop_exec_timeout", "10s"),
 ];
 
-const STOP_TIMEOUT: GoDuration = GoDuration::from_secs(5);
-const STOP_EXEC_TIMEOUT: GoDuration = GoDuration::from_secs(10);
+const STOP_TIMEOUT: Span = Span::from_secs(5);
+const STOP_EXEC_TIMEOUT: Span = Span::from_secs(10);
 
 impl CoprocessTable {
     /// Checks what single values cannot show, and fills the defaults in. `refused` names the keys
@@ -235,8 +235,8 @@ impl CoprocessTable {
             },
             exec_event,
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
-            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).pause(),
-            stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).pause(),
+            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).get(),
+            stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).get(),
         })
     }
 }
@@ -253,8 +253,8 @@ fn check_words(key: &'static str, words: &Words, refusals: &mut Vec<Refusal>) {
 }
 
 fn backoff(table: BackoffTable, refusals: &mut Vec<Refusal>) -> Backoff {
-    let initial = table.initial.unwrap_or(INITIAL).pause();
-    let max = table.max.unwrap_or(LONGEST).pause();
+    let initial = table.initial.unwrap_or(INITIAL).get();
+    let max = table.max.unwrap_or(LONGEST).get();
     if max < initial {
         refusals.push(
             Refusal::wrong("backoff", "is shorter than `initial`")
@@ -266,7 +266,7 @@ fn backoff(table: BackoffTable, refusals: &mut Vec<Refusal>) -> Backoff {
         initial,
         max,
         factor: table.factor.map_or(FACTOR, |factor| factor.0),
-        reset_after: table.reset_after.unwrap_or(RESET_AFTER).pause(),
+        reset_after: table.reset_after.unwrap_or(RESET_AFTER).get(),
     }
 }
 
@@ -284,7 +284,7 @@ fn restart_limit(
         }
         return None;
     };
-    let window = table.window.unwrap_or(WINDOW).pause();
+    let window = table.window.unwrap_or(WINDOW).get();
     Some(RestartLimit { count, window })
 }
 

@@ -141,6 +141,57 @@ crate::impl_scalar!(GoDuration, "Duration", {
     "pattern": "^[+-]?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+)$"
 });
 
+/// A length of time: a [`GoDuration`] that is not below zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(Duration);
+
+impl Span {
+    /// So many seconds.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// So many milliseconds.
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
+    /// The time.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl fmt::Display for Span {
+    /// As people write it, by humantime.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl Scalar for Span {
+    const NOUN: &'static str = GoDuration::NOUN;
+    const EXPECTED: &'static str = GoDuration::EXPECTED;
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        let duration: GoDuration = text.parse().ok()?;
+        u64::try_from(duration.0).ok().map(|nanoseconds| Self(Duration::from_nanos(nanoseconds)))
+    }
+
+    fn complaint(text: &str) -> String {
+        match text.parse::<GoDuration>() {
+            Ok(_) => format!("`{text}` is below zero"),
+            Err(GoDurationError) => GoDuration::complaint(text),
+        }
+    }
+}
+
+crate::impl_scalar!(Span, "Span", {
+    "type": "string",
+    "pattern": "^(\\+?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+)|-0)$"
+});
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +261,13 @@ mod tests {
         assert_eq!("-3s".parse::<GoDuration>().unwrap().pause(), Duration::ZERO);
         assert_eq!("-3s".parse::<GoDuration>().unwrap().to_string(), "-3s");
         assert_eq!("1.5h".parse::<GoDuration>().unwrap().to_string(), "1h 30m");
+    }
+
+    #[test]
+    fn a_span_is_not_below_zero() {
+        assert_eq!(Span::read("1m30s"), Some(Span::from_secs(90)));
+        assert_eq!(Span::read("-0"), Some(Span::from_secs(0)));
+        assert_eq!((Span::read("-1ns"), Span::read("5")), (None, None));
     }
 
     proptest! {

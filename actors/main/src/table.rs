@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coproc_core::duration::GoDuration;
+use coproc_core::duration::Span;
 use coproc_core::event::EventName;
 use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
@@ -73,7 +73,7 @@ pub struct MainTable {
     /// How long it has to end before it is killed. Default: what is left of `shutdown_timeout` less
     /// five seconds for the coprocesses.
     #[schemars(example = &"20s")]
-    pub stop_timeout: Option<GoDuration>,
+    pub stop_timeout: Option<Span>,
     /// What makes it read its configuration again.
     #[schemars(example = &"USR2")]
     pub reload_signal: Option<Signal>,
@@ -84,11 +84,11 @@ pub struct MainTable {
     pub check: Option<Words>,
     /// How long the check may take until it is killed and counts as a refusal.
     #[schemars(example = &"5s")]
-    pub check_timeout: Option<GoDuration>,
+    pub check_timeout: Option<Span>,
     /// How long nginx may take to show that it has taken a new configuration, until the reload
     /// counts as refused.
     #[schemars(example = &"1m")]
-    pub reload_timeout: Option<GoDuration>,
+    pub reload_timeout: Option<Span>,
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
@@ -183,10 +183,10 @@ impl MainTable {
             ready,
             live,
             stop_signal: self.stop_signal.unwrap_or(Signal::TERM),
-            stop_timeout: self.stop_timeout.map(GoDuration::pause),
+            stop_timeout: self.stop_timeout.map(Span::get),
             reload_signal: self.reload_signal.unwrap_or(Signal::HUP),
-            check_timeout: self.check_timeout.unwrap_or(GoDuration::from_secs(30)).pause(),
-            reload_timeout: self.reload_timeout.unwrap_or(GoDuration::from_secs(30)).pause(),
+            check_timeout: self.check_timeout.unwrap_or(Span::from_secs(30)).get(),
+            reload_timeout: self.reload_timeout.unwrap_or(Span::from_secs(30)).get(),
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::config::{Address, HttpTarget, Kind, Pattern, Probe, TcpAddress};
 use crate::count::Count;
-use crate::duration::GoDuration;
+use crate::duration::Span;
 use crate::flag::Flag;
 use crate::refusal::Refusal;
 use crate::scalar::{Scalar, printable};
@@ -46,13 +46,13 @@ pub struct ProbeTable {
     pub notify: Option<Flag>,
     /// The time from one try to the next. Default: `100ms` for `file`, else `1s`.
     #[schemars(example = &"10s")]
-    pub interval: Option<GoDuration>,
+    pub interval: Option<Span>,
     /// How long one try may take.
     #[schemars(example = &"3s", extend("default" = TIMEOUT.to_string()))]
-    pub timeout: Option<GoDuration>,
+    pub timeout: Option<Span>,
     /// The pause before the first try.
     #[schemars(example = &"500ms", extend("default" = DELAY.to_string()))]
-    pub delay: Option<GoDuration>,
+    pub delay: Option<Span>,
     /// How many good answers in a row mean yes.
     #[schemars(example = 2, extend("default" = SUCCESSES))]
     pub successes: Option<Count>,
@@ -62,11 +62,11 @@ pub struct ProbeTable {
     /// By when it has to be ready, counted from its start; if it is not, it is stopped. For `ready`
     /// only. Default: no limit.
     #[schemars(example = &"30s")]
-    pub within: Option<GoDuration>,
+    pub within: Option<Span>,
 }
 
-const TIMEOUT: GoDuration = GoDuration::from_secs(1);
-const DELAY: GoDuration = GoDuration::from_secs(0);
+const TIMEOUT: Span = Span::from_secs(1);
+const DELAY: Span = Span::from_secs(0);
 const SUCCESSES: u32 = 1;
 const FAILURES: u32 = 3;
 
@@ -206,7 +206,7 @@ impl ProbeTable {
             });
         };
         for (key, value) in [("interval", self.interval), ("timeout", self.timeout)] {
-            if value.is_some_and(|value| value.pause().is_zero()) {
+            if value.is_some_and(|value| value.get().is_zero()) {
                 refuse(Some(key), "leaves no time".into(), "a duration above zero");
             }
         }
@@ -262,15 +262,15 @@ impl ProbeTable {
             _ => {}
         }
         let (_, kind) = first.filter(|_| refusals.len() == before)?;
-        let interval = GoDuration::from_millis(if is_file { 100 } else { 1000 });
+        let interval = Span::from_millis(if is_file { 100 } else { 1000 });
         Some(Probe {
             kind,
-            interval: self.interval.unwrap_or(interval).pause(),
-            timeout: self.timeout.unwrap_or(TIMEOUT).pause(),
-            delay: self.delay.unwrap_or(DELAY).pause(),
+            interval: self.interval.unwrap_or(interval).get(),
+            timeout: self.timeout.unwrap_or(TIMEOUT).get(),
+            delay: self.delay.unwrap_or(DELAY).get(),
             successes: self.successes.map_or(SUCCESSES, |count| count.0),
             failures: self.failures.map_or(FAILURES, |count| count.0),
-            within: self.within.map(GoDuration::pause),
+            within: self.within.map(Span::get),
         })
     }
 }
