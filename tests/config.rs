@@ -180,6 +180,13 @@ case!(fn main_program_without_exec: ["check"] { "coproc.toml": "[main]\nkind = \
 case!(fn times_below_zero: ["check"] {
     "coproc.toml": "shutdown_timeout = \"-1s\"\n[main]\nstop_timeout = \"-5s\"\nready = { tcp = \"127.0.0.1:1\", within = \"-1ms\" }\n"
 });
+case!(fn a_long_line_is_shown_in_part: ["check"] {
+    "coproc.toml": concat!(
+        "[coprocess]\na = { name = \"a\", exec = [\"agent\", \"-config-dir=/etc/agent\", \"-data-dir=/var/lib/agent\", ",
+        "\"-node=edge\"], restarts = \"often\", exec_event = \"pre-start\", stop_exec = [\"agent\", \"leave\", ",
+        "\"-http-addr=127.0.0.1:8500\", \"-timeout=10s\", \"-reason=the machine is being replaced\"] }\n"
+    )
+});
 case!(fn main_kind: ["check"] { "coproc.toml": "[main]\nkind = \"apache\"\n" });
 case!(fn main_signal: ["check"] { "coproc.toml": "[main]\nstop_signal = \"STOPP\"\nreload_signal = 65\n" });
 case!(fn main_waits_for_itself: ["check"] { "coproc.toml": "[main]\nexec_event = \"start\"\n" });
@@ -662,6 +669,22 @@ fn the_names_that_commands_may_use() {
         format!("h1 {run} 77 box ${{nope}} /x/mods")
     );
     assert_eq!(config.main.exec[1..3], ["-p".to_owned(), run]);
+}
+
+#[test]
+fn a_variable_that_is_not_text_is_a_problem_of_its_own() {
+    use std::os::unix::ffi::OsStringExt;
+    let value = std::ffi::OsString::from_vec(b"/run/\xff".to_vec());
+    let sources = coproc::config::Sources {
+        environment: vec![("COPROC_RUN_PATH".into(), value.clone()), ("OTHER".into(), value)],
+        file_optional: true,
+        ..Default::default()
+    };
+    let errors = coproc::config::load(&sources).unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "error: invalid configuration\n\n  COPROC_RUN_PATH: its value is not text\n    expected UTF-8\n"
+    );
 }
 
 proptest! {

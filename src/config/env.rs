@@ -14,7 +14,8 @@ pub(super) struct Known<'a> {
     pub(super) coprocesses: &'a [String],
 }
 
-const PREFIX: &str = "COPROC_";
+/// How the names of coproc's own variables begin.
+pub(super) const PREFIX: &str = "COPROC_";
 const OLD_PREFIX: &str = "NW_";
 
 /// Variables that start with the prefix and are no keys.

@@ -90,6 +90,14 @@ impl Sources {
         };
         self.environment.iter().filter_map(text).collect()
     }
+
+    /// The variables of coproc that are not text.
+    fn not_text(&self) -> impl Iterator<Item = &str> {
+        self.environment.iter().filter_map(|(key, value)| {
+            let key = key.to_str().filter(|key| key.starts_with(env::PREFIX))?;
+            value.to_str().is_none().then_some(key)
+        })
+    }
 }
 
 /// The whole config, checked and with defaults filled in.

@@ -132,7 +132,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The line of the file with carets below the place. A line that may hold a secret is not shown.
+/// How much of a line is shown, in characters.
+const SHOWN: usize = 120;
+
+/// The line of the file with carets below the place, or the part of a long one that has the place.
+/// A line that may hold a secret is not shown.
 fn snippet(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     let line = place.line_text();
     if secret(line) {
@@ -140,12 +144,18 @@ fn snippet(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     }
     let number = place.line();
     let blank = " ".repeat(number.to_string().len().max(5));
+    let column = place.column() - 1;
+    let skipped = if column > SHOWN / 2 { column - SHOWN / 4 } else { 0 };
+    let shown: String = line.chars().skip(skipped).take(SHOWN).collect();
+    let before = if skipped > 0 { "... " } else { "" };
+    let after = if line.trim_end().chars().count() > skipped + SHOWN { " ..." } else { "" };
     // Tabs stay tabs, so that the carets stand below the place on every terminal.
-    let lead = line.chars().take(place.column() - 1);
+    let lead = before.chars().chain(shown.chars().take(column - skipped));
     let lead = lead.map(|c| if c == '\t' { '\t' } else { ' ' }).collect::<String>();
+    let carets = place.width().min(skipped + SHOWN - column);
     writeln!(f, "{blank} |")?;
-    writeln!(f, "{number:>5} | {}", line.trim_end())?;
-    writeln!(f, "{blank} | {lead}{}", "^".repeat(place.width()))
+    writeln!(f, "{number:>5} | {before}{}{after}", shown.trim_end())?;
+    writeln!(f, "{blank} | {lead}{}", "^".repeat(carets))
 }
 
 /// All that is wrong with a config.

@@ -30,9 +30,15 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let variables = sources.variables();
+    problems.extend(
+        sources
+            .not_text()
+            .map(|variable| Problem::wrong(variable, "its value is not text").expected("UTF-8")),
+    );
+    let unread_variables = problems.len();
     let mut layers = file::layers(sources, &mut problems);
     // Without one of its files the config would seem to lack what that file says.
-    let unread = !problems.is_empty();
+    let unread = problems.len() > unread_variables;
 
     let own = top_level_keys();
     let mut top = own.clone();
