@@ -114,8 +114,9 @@ pub enum Command {
     Signal(SendSignal),
     /// Make the main process read its configuration again.
     ///
-    /// Publishes pre-reload, renders templates, sends main.reload_signal, and waits for the
-    /// outcome.
+    /// Publishes pre-reload, renders templates, checks the new configuration (`nginx -t`, or
+    /// main.check), sends main.reload_signal, and waits for the outcome. What is refused is put
+    /// back, and the main process serves on as before.
     Reload(Client),
     /// Publish the event custom.NAME.
     Emit(OneName),

@@ -213,7 +213,7 @@ impl Root {
         }
     }
 
-    /// Answers with a sentence for each that is not well.
+    /// Answers with each that is not well.
     fn health(&self, health: Health, reply: Reply) {
         let coprocesses: Vec<_> =
             self.coprocesses.iter().filter_map(|child| culprit(child, health)).collect();
@@ -225,15 +225,15 @@ impl Root {
                 Health::Ready => main.state != "running" || !main.ready,
             };
             let what = if main.state == "running" { "not ready" } else { main.state };
-            let sentence = amiss.then(|| sentence(MAIN, what, main.wrong[0].as_deref()));
-            let culprits: Vec<_> = sentence.into_iter().chain(coprocesses).collect();
+            let main = amiss.then(|| blame(MAIN, what, main.wrong[0].as_deref()));
+            let culprits: Vec<_> = main.into_iter().chain(coprocesses).collect();
             let _ = reply.send(Ok(culprits.into()));
         });
     }
 }
 
 /// What is to be said of a coprocess that is not well.
-fn culprit(child: &Supervised, health: Health) -> Option<String> {
+fn culprit(child: &Supervised, health: Health) -> Option<Value> {
     let standing = child.standing.borrow();
     let amiss = match health {
         Health::Alive => standing.is_lost(),
@@ -245,14 +245,11 @@ fn culprit(child: &Supervised, health: Health) -> Option<String> {
         _ => &state,
     };
     let wrong = standing.notes.wrong(Role::Ready);
-    amiss.then(|| sentence(child.config.name.as_str(), what, wrong.as_deref()))
+    amiss.then(|| blame(child.config.name.as_str(), what, wrong.as_deref()))
 }
 
-fn sentence(name: &str, what: &str, wrong: Option<&str>) -> String {
-    match wrong {
-        Some(wrong) => format!("{name}: {what} ({wrong})"),
-        None => format!("{name}: {what}"),
-    }
+fn blame(name: &str, what: &str, why: Option<&str>) -> Value {
+    json!({ "name": name, "what": what, "why": why })
 }
 
 /// What probes find wrong, by the key of the probe; null where all is well.

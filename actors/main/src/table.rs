@@ -153,6 +153,14 @@ impl MainTable {
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
+        for (key, time) in
+            [("check_timeout", self.check_timeout), ("reload_timeout", self.reload_timeout)]
+        {
+            if time.is_some_and(|time| time.get().is_zero()) {
+                let wrong = Refusal::wrong(key, "leaves no time");
+                refusals.push(wrong.expected("a duration above zero"));
+            }
+        }
         if !refusals.is_empty() {
             return Err(refusals);
         }
