@@ -33,8 +33,7 @@ impl StageReport {
 
     /// As [`StageReport::failure`], for those who wait for more than one thing.
     pub fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<SpawnError>> {
-        loop {
-            let Ok(mut guard) = ready!(self.pipe.poll_read_ready(cx)) else { break };
+        while let Ok(mut guard) = ready!(self.pipe.poll_read_ready(cx)) {
             let mut buffer = [0; REPORT_LEN];
             match rustix::io::read(&self.pipe, &mut buffer) {
                 Ok(0) => break,
