@@ -58,6 +58,9 @@ pub enum Command {
     /// Run the main process and its coprocesses until the main process ends.
     #[command(after_help = RUN_NOTES)]
     Run(Run),
+    /// Serve one exec socket and nothing else, with the options of sockexec.
+    #[command(disable_help_flag = true, after_help = EXEC_SERVER_NOTES)]
+    ExecServer(ExecServer),
     /// Validate the config: every problem at once, with its place and what was expected.
     #[command(after_help = CHECK_NOTES)]
     Check(ConfigArgs),
@@ -106,6 +109,19 @@ Examples:
 Exit status: that of the main process, 128+N where signal N ended it; 1 where coproc itself failed; \
 2 for a wrong config; 126 or 127 where the main program cannot be executed or was not found.";
 
+const EXEC_SERVER_NOTES: &str = "\
+Usage: coproc exec-server [-v] [-d] [-q queue] [-M mode] [-m max] [-t seconds] [-k seconds] PATH
+
+  -v          print the version
+  -d          log every run with its arguments
+  -q queue    how many clients may wait to be accepted (100)
+  -M mode     the mode of the socket's file (0660)
+  -m max      how many connections are served at once (100)
+  -t seconds  how long a connection may last, 0 is for ever (60)
+  -k seconds  how long a program has between TERM and KILL (10)
+
+Exit status: 0 after TERM or INT, 100 for a wrong command line, 111 where the socket cannot be served.";
+
 const CHECK_NOTES: &str = "\
 Nothing is started and nothing but the config files is looked at.
 
@@ -146,6 +162,14 @@ pub struct Run {
     /// The main program and its arguments.
     #[arg(last = true, value_name = "MAIN")]
     pub main: Vec<String>,
+}
+
+/// `coproc exec-server`.
+#[derive(Clone, Debug, Args)]
+pub struct ExecServer {
+    /// Options and the path.
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// `coproc debug`.

@@ -10,6 +10,7 @@ use coproc_core::flag::Flag;
 use coproc_core::scalar::Scalar;
 use coproc_core::text::Text;
 use coproc_core::words::Words;
+use coproc_exec::table::ExecSocketsTable;
 use coproc_main::table::MainTable;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -59,6 +60,8 @@ pub struct RootTable {
     pub coprocess: Option<BTreeMap<String, CoprocessTable>>,
     /// Templates of nginx's configuration.
     pub template: Option<TemplateTable>,
+    /// Sockets over which clients have programs run.
+    pub exec_socket: Option<ExecSocketsTable>,
     /// The control socket.
     pub control: Option<ControlTable>,
 }
@@ -146,10 +149,11 @@ impl Scalar for Mode {
 coproc_core::impl_scalar!(Mode, "Mode", { "type": "string", "pattern": "^0*[0-7]{1,3}$" });
 
 /// The keys of the top level that are tables.
-pub(super) const TABLES: [&str; 5] = ["log", "main", "coprocess", "template", "control"];
+pub(super) const TABLES: [&str; 6] =
+    ["log", "main", "coprocess", "template", "exec_socket", "control"];
 
 /// Tables that a later version of coproc reads.
-pub(super) const RESERVED: [&str; 3] = ["exec_socket", "gateway", "coordinator"];
+pub(super) const RESERVED: [&str; 2] = ["gateway", "coordinator"];
 
 /// What the program sets itself.
 pub(super) const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time"];

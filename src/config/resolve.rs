@@ -10,6 +10,7 @@ use coproc_core::duration::GoDuration;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
+use coproc_exec::table::ExecSocketTable;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
@@ -22,7 +23,7 @@ use super::plugins::Enabled;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
 use super::tree::{Data, Layer, Path};
-use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags, template};
+use super::{Config, Facts, Loaded, Sources, defaults, env, exec, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
 /// if nothing worse is wrong than keys that are not known.
@@ -64,7 +65,8 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     if !enabled.allows("coprocess") {
         keys.clear();
     }
-    stack.0.insert(0, defaults::layer(&keys, template, &variables));
+    let exec_sockets = exec::paths(&stack.0);
+    stack.0.insert(0, defaults::layer(&keys, template, &exec_sockets, &variables));
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
         merged.remove("coprocess");
@@ -110,6 +112,13 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
             (key, stack.extract::<CoprocessTable>(&at, table, &mut problems, &mut refused))
         })
         .collect::<Vec<_>>();
+    let exec_sockets = exec::take(&mut merged, &exec_sockets)
+        .into_iter()
+        .map(|(path, table)| {
+            let table = stack.extract::<ExecSocketTable>(&path, table, &mut problems, &mut refused);
+            (path, table)
+        })
+        .collect::<Vec<_>>();
     let mut root = stack.extract::<RootTable>(&[], merged, &mut problems, &mut refused);
     if let Some(coprocesses) = &mut root.coprocess {
         coprocesses.extend(tables);
@@ -130,7 +139,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         problems,
         warnings,
     };
-    let config = resolver.config(&keys);
+    let config = resolver.config(&keys, exec_sockets);
     let Resolver { mut problems, warnings, .. } = resolver;
     problems.sort_by_key(Problem::order);
     let loaded = config.map(|config| Loaded {
@@ -188,7 +197,11 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn config(&mut self, keys: &[String]) -> Option<Config> {
+    fn config(
+        &mut self,
+        keys: &[String],
+        exec_sockets: Vec<(Path, ExecSocketTable)>,
+    ) -> Option<Config> {
         let root = self.root;
         let seconds = |value: Option<GoDuration>, default| {
             value.unwrap_or(GoDuration::from_secs(default)).pause()
@@ -217,6 +230,14 @@ impl Resolver<'_> {
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        let exec_sockets = exec_sockets
+            .into_iter()
+            .map(|(path, table)| {
+                let refused = self.refused(&path);
+                let resolved = table.resolve(exec::name(&path), &self.sources.folder, &refused);
+                self.took(&path, resolved)
+            })
+            .collect::<Vec<_>>();
         self.check_names(keys);
         self.check_events(keys);
         let (log, log_warnings) = log?;
@@ -225,6 +246,7 @@ impl Resolver<'_> {
         Some(Config {
             main: main?,
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
+            exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             log,
             control: self.control(&run_path),
             run_path,

@@ -85,6 +85,28 @@ impl Change {
     }
 }
 
+/// A step in the life of a program that an exec socket runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExecChange {
+    /// It was started.
+    Started,
+    /// It ended.
+    Exited,
+}
+
+impl ExecChange {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Started, Self::Exited];
+
+    /// The last part of `exec.CHANGE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Exited => "exited",
+        }
+    }
+}
+
 /// What `exec_event` and `stop_event` name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EventName {
@@ -92,6 +114,8 @@ pub enum EventName {
     Phase(Phase),
     /// `coprocess.NAME.CHANGE`.
     Coprocess(Name, Change),
+    /// `exec.CHANGE`, of programs that exec sockets run; published only if somebody waits for it.
+    Exec(ExecChange),
     /// `gateway.NAME`, published by a hook.
     Gateway(String),
     /// `custom.NAME`, published by `coproc emit`.
@@ -124,6 +148,10 @@ impl FromStr for EventName {
                 let change = Change::ALL.into_iter().find(|c| c.as_str() == change);
                 Ok(Self::Coprocess(name, change.ok_or_else(refused)?))
             }
+            "exec" => {
+                let change = ExecChange::ALL.into_iter().find(|c| c.as_str() == rest);
+                Ok(Self::Exec(change.ok_or_else(refused)?))
+            }
             "gateway" => Ok(Self::Gateway(free_name()?)),
             "custom" => Ok(Self::Custom(free_name()?)),
             _ => Err(refused()),
@@ -136,6 +164,7 @@ impl fmt::Display for EventName {
         match self {
             Self::Phase(phase) => f.write_str(phase.as_str()),
             Self::Coprocess(name, change) => write!(f, "coprocess.{name}.{}", change.as_str()),
+            Self::Exec(change) => write!(f, "exec.{}", change.as_str()),
             Self::Gateway(name) => write!(f, "gateway.{name}"),
             Self::Custom(name) => write!(f, "custom.{name}"),
         }
@@ -146,7 +175,7 @@ impl Scalar for EventName {
     const NOUN: &'static str = "the name of an event";
     const EXPECTED: &'static str = "`pre-start`, `start`, `start-worker`, `pre-reload`, `reload`, \
          `exit-worker`, `exit`, `coprocess.NAME.started` (or `ready`, `exited`, `failed`, `stopped`), \
-         `gateway.NAME` or `custom.NAME`";
+         `exec.started`, `exec.exited`, `gateway.NAME` or `custom.NAME`";
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
@@ -158,7 +187,7 @@ crate::impl_scalar!(EventName, "EventName", {
         { "enum": Phase::ALL.map(Phase::as_str) },
         {
             "type": "string",
-            "pattern": "^(coprocess\\.[^./]+\\.(started|ready|exited|failed|stopped)|(gateway|custom)\\.[^./]+)$"
+            "pattern": "^(coprocess\\.[^./]+\\.(started|ready|exited|failed|stopped)|exec\\.(started|exited)|(gateway|custom)\\.[^./]+)$"
         }
     ]
 });
@@ -215,6 +244,8 @@ mod tests {
             "reload",
             "coprocess.consul.ready",
             "coprocess.my agent.failed",
+            "exec.started",
+            "exec.exited",
             "gateway.flush",
             "custom.main",
         ] {
@@ -234,6 +265,7 @@ mod tests {
             "coprocess..ready",
             "custom.",
             "custom.a.b",
+            "exec.ready",
             "start ",
         ] {
             assert!(text.parse::<EventName>().is_err(), "{text}");

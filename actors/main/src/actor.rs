@@ -247,7 +247,7 @@ impl MainActor {
         };
         let kind = match self.config.kind {
             Kind::Nginx => Lines::Nginx,
-            Kind::Program => Lines::Plain,
+            Kind::Program | Kind::None => Lines::Plain,
         };
         Command {
             name: self.config.kind.logger().into(),

@@ -21,7 +21,7 @@ use crate::config::{Kind, Main};
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct MainTable {
     /// `nginx` or `program`: whether nginx's log lines are events. Default: `nginx` where the
-    /// program is `nginx_binary`.
+    /// program is `nginx_binary`. With `none` there is no main process, and no `exec`.
     pub kind: Option<Kind>,
     /// The program and its arguments. Default: nginx with `run_path` and `conf_path`.
     pub exec: Option<Words>,
@@ -64,18 +64,19 @@ pub const DEFAULTS: [(&str, &str); 3] =
 
 impl Scalar for Kind {
     const NOUN: &'static str = "a kind of main process";
-    const EXPECTED: &'static str = "`nginx` or `program`";
+    const EXPECTED: &'static str = "`nginx`, `program` or `none`";
 
     fn read(text: &str) -> Option<Self> {
         match text {
             "nginx" => Some(Self::Nginx),
             "program" => Some(Self::Program),
+            "none" => Some(Self::None),
             _ => None,
         }
     }
 }
 
-coproc_core::impl_scalar!(Kind, "Kind", { "enum": ["nginx", "program"] });
+coproc_core::impl_scalar!(Kind, "Kind", { "enum": ["nginx", "program", "none"] });
 
 impl MainTable {
     /// Checks what single values cannot show, and fills the defaults in. `nginx` is the binary of
@@ -110,6 +111,12 @@ impl MainTable {
             }
             _ => Kind::Nginx,
         });
+        if exec.is_some() && kind == Kind::None {
+            refusals.push(
+                Refusal::wrong("exec", "is set although `kind` is `none`")
+                    .expected("no `exec`, or another `kind`"),
+            );
+        }
         if exec.is_none() && kind == Kind::Program {
             refusals.push(Refusal::missing("exec", "exec = [\"/usr/bin/server\"]"));
         }
@@ -124,7 +131,11 @@ impl MainTable {
         }
         Ok(Main {
             kind,
-            exec: exec.unwrap_or_else(|| [nginx.to_owned()].into_iter().chain(arguments).collect()),
+            exec: match kind {
+                Kind::None => Vec::new(),
+                _ => exec
+                    .unwrap_or_else(|| [nginx.to_owned()].into_iter().chain(arguments).collect()),
+            },
             exec_event: self.exec_event,
             context: ContextKeys {
                 user: self.user,
@@ -174,5 +185,7 @@ mod tests {
         assert_eq!(resolve(r#"{"exec": "httpd", "kind": "nginx"}"#).unwrap().kind, Kind::Nginx);
         assert!(resolve(r#"{"exec": []}"#).is_err());
         assert!(resolve(r#"{"kind": "program"}"#).is_err());
+        assert!(resolve(r#"{"kind": "none", "exec": "httpd"}"#).is_err());
+        assert!(resolve(r#"{"kind": "none"}"#).unwrap().exec.is_empty());
     }
 }

@@ -1,0 +1,463 @@
+//! The `[exec_socket]` table as it is written, and what it resolves to.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use coproc_core::count::Count;
+use coproc_core::duration::GoDuration;
+use coproc_core::flag::Flag;
+use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
+use coproc_core::refusal::Refusal;
+use coproc_core::scalar::Scalar;
+use coproc_core::text::Text;
+use coproc_core::words::Words;
+use regex::bytes::Regex;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+use crate::config::{ExecSocket, KillScope, Matches, Rule};
+use crate::protocol::Termsig;
+use crate::session::{ExecFailure, HalfClose};
+
+/// A socket over which clients have programs run, without a shell.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct ExecSocketTable {
+    /// Its path. `${name}` is replaced.
+    #[schemars(required)]
+    pub path: Option<String>,
+    /// The mode of its file in octal digits. Default: `"0660"`.
+    pub mode: Option<Mode>,
+    /// Whom its file is given to: `USER`, `USER:GROUP` or `:GROUP`. Default: the wrapper's own.
+    pub owner: Option<Text>,
+    /// How many connections are served at once; further ones are closed without an answer.
+    /// Default: 100.
+    pub max_connections: Option<Positive>,
+    /// How many clients may wait to be accepted. Default: 100.
+    pub max_queue: Option<Positive>,
+    /// How many threads serve. Default: as many as there are processors.
+    pub workers: Option<Positive>,
+    /// How long a connection may last; `0` is for ever. Default: `60s`.
+    pub timeout: Option<GoDuration>,
+    /// How long the arguments may take to come. Default: `timeout`, or `30s` where that is for ever.
+    pub header_timeout: Option<GoDuration>,
+    /// How long a program has after TERM before it is killed. Default: `10s`.
+    pub kill_timeout: Option<GoDuration>,
+    /// How long output is waited for after the program itself has ended: `until_deadline` or a
+    /// duration. Default: `until_deadline`.
+    pub drain: Option<Drain>,
+    /// How a signal that ended a program is told: `number`, or `name` as sockexec did. Default:
+    /// `number`.
+    pub termsig: Option<Termsig>,
+    /// What follows where a program cannot be started: `report` (a line on stderr and the exit code
+    /// 127, 126 or 125) or `close`. Default: `report`.
+    pub exec_failure: Option<ExecFailure>,
+    /// What a client means that sends no more and still reads: `stdin_eof` or `disconnect`.
+    /// Default: `stdin_eof`.
+    pub half_close: Option<HalfClose>,
+    /// Who is signalled: the program's whole `group`, or its `leader` alone. Default: `group`.
+    pub kill_scope: Option<KillScope>,
+    /// The user to run programs as. Default: the wrapper's own.
+    pub user: Option<Text>,
+    /// The group to run programs as. Default: the user's own.
+    pub group: Option<Text>,
+    /// The inherited variables that programs get. Default: all.
+    pub env_pass: Option<Words>,
+    /// Variables that are added to those.
+    pub env: Option<BTreeMap<String, Text>>,
+    /// A file of `NAME=VALUE` lines that is read when the socket is opened; `env` wins over it.
+    pub env_file: Option<String>,
+    /// The working directory.
+    pub cwd: Option<String>,
+    /// The file mode creation mask, such as `"0027"`.
+    pub umask: Option<Umask>,
+    /// Resource limits, such as `{ nofile = 1024 }`.
+    pub limits: Option<LimitsTable>,
+    /// What may be run: absolute paths of programs, or tables with `program` or `argv`; the first
+    /// that matches decides. Default: everything.
+    pub allow: Option<Vec<AllowEntry>>,
+    /// Who may connect: users by name or number. Default: everybody.
+    pub peer_users: Option<Words>,
+    /// Who else may connect: groups by name or number.
+    pub peer_groups: Option<Words>,
+    /// Whether the log shows the arguments of programs, which may be secrets. Default: `false`.
+    pub log_arguments: Option<Flag>,
+}
+
+/// The defaults of keys that are not set, as `debug` shows them.
+pub const DEFAULTS: [(&str, &str); 11] = [
+    ("mode", "0660"),
+    ("max_connections", "100"),
+    ("max_queue", "100"),
+    ("timeout", "60s"),
+    ("kill_timeout", "10s"),
+    ("drain", "until_deadline"),
+    ("termsig", "number"),
+    ("exec_failure", "report"),
+    ("half_close", "stdin_eof"),
+    ("kill_scope", "group"),
+    ("log_arguments", "false"),
+];
+
+/// All of `[exec_socket]`: one socket, or several by name. Each socket is read by itself.
+#[derive(Clone, Debug, Default)]
+pub struct ExecSocketsTable;
+
+impl<'de> Deserialize<'de> for ExecSocketsTable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).and(Err(D::Error::custom(
+            "`exec_socket` is not a table\na table with `path`, or tables with `path` by name",
+        )))
+    }
+}
+
+impl JsonSchema for ExecSocketsTable {
+    fn schema_name() -> Cow<'static, str> {
+        "ExecSocketsTable".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<ExecSocketTable>();
+        json_schema!({
+            "description": "One exec socket, or several by name.",
+            "anyOf": [one, { "type": "object", "additionalProperties": one }]
+        })
+    }
+}
+
+/// Something that may be run: the absolute path of a program, or a table.
+#[derive(Clone, Debug)]
+pub struct AllowEntry(AllowTable);
+
+/// Something that may be run, with limits of its own.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "an absolute path or a table")]
+pub struct AllowTable {
+    /// The absolute path of a program, whatever its arguments.
+    pub program: Option<String>,
+    /// A regular expression that the whole argument vector has to match: its words as a shell would
+    /// quote them, the program by its absolute path.
+    pub argv: Option<Pattern>,
+    /// How long such a connection may last; `0` is for ever. Default: the socket's.
+    pub timeout: Option<GoDuration>,
+    /// How long such a program has after TERM. Default: the socket's.
+    pub kill_timeout: Option<GoDuration>,
+}
+
+struct AllowVisitor;
+
+impl<'de> Visitor<'de> for AllowVisitor {
+    type Value = AllowEntry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an absolute path or a table")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<AllowEntry, E> {
+        Ok(AllowEntry(AllowTable { program: Some(text.to_owned()), ..Default::default() }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AllowEntry, A::Error> {
+        AllowTable::deserialize(MapAccessDeserializer::new(map)).map(AllowEntry)
+    }
+}
+
+impl<'de> Deserialize<'de> for AllowEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AllowVisitor)
+    }
+}
+
+impl JsonSchema for AllowEntry {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "AllowEntry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<AllowTable>();
+        json_schema!({ "anyOf": [{ "type": "string", "pattern": "^/" }, table] })
+    }
+}
+
+/// A regular expression that matches a whole text.
+#[derive(Clone, Debug)]
+pub struct Pattern(pub Regex);
+
+impl Scalar for Pattern {
+    const NOUN: &'static str = "a regular expression";
+    const EXPECTED: &'static str = "a regular expression, such as `\"/usr/bin/git (log|show) .*\"`";
+
+    fn read(text: &str) -> Option<Self> {
+        // A half-open group must not close the one around it.
+        Regex::new(text).ok()?;
+        Regex::new(&format!("^(?:{text})$")).ok().filter(|_| !text.is_empty()).map(Self)
+    }
+}
+
+coproc_core::impl_scalar!(Pattern, "Pattern", { "type": "string", "minLength": 1 });
+
+/// A whole number above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positive(pub u32);
+
+impl Scalar for Positive {
+    const NOUN: &'static str = "a whole number above 0";
+    const EXPECTED: &'static str = "a number from 1 to 4294967295";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        Count::read(text).filter(|count| count.0 > 0).map(|count| Self(count.0))
+    }
+}
+
+coproc_core::impl_scalar!(Positive, "Positive", {
+    "anyOf": [
+        { "type": "integer", "minimum": 1, "maximum": 4294967295u32 },
+        { "type": "string", "pattern": "^0*[1-9][0-9]*$" }
+    ]
+});
+
+/// The mode of a socket's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl Scalar for Mode {
+    const NOUN: &'static str = "the mode of a file";
+    const EXPECTED: &'static str = "octal digits in quotes, such as `\"0660\"`";
+
+    fn read(text: &str) -> Option<Self> {
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).map(Self)
+    }
+}
+
+coproc_core::impl_scalar!(Mode, "SocketMode", { "type": "string", "pattern": "^0*[0-7]{1,3}$" });
+
+/// How long output is waited for after the program itself has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// Until the deadline.
+    UntilDeadline,
+    /// That long.
+    For(GoDuration),
+}
+
+impl Scalar for Drain {
+    const NOUN: &'static str = "a time to wait for output";
+    const EXPECTED: &'static str = "`until_deadline` or a duration, such as `500ms`";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "until_deadline" => Some(Self::UntilDeadline),
+            text => GoDuration::read(text).map(Self::For),
+        }
+    }
+}
+
+coproc_core::impl_scalar!(Drain, "Drain", { "type": "string" });
+
+/// A scalar that is one of a few words.
+macro_rules! words {
+    ($type:ty, $name:literal, $noun:literal, $expected:literal, { $($word:literal => $value:expr),+ }) => {
+        impl Scalar for $type {
+            const NOUN: &'static str = $noun;
+            const EXPECTED: &'static str = $expected;
+
+            fn read(text: &str) -> Option<Self> {
+                match text {
+                    $($word => Some($value),)+
+                    _ => None,
+                }
+            }
+        }
+
+        coproc_core::impl_scalar!($type, $name, { "enum": [$($word),+] });
+    };
+}
+
+words!(Termsig, "Termsig", "a way to tell a signal", "`number` or `name`", {
+    "number" => Self::Number, "name" => Self::Name
+});
+words!(ExecFailure, "ExecFailure", "an answer to a failure", "`report` or `close`", {
+    "report" => Self::Report, "close" => Self::Close
+});
+words!(HalfClose, "HalfClose", "a meaning of a half-close", "`stdin_eof` or `disconnect`", {
+    "stdin_eof" => Self::StdinEof, "disconnect" => Self::Disconnect
+});
+words!(KillScope, "KillScope", "a scope of signals", "`group` or `leader`", {
+    "group" => Self::Group, "leader" => Self::Leader
+});
+
+const TIMEOUT: GoDuration = GoDuration::from_secs(60);
+const KILL_TIMEOUT: GoDuration = GoDuration::from_secs(10);
+/// How long arguments may take where connections last for ever.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest path that a socket's address has room for.
+const MAX_PATH: usize = 107;
+
+impl ExecSocketTable {
+    /// Checks what single values cannot show, and fills the defaults in. `folder` is where a
+    /// relative path begins. `refused` names the keys whose values are known to be wrong, so that
+    /// they do not count as missing.
+    pub fn resolve(
+        self,
+        name: &str,
+        folder: &Path,
+        refused: &[String],
+    ) -> Result<ExecSocket, Vec<Refusal>> {
+        let mut refusals = Vec::new();
+        let path = self.path.filter(|path| !path.is_empty());
+        match &path {
+            None if refused.iter().any(|key| key == "path") => {}
+            None => refusals.push(Refusal::missing("path", "path = \"/run/exec.sock\"")),
+            Some(path) if path.len() > MAX_PATH => refusals.push(
+                Refusal::wrong("path", format!("the path has {} bytes", path.len()))
+                    .expected(format!("at most {MAX_PATH} bytes")),
+            ),
+            Some(_) => {}
+        }
+        let bound = |timeout: GoDuration| Some(timeout.pause()).filter(|time| !time.is_zero());
+        let timeout = bound(self.timeout.unwrap_or(TIMEOUT));
+        let rules = self.allow.map(|entries| {
+            entries
+                .into_iter()
+                .filter_map(|AllowEntry(table)| {
+                    let matches = matches(table.program, table.argv, &mut refusals)?;
+                    Some(Rule {
+                        matches,
+                        timeout: table.timeout.map(bound),
+                        kill_timeout: table.kill_timeout.map(GoDuration::pause),
+                    })
+                })
+                .collect::<Vec<_>>()
+        });
+        let (Some(path), true) = (path, refusals.is_empty()) else { return Err(refusals) };
+        let text = |text: Option<Text>| text.map(|text| text.0).filter(|text| !text.is_empty());
+        let words = |words: Option<Words>| words.map(|words| words.0).unwrap_or_default();
+        Ok(ExecSocket {
+            name: name.into(),
+            path: folder.join(path),
+            mode: self.mode.map_or(0o660, |mode| mode.0),
+            owner: text(self.owner),
+            max_connections: self.max_connections.map_or(100, |number| number.0),
+            max_queue: self.max_queue.map_or(100, |number| number.0),
+            workers: self.workers.map(|number| number.0),
+            timeout,
+            header_timeout: match self.header_timeout {
+                Some(timeout) => timeout.pause(),
+                None => timeout.unwrap_or(HEADER_TIMEOUT),
+            },
+            kill_timeout: self.kill_timeout.unwrap_or(KILL_TIMEOUT).pause(),
+            drain: match self.drain {
+                Some(Drain::For(time)) => Some(time.pause()),
+                Some(Drain::UntilDeadline) | None => None,
+            },
+            termsig: self.termsig.unwrap_or(Termsig::Number),
+            exec_failure: self.exec_failure.unwrap_or(ExecFailure::Report),
+            half_close: self.half_close.unwrap_or(HalfClose::StdinEof),
+            kill_scope: self.kill_scope.unwrap_or(KillScope::Group),
+            context: ContextKeys {
+                user: self.user,
+                group: self.group,
+                env: self.env,
+                env_file: self.env_file,
+                cwd: self.cwd,
+                umask: self.umask,
+                limits: self.limits,
+            }
+            .into(),
+            env_pass: self.env_pass.map(|words| words.0),
+            allow: rules,
+            peer_users: words(self.peer_users),
+            peer_groups: words(self.peer_groups),
+            log_arguments: self.log_arguments.is_some_and(|flag| flag.0),
+        })
+    }
+}
+
+fn matches(
+    program: Option<String>,
+    argv: Option<Pattern>,
+    refusals: &mut Vec<Refusal>,
+) -> Option<Matches> {
+    match (program, argv) {
+        (Some(program), None) if program.starts_with('/') => {
+            return Some(Matches::Program(PathBuf::from(program)));
+        }
+        (None, Some(Pattern(pattern))) => return Some(Matches::Argv(pattern)),
+        (Some(program), None) => refusals.push(
+            Refusal::wrong("allow", format!("`{program}` is not an absolute path"))
+                .expected("a path that begins with `/`, or a table with `argv`"),
+        ),
+        (Some(_), Some(_)) => refusals.push(
+            Refusal::wrong("allow", "an entry has both `program` and `argv`")
+                .expected("one of the two"),
+        ),
+        (None, None) => refusals.push(
+            Refusal::wrong("allow", "an entry has neither `program` nor `argv`")
+                .expected("one of the two"),
+        ),
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(json: &str) -> Result<ExecSocket, Vec<Refusal>> {
+        let table = serde_json::from_str::<ExecSocketTable>(json).unwrap();
+        table.resolve("exec", Path::new("/here"), &[])
+    }
+
+    #[test]
+    fn the_defaults_are_sockexecs() {
+        let socket = resolve(r#"{"path": "e.sock"}"#).unwrap();
+        assert_eq!(socket.path, Path::new("/here/e.sock"));
+        assert_eq!((socket.mode, socket.max_connections, socket.max_queue), (0o660, 100, 100));
+        assert_eq!(socket.timeout, Some(Duration::from_secs(60)));
+        assert_eq!(socket.header_timeout, Duration::from_secs(60));
+        assert_eq!(socket.kill_timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn connections_that_last_for_ever_still_send_their_arguments_in_time() {
+        let socket = resolve(r#"{"path": "/e", "timeout": "0"}"#).unwrap();
+        assert_eq!((socket.timeout, socket.header_timeout), (None, HEADER_TIMEOUT));
+    }
+
+    #[test]
+    fn what_is_allowed() {
+        let json =
+            r#"{"path": "/e", "allow": ["/bin/ls", {"argv": "/bin/(a|b) .*", "timeout": "5s"}]}"#;
+        let rules = resolve(json).unwrap().allow.unwrap();
+        assert!(
+            matches!(&rules[0].matches, Matches::Program(path) if path == Path::new("/bin/ls"))
+        );
+        let Matches::Argv(pattern) = &rules[1].matches else { panic!("{rules:?}") };
+        assert!(pattern.is_match(b"/bin/a x") && !pattern.is_match(b"/bin/a x\n/bin/c"));
+        assert!(!pattern.is_match(b" /bin/a x"));
+        for entry in [r#""ls""#, "{}", r#"{"program": "/x", "argv": "x"}"#] {
+            assert!(resolve(&format!(r#"{{"path": "/e", "allow": [{entry}]}}"#)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_path_is_needed_and_has_to_fit() {
+        assert!(resolve("{}").is_err());
+        assert!(resolve(r#"{"path": ""}"#).is_err());
+        assert!(resolve(&format!(r#"{{"path": "/{}"}}"#, "x".repeat(107))).is_err());
+    }
+}
