@@ -167,7 +167,10 @@ fn templates(config: &Config) -> Result<Option<Templates>, String> {
 }
 
 /// The exec sockets, bound and not yet served. The error is a sentence.
-fn exec_sockets(config: &Config, inherited: &[(OsString, OsString)]) -> Result<Vec<Bound>, String> {
+pub(super) fn exec_sockets(
+    config: &Config,
+    inherited: &[(OsString, OsString)],
+) -> Result<Vec<Bound>, String> {
     let open = |socket: &ExecSocket| {
         // A path that is no text has no names in it.
         let path = match socket.path.to_str() {
