@@ -225,11 +225,11 @@ impl Connection {
                 add(&worker.served.figures.bytes_in, read);
                 self.hear(&scratch[..read]);
             }
+            // Nobody wakes this task for more until the next turn asks for it.
             Err(Errno::AGAIN) => {
                 if let Some(guard) = &mut guard {
                     guard.clear_ready();
                 }
-                return guard.is_none();
             }
             Err(Errno::INTR) => {}
             Err(_) => self.lose_client(),
@@ -272,8 +272,9 @@ impl Connection {
             return true;
         }
         if self.queue.is_empty() {
-            // To be woken by the next change.
+            // To be woken by the next change, once the next turn has asked for it.
             guard.clear_ready();
+            return true;
         }
         false
     }
@@ -318,7 +319,7 @@ impl Connection {
                 }
                 Err(Errno::AGAIN) => {
                     guard.clear_ready();
-                    break;
+                    continue;
                 }
                 Err(Errno::INTR) => continue,
                 // As good as its end.
