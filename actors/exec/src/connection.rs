@@ -10,7 +10,7 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use coproc_core::process::{Leader, SpawnError, StageReport, Step, watch};
@@ -42,7 +42,7 @@ const COURTESY: Duration = Duration::from_millis(100);
 /// How long what was killed may hold its output.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest part of a client's words in a line of the log, in bytes.
-const SHOWN: usize = 512;
+const SHOWN: usize = 256;
 
 /// One connection.
 pub(crate) struct Connection {
@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     request: Request,
     /// Nothing was read yet.
     fresh: bool,
+    /// It was writable when its readiness was cleared, to be woken by the next change.
+    parked: bool,
     /// What the client sends still counts.
     heeded: bool,
     /// The client sends no more.
@@ -121,6 +123,7 @@ impl Connection {
             socket: Some(socket),
             request: Request::default(),
             fresh: true,
+            parked: false,
             heeded: true,
             input_ended: false,
             gone: false,
@@ -225,11 +228,11 @@ impl Connection {
                 add(&worker.served.figures.bytes_in, read);
                 self.hear(&scratch[..read]);
             }
-            // Nobody wakes this task for more until the next turn asks for it.
             Err(Errno::AGAIN) => {
                 if let Some(guard) = &mut guard {
                     guard.clear_ready();
                 }
+                return guard.is_none();
             }
             Err(Errno::INTR) => {}
             Err(_) => self.lose_client(),
@@ -272,9 +275,8 @@ impl Connection {
             return true;
         }
         if self.queue.is_empty() {
-            // To be woken by the next change, once the next turn has asked for it.
             guard.clear_ready();
-            return true;
+            self.parked = true;
         }
         false
     }
@@ -319,7 +321,7 @@ impl Connection {
                 }
                 Err(Errno::AGAIN) => {
                     guard.clear_ready();
-                    continue;
+                    break;
                 }
                 Err(Errno::INTR) => continue,
                 // As good as its end.
@@ -340,18 +342,10 @@ impl Connection {
         let mut rest = pairs;
         if self.queue.is_empty()
             && pairs.len() > SEND / 2
-            && let Some(socket) = &self.socket
-            && let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx)
+            // The queue meets an error again.
+            && let Poll::Ready(Ok(sent)) = self.poll_write(pairs, cx)
         {
-            match send(socket, pairs, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(sent) => {
-                    add(&self.worker.served.figures.bytes_out, sent);
-                    rest = &pairs[sent..];
-                }
-                Err(Errno::AGAIN) => guard.clear_ready(),
-                // The queue meets it again.
-                Err(_) => {}
-            }
+            rest = &pairs[sent..];
         }
         if !rest.is_empty() {
             self.queue.push(rest);
@@ -386,34 +380,65 @@ impl Connection {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = 0;
         while moved < TURN && !self.queue.is_empty() {
-            let Some(socket) = &self.socket else { break };
-            let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) else { break };
             if self.answered && self.queue.is_last() {
-                drop(guard);
-                return self.send_last() || moved > 0;
+                return self.send_last(cx) || moved > 0;
             }
-            match send(socket, self.queue.front(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(sent) => {
+            let queue = std::mem::take(&mut self.queue);
+            let sent = self.poll_write(queue.front(), cx);
+            self.queue = queue;
+            match sent {
+                Poll::Ready(Ok(sent)) => {
                     self.queue.consume(sent);
-                    add(&self.worker.served.figures.bytes_out, sent);
                     moved += sent;
                 }
-                Err(Errno::AGAIN) => guard.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(_) => {
-                    drop(guard);
+                Poll::Ready(Err(_)) => {
                     self.lose_client();
                     return true;
                 }
+                Poll::Pending => break,
             }
         }
         moved > 0
     }
 
-    fn send_last(&mut self) -> bool {
+    /// Whether the client takes anything just now.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.socket.as_ref().map(|socket| socket.poll_write_ready(cx)) {
+            Some(Poll::Ready(_)) => Poll::Ready(()),
+            Some(Poll::Pending) if self.parked => Poll::Ready(()),
+            Some(Poll::Pending) | None => Poll::Pending,
+        }
+    }
+
+    /// Sends bytes as far as the client takes them now.
+    fn poll_write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<Result<usize, Errno>> {
+        loop {
+            ready!(self.poll_writable(cx));
+            let Some(socket) = &self.socket else { return Poll::Pending };
+            match send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(sent) => {
+                    add(&self.worker.served.figures.bytes_out, sent);
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(Errno::AGAIN) => {
+                    self.parked = false;
+                    if let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) {
+                        guard.clear_ready();
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn send_last(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.poll_writable(cx).is_pending() {
+            return false;
+        }
         // Off the runtime first, and free for the next one: nothing is to come between send and close.
         let Some(client) = self.socket.take().map(AsyncFd::into_inner) else { return false };
-        let permit = self.permit.take();
+        self.permit = None;
         let sent = loop {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
             match send(&client, self.queue.front(), flags) {
@@ -442,7 +467,7 @@ impl Connection {
                 return true;
             }
         }
-        self.permit = permit;
+        self.parked = false;
         match watch(client, Interest::READABLE | Interest::WRITABLE) {
             Ok(socket) => self.socket = Some(socket),
             Err(_) => self.lose_client(),
@@ -685,13 +710,14 @@ fn is_gone(socket: &AsyncFd<OwnedFd>) -> bool {
 
 /// A client's words, short enough for a line of the log and without control characters.
 fn shown(text: &str) -> String {
-    let mut end = text.len().min(SHOWN);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut out = coproc_core::scalar::printable(&text[..end]);
-    if end < text.len() {
-        out.push('…');
+    let mut out = String::new();
+    for c in text.chars() {
+        let shown = coproc_core::scalar::printable(c.encode_utf8(&mut [0; 4]));
+        if out.len() + shown.len() > SHOWN {
+            out.push('…');
+            break;
+        }
+        out.push_str(&shown);
     }
     out
 }
