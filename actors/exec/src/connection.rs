@@ -438,7 +438,7 @@ impl Connection {
         }
         // Off the runtime first, and free for the next one: nothing is to come between send and close.
         let Some(client) = self.socket.take().map(AsyncFd::into_inner) else { return false };
-        let permit = self.permit.take();
+        self.permit = None;
         let sent = loop {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
             match send(&client, self.queue.front(), flags) {
@@ -467,7 +467,6 @@ impl Connection {
                 return true;
             }
         }
-        self.permit = permit;
         self.parked = false;
         match watch(client, Interest::READABLE | Interest::WRITABLE) {
             Ok(socket) => self.socket = Some(socket),
