@@ -113,8 +113,8 @@ fn e32_d07_close_and_kill() {
     let server = Server::new(&["-k", "2"]);
     let (file, heard) = (server.place.at("pid"), server.place.at("heard"));
     let mut client = server.client();
-    let script =
-        noting(&file, &format!("trap 'echo x >> {heard}' TERM; while :; do sleep 60 & wait; done"));
+    let loops = noting(&file, "while :; do sleep 60 & wait; done");
+    let script = format!("trap 'echo x >> {heard}' TERM; {loops}");
     client.send(request(&["sh", "-c", &script]));
     let pid = noted(&file);
     let closed = std::time::Instant::now();
@@ -132,10 +132,9 @@ fn e33_close_and_a_handler_that_takes_its_time() {
     let server = Server::new(&["-k", "5", "-m", "1"]);
     let (file, flag) = (server.place.at("pid"), server.place.at("flag"));
     let mut client = server.client();
-    let script = noting(
-        &file,
-        &format!("trap 'kill $!; sleep 1; echo done > {flag}; exit' TERM; sleep 60 & wait"),
-    );
+    let waits = noting(&file, "wait");
+    let script =
+        format!("sleep 60 & trap 'kill $!; sleep 1; echo done > {flag}; exit' TERM; {waits}");
     client.send(request(&["sh", "-c", &script]));
     noted(&file);
     let closed = std::time::Instant::now();

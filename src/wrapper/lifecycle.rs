@@ -127,7 +127,7 @@ impl Wrapper {
                 self.stage = Running;
                 vec![]
             }
-            (Running, Input::Stop(_)) if self.alone => {
+            (Booting | Running, Input::Stop(_)) if self.alone => {
                 self.stopping = true;
                 self.exit(0)
             }
@@ -292,6 +292,8 @@ mod tests {
         let out = [StartDeadline, CancelEvents, PublishExit, StopAll];
         let term = Stop(Signal::TERM);
         let effects = play(&[PreStartDone(None), term, ExitDone, AllEnded]);
+        assert_eq!(effects, [&out[..], &[Leave(0)]].concat());
+        let effects = play(&[term, ExitDone, AllEnded]);
         assert_eq!(effects, [&out[..], &[Leave(0)]].concat());
         let effects = play(&[PreStartDone(None), GaveUp(3), ExitDone, AllEnded]);
         assert_eq!(effects, [&out[..], &[Leave(3)]].concat());

@@ -41,16 +41,14 @@ pub fn find_program(name: &str, path: Option<&str>, folder: &Path) -> Result<Pat
 
 /// As [`find_program`], for names and folders that need not be text.
 pub(super) fn find(name: &OsStr, path: Option<&OsStr>, folder: &Path) -> Result<PathBuf, Lookup> {
-    let executable = |file: &Path| {
-        file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
-    };
+    let may_be_run = |file: &Path| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
     let shown = || name.to_string_lossy().into_owned();
     let bytes = name.as_bytes();
     if bytes.contains(&b'/') {
         let name = OsStr::from_bytes(bytes.strip_prefix(b"./").unwrap_or(bytes));
         let full = folder.join(name);
         return match full.metadata() {
-            Ok(_) if executable(&full) => Ok(full),
+            Ok(file) if file.is_file() && may_be_run(&full) => Ok(full),
             Ok(_) => Err(Lookup::NotExecutable(shown())),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 Err(Lookup::NotExecutable(shown()))
@@ -64,7 +62,7 @@ pub(super) fn find(name: &OsStr, path: Option<&OsStr>, folder: &Path) -> Result<
             // An empty part of PATH is the current directory.
             .map(|part| folder.join(OsStr::from_bytes(part)).join(name))
     };
-    match candidates().find(|file| executable(file)) {
+    match candidates().find(|file| file.is_file() && may_be_run(file)) {
         Some(found) => Ok(found),
         None => match candidates().find(|file| file.is_file()) {
             Some(found) => Err(Lookup::NotExecutable(found.display().to_string())),
