@@ -1,5 +1,6 @@
 //! The command line, exactly as it was typed: nothing in here looks at a file or the environment.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -58,6 +59,9 @@ pub enum Command {
     /// Run the main process and its coprocesses until the main process ends.
     #[command(after_help = RUN_NOTES)]
     Run(Run),
+    /// Run a program over an exec socket: its streams and its exit status are this command's own.
+    #[command(after_help = EXEC_NOTES)]
+    Exec(Exec),
     /// Serve one exec socket and nothing else, with the options of sockexec.
     #[command(disable_help_flag = true, after_help = EXEC_SERVER_NOTES)]
     ExecServer(ExecServer),
@@ -108,6 +112,24 @@ Examples:
 
 Exit status: that of the main process, 128+N where signal N ended it; 1 where coproc itself failed; \
 2 for a wrong config; 126 or 127 where the main program cannot be executed or was not found.";
+
+const EXEC_NOTES: &str = "\
+The socket is that of [exec_socket] in the config; --socket names another. It needs no running \
+wrapper of one's own: COPROC_EXEC_SOCKET__PATH=/run/exec.sock coproc exec uname.
+
+Standard input is passed on until it ends, that of a terminal too; in the background of a terminal, \
+give it </dev/null. No shell is run: coproc exec sh -c '...' asks for one.
+
+The first INT or TERM closes the connection, so that the server ends the program with TERM and, in the \
+end, KILL; what has come already is still written. The second one leaves at once.
+
+Exit status: that of the program, 128+N where signal N ended it or this command; 127 or 126 where the \
+server finds no such program or cannot execute it; 111 where no server answers or it leaves without a \
+status; 2 for a wrong command line or config.
+
+Examples:
+  coproc exec uname -a
+  tar c /srv | coproc exec --socket /run/backup.sock tar x -C /backup";
 
 const EXEC_SERVER_NOTES: &str = "\
 Usage: coproc exec-server [-v] [-d] [-q queue] [-M mode] [-m max] [-t seconds] [-k seconds] PATH
@@ -162,6 +184,22 @@ pub struct Run {
     /// The main program and its arguments.
     #[arg(last = true, value_name = "MAIN")]
     pub main: Vec<String>,
+}
+
+/// `coproc exec`.
+#[derive(Clone, Debug, Args)]
+pub struct Exec {
+    /// The name of one of several sockets in the config, or the path of any socket, with a slash.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub socket: Option<OsString>,
+
+    /// The config, as `run` reads it.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub words: Vec<OsString>,
 }
 
 /// `coproc exec-server`.

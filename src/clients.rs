@@ -95,7 +95,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         Command::Run(_) | Command::ExecServer(_) | Command::Check(_) | Command::Debug(_) => {
             return None;
         }
-        Command::Schema | Command::Version => return None,
+        Command::Exec(_) | Command::Schema | Command::Version => return None,
     };
     Some(match socket(client, sources) {
         Ok(socket) => converse(&socket, call, &show),

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod config;
 pub mod console;
 pub mod event_loop;
+pub mod exec_client;
 pub mod exec_server;
 pub mod init;
 pub mod log;
@@ -50,6 +51,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Run(run) => {
             wrapper::run(&sources(&cli, &run.config, &run.main), wrapper::Manner::RUN)
         }
+        Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
         Command::ExecServer(args) => exec_server::exec_server(&args.words),
         client_command => {
             clients::client(client_command, |client| sources(&cli, &client.config, &[]))

@@ -10,6 +10,8 @@
 
 mod actor;
 mod allow;
+pub mod answer;
+pub mod client;
 pub mod config;
 mod connection;
 mod figures;
