@@ -30,6 +30,8 @@ case!(fn help_of_logs: ["logs", "--help"]);
 case!(fn help_of_set: ["set", "--help"]);
 case!(fn help_of_signal: ["signal", "--help"]);
 case!(fn help_of_health: ["health", "--help"]);
+case!(fn help_of_exec: ["exec", "--help"]);
+case!(fn exec_without_a_program: ["exec"]);
 case!(fn health_with_an_unknown_flag: ["health", "--bogus"]);
 case!(fn w04_unknown_command: ["bogus"]);
 case!(fn w04_unknown_flag: ["--bogus"]);

@@ -348,7 +348,11 @@ impl ExecSocketTable {
         let words = |words: Option<Words>| words.map(|words| words.0).unwrap_or_default();
         Ok(ExecSocket {
             name: name.into(),
-            path: folder.join(path),
+            // What `${name}` stands for may be absolute.
+            path: match path.starts_with("${") {
+                true => path.into(),
+                false => folder.join(path),
+            },
             mode: self.mode.map_or(0o660, |mode| mode.0),
             owner: text(self.owner),
             max_connections: self.max_connections.map_or(100, |number| number.0),
