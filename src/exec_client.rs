@@ -15,7 +15,7 @@ use coproc_core::signal::Signal;
 use coproc_exec::client::{ClientError, Run};
 
 use crate::cli::Exec;
-use crate::config::{self, Loaded, Sources};
+use crate::config::{self, Sources};
 use crate::console::{complain, status};
 use crate::signals;
 
@@ -98,7 +98,8 @@ fn socket(named: Option<&OsStr>, sources: Sources) -> Result<PathBuf, String> {
         }
     };
     match (found, named.unwrap_or_default()) {
-        (Some(socket), _) => Ok(interpolated(&loaded, &socket.path)),
+        // Names that only the wrapper knows stay as they are.
+        (Some(socket), _) => Ok(loaded.scope_for_clients().interpolate(&socket.path).into()),
         (None, named) => {
             let known = match names() {
                 none if none.is_empty() => String::new(),
@@ -106,16 +107,9 @@ fn socket(named: Option<&OsStr>, sources: Sources) -> Result<PathBuf, String> {
             };
             let named = named.display();
             Err(format!(
-                "error: no exec socket of the config is called `{named}`{known}\n  = help: a path has a slash in it: `./{named}`\n"
+                "error: no exec socket of the config is called `{named}`{known}\n  \
+                 = help: a path has a slash in it: `./{named}`\n"
             ))
         }
     }
-}
-
-/// The path with its names replaced. Those that only the wrapper knows stay as they are.
-fn interpolated(loaded: &Loaded, path: &std::path::Path) -> PathBuf {
-    path.to_str().map_or_else(
-        || path.to_owned(),
-        |text| PathBuf::from(loaded.scope_for_clients().interpolate(text)),
-    )
 }

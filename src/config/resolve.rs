@@ -234,7 +234,7 @@ impl Resolver<'_> {
             .into_iter()
             .map(|(path, table)| {
                 let refused = self.refused(&path);
-                let resolved = table.resolve(exec::name(&path), &self.sources.folder, &refused);
+                let resolved = table.resolve(exec::name(&path), &refused);
                 self.took(&path, resolved)
             })
             .collect::<Vec<_>>();

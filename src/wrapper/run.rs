@@ -172,12 +172,10 @@ pub(super) fn exec_sockets(
     inherited: &[(OsString, OsString)],
 ) -> Result<Vec<Bound>, String> {
     let open = |socket: &ExecSocket| {
-        // A path that is no text has no names in it.
-        let path = match socket.path.to_str() {
-            Some(text) => PathBuf::from(config.scope.interpolate(text)),
-            None => socket.path.clone(),
-        };
-        Bound::open(socket, path, inherited)
+        let path = PathBuf::from(config.scope.interpolate(&socket.path));
+        // Where the wrapper was started, there relative paths begin.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        Bound::open(socket, &path, inherited)
             .map_err(|error| format!("exec socket `{}`: {error}", socket.name))
     };
     config.exec_sockets.iter().map(open).collect()

@@ -16,7 +16,7 @@ pub struct ExecSocket {
     /// By which status, events and logs name it.
     pub name: Arc<str>,
     /// Where it is, not yet interpolated.
-    pub path: PathBuf,
+    pub path: String,
     /// The mode of its file.
     pub mode: u32,
     /// Whom its file is given to, as `USER`, `USER:GROUP` or `:GROUP`.

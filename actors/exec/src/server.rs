@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -85,10 +85,10 @@ impl Bound {
     /// As [`OpenError`] says.
     pub fn open(
         config: &ExecSocket,
-        path: PathBuf,
+        path: &Path,
         inherited: &[(OsString, OsString)],
     ) -> Result<Self, OpenError> {
-        let config = ExecSocket { path, ..config.clone() };
+        let config = config.clone();
         let passed = |(key, _): &&(OsString, OsString)| {
             let names = config.env_pass.as_ref();
             names.is_none_or(|names| names.iter().any(|name| key == name.as_str()))
@@ -98,7 +98,7 @@ impl Bound {
             .map_err(|error| OpenError::Names(error.reason))?;
         let peers = Peers::look_up(&config).map_err(OpenError::Names)?;
         let owner = config.owner.as_deref();
-        let listener = Listener::bind(&config.path, config.mode, owner, config.max_queue)?;
+        let listener = Listener::bind(path, config.mode, owner, config.max_queue)?;
         let served = Served {
             setting,
             allow: config.allow.as_deref().map(Allow::new),
@@ -116,7 +116,7 @@ impl Bound {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         self.listener.path()
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coproc_core::count::Count;
@@ -308,21 +308,16 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_PATH: usize = 107;
 
 impl ExecSocketTable {
-    /// Checks what single values cannot show, and fills the defaults in. `folder` is where a
-    /// relative path begins. `refused` names the keys whose values are known to be wrong, so that
-    /// they do not count as missing.
-    pub fn resolve(
-        self,
-        name: &str,
-        folder: &Path,
-        refused: &[String],
-    ) -> Result<ExecSocket, Vec<Refusal>> {
+    /// Checks what single values cannot show, and fills the defaults in. `refused` names the keys
+    /// whose values are known to be wrong, so that they do not count as missing.
+    pub fn resolve(self, name: &str, refused: &[String]) -> Result<ExecSocket, Vec<Refusal>> {
         let mut refusals = Vec::new();
         let path = self.path.filter(|path| !path.is_empty());
         match &path {
             None if refused.iter().any(|key| key == "path") => {}
             None => refusals.push(Refusal::missing("path", "path = \"/run/exec.sock\"")),
-            Some(path) if path.len() > MAX_PATH => refusals.push(
+            // One with names in it has its length later.
+            Some(path) if path.len() > MAX_PATH && !path.contains("${") => refusals.push(
                 Refusal::wrong("path", format!("the path has {} bytes", path.len()))
                     .expected(format!("at most {MAX_PATH} bytes")),
             ),
@@ -333,8 +328,9 @@ impl ExecSocketTable {
         let rules = self.allow.map(|entries| {
             entries
                 .into_iter()
-                .filter_map(|AllowEntry(table)| {
-                    let matches = matches(table.program, table.argv, &mut refusals)?;
+                .enumerate()
+                .filter_map(|(at, AllowEntry(table))| {
+                    let matches = matches(at + 1, table.program, table.argv, &mut refusals)?;
                     Some(Rule {
                         matches,
                         timeout: table.timeout.map(bound),
@@ -348,11 +344,7 @@ impl ExecSocketTable {
         let words = |words: Option<Words>| words.map(|words| words.0).unwrap_or_default();
         Ok(ExecSocket {
             name: name.into(),
-            // What `${name}` stands for may be absolute.
-            path: match path.starts_with("${") {
-                true => path.into(),
-                false => folder.join(path),
-            },
+            path,
             mode: self.mode.map_or(0o660, |mode| mode.0),
             owner: text(self.owner),
             max_connections: self.max_connections.map_or(100, |number| number.0),
@@ -392,6 +384,7 @@ impl ExecSocketTable {
 }
 
 fn matches(
+    number: usize,
     program: Option<String>,
     argv: Option<Pattern>,
     refusals: &mut Vec<Refusal>,
@@ -406,11 +399,11 @@ fn matches(
                 .expected("a path that begins with `/`, or a table with `argv`"),
         ),
         (Some(_), Some(_)) => refusals.push(
-            Refusal::wrong("allow", "an entry has both `program` and `argv`")
+            Refusal::wrong("allow", format!("entry {number} has both `program` and `argv`"))
                 .expected("one of the two"),
         ),
         (None, None) => refusals.push(
-            Refusal::wrong("allow", "an entry has neither `program` nor `argv`")
+            Refusal::wrong("allow", format!("entry {number} has neither `program` nor `argv`"))
                 .expected("one of the two"),
         ),
     }
@@ -419,17 +412,19 @@ fn matches(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn resolve(json: &str) -> Result<ExecSocket, Vec<Refusal>> {
         let table = serde_json::from_str::<ExecSocketTable>(json).unwrap();
-        table.resolve("exec", Path::new("/here"), &[])
+        table.resolve("exec", &[])
     }
 
     #[test]
     fn the_defaults_are_sockexecs() {
         let socket = resolve(r#"{"path": "e.sock"}"#).unwrap();
-        assert_eq!(socket.path, Path::new("/here/e.sock"));
+        assert_eq!(socket.path, "e.sock");
         assert_eq!((socket.mode, socket.max_connections, socket.max_queue), (0o660, 100, 100));
         assert_eq!(socket.timeout, Some(Duration::from_secs(60)));
         assert_eq!(socket.header_timeout, Duration::from_secs(60));
