@@ -59,7 +59,7 @@ pub enum Command {
     /// Run the main process and its coprocesses until the main process ends.
     #[command(after_help = RUN_NOTES)]
     Run(Run),
-    /// Run a program over an exec socket: its streams and its exit status are this command's own.
+    /// Run a program over an exec socket, as if it were run here.
     #[command(after_help = EXEC_NOTES)]
     Exec(Exec),
     /// Serve one exec socket and nothing else, with the options of sockexec.
@@ -114,18 +114,18 @@ Exit status: that of the main process, 128+N where signal N ended it; 1 where co
 2 for a wrong config; 126 or 127 where the main program cannot be executed or was not found.";
 
 const EXEC_NOTES: &str = "\
-The socket is that of [exec_socket] in the config; --socket names another. It needs no running \
-wrapper of one's own: COPROC_EXEC_SOCKET__PATH=/run/exec.sock coproc exec uname.
+The socket is that of [exec_socket] in the config, or of COPROC_EXEC_SOCKET__PATH, or of --socket. No \
+shell is run: `coproc exec sh -c '...'` asks for one.
 
-Standard input is passed on until it ends, that of a terminal too; in the background of a terminal, \
-give it </dev/null. No shell is run: coproc exec sh -c '...' asks for one.
+Standard input is passed on until it ends, a terminal's too; in the background of a terminal, use \
+</dev/null.
 
-The first INT or TERM closes the connection, so that the server ends the program with TERM and, in the \
-end, KILL; what has come already is still written. The second one leaves at once.
+The first INT or TERM closes the connection, at which the server ends the program: with TERM, and in \
+the end KILL. What has come already is still written. The second one leaves at once.
 
 Exit status: that of the program, 128+N where signal N ended it or this command; 127 or 126 where the \
-server finds no such program or cannot execute it; 111 where no server answers or it leaves without a \
-status; 2 for a wrong command line or config.
+server does not find it or cannot execute it; 111 where no server answers or it leaves without a \
+status; 2 for a wrong command line or config; 1 where input or output fails here.
 
 Examples:
   coproc exec uname -a

@@ -80,36 +80,23 @@ fn socket(named: Option<&OsStr>, sources: Sources) -> Result<PathBuf, String> {
     let sources = Sources { file_optional: true, ..sources };
     let loaded = config::load(&sources).map_err(|errors| errors.to_string())?;
     let sockets = &loaded.config.exec_sockets;
-    let names = || sockets.iter().map(|socket| format!("`{}`", socket.name)).collect::<Vec<_>>();
+    let names: Vec<_> = sockets.iter().map(|socket| format!("`{}`", socket.name)).collect();
+    let names = names.join(", ");
     let found = match (named, &sockets[..]) {
-        (Some(named), _) => sockets.iter().find(|socket| *named == *socket.name),
-        (None, [one]) => Some(one),
-        (None, []) => {
-            return Err(
-                "error: the config has no [exec_socket]: name a socket with --socket PATH\n"
-                    .to_owned(),
-            );
+        (_, []) => {
+            Err("the config has no [exec_socket]: name a socket by --socket PATH".to_owned())
         }
-        (None, _) => {
-            let names = names().join(", ");
-            return Err(format!(
-                "error: there are several exec sockets: use --socket with {names}\n"
-            ));
-        }
-    };
-    match (found, named.unwrap_or_default()) {
-        // Names that only the wrapper knows stay as they are.
-        (Some(socket), _) => Ok(loaded.scope_for_clients().interpolate(&socket.path).into()),
-        (None, named) => {
-            let known = match names() {
-                none if none.is_empty() => String::new(),
-                names => format!("; there is {}", names.join(", ")),
-            };
+        (None, [one]) => Ok(one),
+        (None, _) => Err(format!("there are several exec sockets: use --socket with {names}")),
+        (Some(named), _) => sockets.iter().find(|socket| *named == *socket.name).ok_or_else(|| {
             let named = named.display();
-            Err(format!(
-                "error: no exec socket of the config is called `{named}`{known}\n  \
-                 = help: a path has a slash in it: `./{named}`\n"
-            ))
-        }
-    }
+            format!(
+                "no exec socket is called `{named}`; there is {names}\n  \
+                 = help: a path has a slash in it: `./{named}`"
+            )
+        }),
+    };
+    let found = found.map_err(|complaint| format!("error: {complaint}\n"))?;
+    // Names that only the wrapper knows stay as they are.
+    Ok(loaded.scope_for_clients().interpolate(&found.path).into())
 }

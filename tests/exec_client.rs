@@ -331,6 +331,6 @@ fn the_config_says_where_the_socket_is() {
     assert!(why.contains("use --socket with `one`, `two`"), "{why}");
     let (code, _, why) = exec(&["--socket", "three", "uname"]);
     assert_eq!(code, 2);
-    assert!(why.contains("called `three`; there is `one`, `two`"), "{why}");
+    assert!(why.contains("is called `three`; there is `one`, `two`"), "{why}");
     assert!(why.contains("`./three`"), "{why}");
 }

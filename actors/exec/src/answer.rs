@@ -132,8 +132,10 @@ mod tests {
     use super::*;
     use crate::protocol::{Termsig, encode_output, encode_status};
 
+    type Read = (Vec<u8>, Vec<u8>, Option<ExitStatus>);
+
     /// Both streams and the status, read in pieces of `step` bytes.
-    fn read(bytes: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, Option<ExitStatus>), NoAnswer> {
+    fn read(bytes: &[u8], step: usize) -> Result<Read, NoAnswer> {
         let mut answer = Answer::default();
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         for mut input in bytes.chunks(step) {
