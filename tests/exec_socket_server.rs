@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use support::exec::{LINUX, Server, UNAME, gone, request};
+use support::exec::{Client, LINUX, Server, UNAME, gone, request};
 use support::{Place, Wrapper, children, eventually, state};
 
 /// D19: as many as allowed, and not one more.
@@ -60,6 +60,37 @@ fn e53_d19_d20_idle_connections() {
 }
 
 /// D20: with no deadline at all, a request that does not come still has one.
+/// D19: descriptors are no places in a table; a server may inherit many, and pass on none.
+#[test]
+fn e52_d19_many_inherited_descriptors() {
+    let place = Place::new();
+    let path = place.at("e.sock");
+    let opens = "for n in $(seq 10 460); do eval \"exec $n</dev/null\"; done; exec \"$@\"";
+    let above = ["bash", "-c", opens, "bash"];
+    let mut wrapper = Wrapper::start(place.command_below(&above, &["exec-server", &path]));
+    eventually("it is served", || UnixStream::connect(&path).is_ok());
+    let mut client = Client::new(&path);
+    client.send([request(&["ls", "/proc/self/fd"]), "0:,".to_owned()].concat());
+    assert_eq!(client.rest().stdout(), "0\n1\n2\n3\n");
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
+/// A server without standard streams keeps its programs' apart all the same.
+#[test]
+fn e52_no_inherited_descriptors_at_all() {
+    let place = Place::new();
+    let path = place.at("e.sock");
+    let above = ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"];
+    let mut wrapper = Wrapper::start(place.command_below(&above, &["exec-server", &path]));
+    eventually("it is served", || UnixStream::connect(&path).is_ok());
+    let mut client = Client::new(&path);
+    let script = "cat; echo err >&2; ls /proc/self/fd | wc -l";
+    client.send([request(&["sh", "-c", script]), "3:in\n,0:,".to_owned()].concat());
+    let answer = client.rest();
+    assert_eq!((answer.stdout().as_str(), answer.all("stderr")), ("in\n4\n", b"err\n".to_vec()));
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
 #[test]
 fn e53_d20_a_request_has_a_deadline_of_its_own() {
     let server = Server::with(&["-t", "0"], &[("HEADER_TIMEOUT", "300ms")]);
@@ -204,6 +235,7 @@ fn e60_d24_an_end_that_takes_a_kill() {
         let mut client = server.client();
         client.send(request(&["sh", "-c", "trap '' TERM; echo ready; sleep 60"]));
         client.expect("6:stdout,6:ready\n,");
+        let program = children(server.wrapper.pid())[0];
         let began = Instant::now();
         server.term();
         if hurry {
@@ -216,6 +248,7 @@ fn e60_d24_an_end_that_takes_a_kill() {
         }
         assert_eq!(server.wrapper.wait(), i32::from(hurry), "{}", server.wrapper.dump());
         assert!(began.elapsed() < Duration::from_secs(10));
+        gone(program);
     }
 }
 

@@ -47,6 +47,9 @@ impl Manner {
         Self { complaint: "error: ", usage: USAGE, failure: FAILURE, run_path: true };
 }
 
+/// How long programs of exec sockets may take to die in the end.
+const LAST_RUNS: Duration = Duration::from_secs(2);
+
 /// Runs the main process and its coprocesses until the main process has ended.
 pub fn run(sources: &Sources, manner: Manner) -> ExitCode {
     let failed = |why: String| {
@@ -126,6 +129,7 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
             return Err(why);
         }
     };
+    let bound = exec_sockets.clone();
     let parts = Parts {
         output: output.clone(),
         inherited: Arc::new(inherited),
@@ -145,6 +149,12 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     drop(root);
     if let Err(error) = ran {
         tracing::error!(target: "run", fatal = true, "{error}");
+    }
+    // With the actors gone, whatever still runs for a client is being killed.
+    for socket in &bound {
+        if !socket.wait(LAST_RUNS) {
+            tracing::warn!(target: "exec", "{}: a program does not die", socket.name());
+        }
     }
     // Nobody reads what was rendered any more.
     if let Some(Err(why)) = templates.map(|templates| templates.clean_up()) {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
 use coproc_core::broker::{EventBroker, Publish};
 use coproc_core::event::{Event, EventName, ExecChange};
 use coproc_core::exit::ExitStatus;
@@ -20,6 +20,8 @@ pub struct ExecActor {
     bound: Bound,
     broker: Rc<RefCell<Addr<EventBroker>>>,
     publishes: bool,
+    /// It was told to come to an end.
+    leaving: bool,
     server: Option<Server>,
     publisher: Option<actix_rt::task::JoinHandle<()>>,
     _lifeline: Lifeline,
@@ -38,6 +40,11 @@ pub struct Drain {
 #[rtype(result = "()")]
 pub struct Kill;
 
+/// The last thread has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Over;
+
 /// The broker was built anew.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -53,7 +60,15 @@ impl ExecActor {
         lifeline: Lifeline,
     ) -> Self {
         let broker = Rc::new(RefCell::new(broker));
-        Self { bound, broker, publishes, server: None, publisher: None, _lifeline: lifeline }
+        Self {
+            bound,
+            broker,
+            publishes,
+            leaving: false,
+            server: None,
+            publisher: None,
+            _lifeline: lifeline,
+        }
     }
 
     fn publish_from(&mut self, mut happened: mpsc::Receiver<Happened>) {
@@ -87,13 +102,23 @@ fn event(socket: &str, happened: Happened) -> Event {
 impl Actor for ExecActor {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Context<Self>) {
+    fn started(&mut self, ctx: &mut Context<Self>) {
         let events = self.publishes.then(|| mpsc::channel(EVENTS));
         let (sender, receiver) = events.unzip();
         match Server::start(&self.bound, sender) {
-            Ok(server) => self.server = Some(server),
+            Ok(server) => {
+                let (over, actor) = (server.over(), ctx.address().downgrade());
+                self.server = Some(server);
+                actix_rt::spawn(async move {
+                    over.await;
+                    if let Some(actor) = actor.upgrade() {
+                        actor.do_send(Over);
+                    }
+                });
+            }
             Err(error) => {
                 tracing::error!(target: "exec", "{}: cannot be served: {error}", self.bound.name());
+                ctx.stop();
             }
         }
         if let Some(receiver) = receiver {
@@ -114,16 +139,15 @@ impl Handler<Drain> for ExecActor {
     type Result = ();
 
     fn handle(&mut self, Drain { done }: Drain, _: &mut Context<Self>) {
-        let Some(server) = &mut self.server else { return };
+        self.leaving = true;
+        let Some(server) = &self.server else { return };
         server.stop(Stop::InOrder);
-        if let Some(mut over) = server.over() {
-            actix_rt::spawn(async move {
-                // Nothing is ever sent: it closes with the last thread.
-                let _ = over.recv().await;
-                // Who gave up waiting has left.
-                let _ = done.send(());
-            });
-        }
+        let over = server.over();
+        actix_rt::spawn(async move {
+            over.await;
+            // Who gave up waiting has left.
+            let _ = done.send(());
+        });
     }
 }
 
@@ -131,8 +155,20 @@ impl Handler<Kill> for ExecActor {
     type Result = ();
 
     fn handle(&mut self, _: Kill, _: &mut Context<Self>) {
+        self.leaving = true;
         if let Some(server) = &self.server {
             server.stop(Stop::Now);
+        }
+    }
+}
+
+impl Handler<Over> for ExecActor {
+    type Result = ();
+
+    /// Threads that end unasked are a bug; whoever builds the actor anew starts new ones.
+    fn handle(&mut self, _: Over, ctx: &mut Context<Self>) {
+        if !self.leaving {
+            ctx.stop();
         }
     }
 }

@@ -9,6 +9,7 @@
 //! the workers, ends them, and passes on the events that somebody subscribed to.
 
 mod actor;
+mod alive;
 mod allow;
 pub mod answer;
 pub mod client;

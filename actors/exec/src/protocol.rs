@@ -259,8 +259,11 @@ mod tests {
 
     use super::*;
 
-    /// Everything that a request says, stdin joined.
-    fn read(bytes: &[u8], step: usize) -> Result<(Vec<Vec<u8>>, Vec<u8>, bool), Violation> {
+    /// The arguments, stdin joined, and whether the end mark came.
+    type Whole = (Vec<Vec<u8>>, Vec<u8>, bool);
+
+    /// Everything that a request says.
+    fn read(bytes: &[u8], step: usize) -> Result<Whole, Violation> {
         let mut request = Request::default();
         let (mut arguments, mut stdin, mut ended) = (Vec::new(), Vec::new(), false);
         for mut input in bytes.chunks(step.max(1)) {

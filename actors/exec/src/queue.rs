@@ -78,6 +78,7 @@ mod tests {
         queue.consume(SEND - 5);
         assert_eq!((queue.front(), queue.is_last()), (&b"c"[..], true));
         queue.consume(1);
-        assert!(queue.is_empty() && queue.len() == 0 && queue.front().is_empty());
+        assert!(queue.is_empty() && queue.front().is_empty());
+        assert_eq!(queue.length, 0);
     }
 }

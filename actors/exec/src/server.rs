@@ -5,12 +5,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use coproc_core::exit::ExitStatus;
 use coproc_core::process::Setting;
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{mpsc, watch};
 
+use crate::alive::Alive;
 use crate::allow::Allow;
 use crate::config::ExecSocket;
 use crate::figures::Figures;
@@ -50,6 +52,7 @@ pub(crate) struct Served {
     pub(crate) peers: Option<Peers>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) max_connections: u32,
+    pub(crate) alive: Arc<Alive>,
 }
 
 impl Served {
@@ -105,6 +108,7 @@ impl Bound {
             peers,
             figures: Arc::default(),
             max_connections: within_limit(&config),
+            alive: Arc::default(),
             config,
         };
         Ok(Self { listener: Arc::new(listener), served: Arc::new(served) })
@@ -123,6 +127,11 @@ impl Bound {
     /// How many connections it serves at once.
     pub fn max_connections(&self) -> u32 {
         self.served.max_connections
+    }
+
+    /// Waits until nothing serves it any more and all that ran is killed; false if that took longer.
+    pub fn wait(&self, limit: Duration) -> bool {
+        self.served.alive.wait(limit)
     }
 
     /// What it has done so far.
@@ -150,23 +159,22 @@ fn within_limit(config: &ExecSocket) -> u32 {
 /// The threads of one socket. Dropping it kills what they run.
 #[derive(Debug)]
 pub(crate) struct Server {
-    stop: watch::Sender<Stop>,
-    /// Closed once the last thread has ended.
-    over: Option<mpsc::Receiver<()>>,
+    /// Each thread holds a receiver for as long as it lives.
+    stop: Arc<watch::Sender<Stop>>,
 }
 
 impl Server {
     /// Starts the threads.
     pub(crate) fn start(bound: &Bound, events: Option<mpsc::Sender<Happened>>) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Not);
-        let (alive, over) = mpsc::channel(1);
         let processors = || thread::available_parallelism().map_or(1, usize::from);
         let configured = bound.served.config.workers.map(|number| number as usize);
-        let server = Self { stop, over: Some(over) };
+        let server = Self { stop: Arc::new(stop) };
         for number in 0..configured.unwrap_or_else(processors) {
             let served = bound.served.clone();
             let socket = bound.listener.socket()?;
-            let (events, stopped, alive) = (events.clone(), stopped.clone(), alive.clone());
+            let (events, stopped) = (events.clone(), stopped.clone());
+            let alive = bound.served.alive.enter();
             thread::Builder::new().name(format!("coproc-exec-{number}")).spawn(move || {
                 let _alive = alive;
                 if let Err(error) = worker::work(served, socket, events, stopped) {
@@ -188,9 +196,10 @@ impl Server {
         });
     }
 
-    /// The channel that closes when the last thread has ended; to be had once.
-    pub(crate) fn over(&mut self) -> Option<mpsc::Receiver<()>> {
-        self.over.take()
+    /// Resolves when the last thread has ended.
+    pub(crate) fn over(&self) -> impl Future<Output = ()> + 'static {
+        let stop = self.stop.clone();
+        async move { stop.closed().await }
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Worker {
     idle: Notify,
     next: Cell<u64>,
     farewells: Cell<u32>,
+    /// The last connection was refused for want of a place.
+    full: Cell<bool>,
     stop: Cell<Stop>,
 }
 
@@ -94,6 +96,7 @@ impl Worker {
             idle: Notify::new(),
             next: Cell::new(0),
             farewells: Cell::new(0),
+            full: Cell::new(false),
             stop: Cell::new(Stop::Not),
         })
     }
@@ -101,14 +104,15 @@ impl Worker {
     /// Serves until it is told to stop and the last connection is over.
     pub(crate) async fn run(self: Rc<Self>, socket: OwnedFd, mut stop: watch::Receiver<Stop>) {
         let aftercare = tokio::task::spawn_local(self.clone().care());
-        match watch_fd(socket, Interest::READABLE) {
-            Ok(socket) => tokio::select! {
-                () = self.clone().accept(&socket) => {}
-                _ = stop.wait_for(|stop| *stop != Stop::Not) => {}
-            },
-            Err(error) => tracing::error!(target: "exec", "cannot listen: {error}"),
+        let socket = match watch_fd(socket, Interest::READABLE) {
+            Ok(socket) => socket,
+            Err(error) => return tracing::error!(target: "exec", "cannot listen: {error}"),
+        };
+        tokio::select! {
+            () = self.clone().accept(&socket) => {}
+            _ = stop.wait_for(|stop| *stop != Stop::Not) => {}
         }
-        let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
+        drop(socket);
         while !self.orders.borrow().is_empty() {
             // A server that is gone without a word leaves nobody to wait for.
             let now =
@@ -162,14 +166,18 @@ impl Worker {
         }
         let Some(permit) = served.figures.admit(served.max_connections) else {
             count(&served.figures.refused);
-            tracing::warn!(
-                target: "exec",
-                "{}: a connection is refused: {} are served already",
-                served.name(),
-                served.max_connections
-            );
+            // Once for each time that it is full.
+            if !self.full.replace(true) {
+                tracing::warn!(
+                    target: "exec",
+                    "{}: connections are refused: {} are served already",
+                    served.name(),
+                    served.max_connections
+                );
+            }
             return;
         };
+        self.full.set(false);
         let id = self.next.get();
         self.next.set(id + 1);
         let orders = Rc::new(Orders::default());
