@@ -7,6 +7,8 @@
 //! stdin, stdout and stderr are three flows of their own, so that none waits for another. Worker
 //! threads share the listening socket; nothing of a run is a message between actors. The actor starts
 //! the workers, ends them, and passes on the events that somebody subscribed to.
+//!
+//! [`client`] is the other side, with [`answer`] on top of the same [`netstring`].
 
 mod actor;
 mod alive;
