@@ -8,6 +8,7 @@ use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::GoDuration;
 use coproc_core::event::{EventName, Phase};
+use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
 use coproc_exec::table::ExecSocketTable;
@@ -15,7 +16,7 @@ use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
+use super::core::{COMPUTED, ControlConfig, RESERVED, RootTable, top_level_keys};
 use super::env::Known;
 use super::near::nearest;
 use super::origin::Origin;

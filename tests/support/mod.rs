@@ -7,6 +7,7 @@
 pub mod event;
 pub mod exec;
 pub mod http;
+pub mod together;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

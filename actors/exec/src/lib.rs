@@ -23,6 +23,7 @@ pub mod netstring;
 mod peer;
 pub mod protocol;
 mod queue;
+pub mod scalars;
 mod server;
 pub mod session;
 mod spool;

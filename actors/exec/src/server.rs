@@ -20,9 +20,9 @@ use crate::listener::{BindError, Listener};
 use crate::peer::Peers;
 use crate::worker;
 
-/// How many descriptors one connection needs at most: its socket, three pipes, the pidfd, the spool,
-/// and the program's own ends while it is started.
-const DESCRIPTORS: u64 = 10;
+/// How many descriptors one connection needs at most: its socket, three pipes, the pidfd, the stage's
+/// report, the spool, and the socket of one that is heard out.
+const DESCRIPTORS: u64 = 8;
 /// How many the rest of the process needs.
 const SPARE: u64 = 64;
 

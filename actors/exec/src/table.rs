@@ -6,15 +6,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use coproc_core::count::Count;
 use coproc_core::duration::GoDuration;
 use coproc_core::flag::Flag;
+use coproc_core::mode::Mode;
 use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
-use coproc_core::scalar::Scalar;
 use coproc_core::text::Text;
 use coproc_core::words::Words;
-use regex::bytes::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -22,6 +20,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::config::{ExecSocket, KillScope, Matches, Rule};
 use crate::protocol::Termsig;
+use crate::scalars::{Drain, Pattern, Positive};
 use crate::session::{ExecFailure, HalfClose};
 
 /// A socket over which clients have programs run, without a shell.
@@ -187,117 +186,6 @@ impl JsonSchema for AllowEntry {
         json_schema!({ "anyOf": [{ "type": "string", "pattern": "^/" }, table] })
     }
 }
-
-/// A regular expression that matches a whole text.
-#[derive(Clone, Debug)]
-pub struct Pattern(pub Regex);
-
-impl Scalar for Pattern {
-    const NOUN: &'static str = "a regular expression";
-    const EXPECTED: &'static str = "a regular expression, such as `\"/usr/bin/git (log|show) .*\"`";
-
-    fn read(text: &str) -> Option<Self> {
-        // A half-open group must not close the one around it.
-        Regex::new(text).ok()?;
-        Regex::new(&format!("^(?:{text})$")).ok().filter(|_| !text.is_empty()).map(Self)
-    }
-}
-
-coproc_core::impl_scalar!(Pattern, "Pattern", { "type": "string", "minLength": 1 });
-
-/// A whole number above zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Positive(pub u32);
-
-impl Scalar for Positive {
-    const NOUN: &'static str = "a whole number above 0";
-    const EXPECTED: &'static str = "a number from 1 to 4294967295";
-    const NUMBERS: bool = true;
-
-    fn read(text: &str) -> Option<Self> {
-        Count::read(text).filter(|count| count.0 > 0).map(|count| Self(count.0))
-    }
-}
-
-coproc_core::impl_scalar!(Positive, "Positive", {
-    "anyOf": [
-        { "type": "integer", "minimum": 1, "maximum": 4294967295u32 },
-        { "type": "string", "pattern": "^0*[1-9][0-9]*$" }
-    ]
-});
-
-/// The mode of a socket's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
-impl Scalar for Mode {
-    const NOUN: &'static str = "the mode of a file";
-    const EXPECTED: &'static str = "octal digits in quotes, such as `\"0660\"`";
-
-    fn read(text: &str) -> Option<Self> {
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).map(Self)
-    }
-}
-
-coproc_core::impl_scalar!(Mode, "SocketMode", { "type": "string", "pattern": "^0*[0-7]{1,3}$" });
-
-/// How long output is waited for after the program itself has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drain {
-    /// Until the deadline.
-    UntilDeadline,
-    /// That long.
-    For(GoDuration),
-}
-
-impl Scalar for Drain {
-    const NOUN: &'static str = "a time to wait for output";
-    const EXPECTED: &'static str = "`until_deadline` or a duration, such as `500ms`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "until_deadline" => Some(Self::UntilDeadline),
-            text => GoDuration::read(text).map(Self::For),
-        }
-    }
-}
-
-coproc_core::impl_scalar!(Drain, "Drain", { "type": "string" });
-
-/// A scalar that is one of a few words.
-macro_rules! words {
-    ($type:ty, $name:literal, $noun:literal, $expected:literal, { $($word:literal => $value:expr),+ }) => {
-        impl Scalar for $type {
-            const NOUN: &'static str = $noun;
-            const EXPECTED: &'static str = $expected;
-
-            fn read(text: &str) -> Option<Self> {
-                match text {
-                    $($word => Some($value),)+
-                    _ => None,
-                }
-            }
-        }
-
-        coproc_core::impl_scalar!($type, $name, { "enum": [$($word),+] });
-    };
-}
-
-words!(Termsig, "Termsig", "a way to tell a signal", "`number` or `name`", {
-    "number" => Self::Number, "name" => Self::Name
-});
-words!(ExecFailure, "ExecFailure", "an answer to a failure", "`report` or `close`", {
-    "report" => Self::Report, "close" => Self::Close
-});
-words!(HalfClose, "HalfClose", "a meaning of a half-close", "`stdin_eof` or `disconnect`", {
-    "stdin_eof" => Self::StdinEof, "disconnect" => Self::Disconnect
-});
-words!(KillScope, "KillScope", "a scope of signals", "`group` or `leader`", {
-    "group" => Self::Group, "leader" => Self::Leader
-});
 
 const TIMEOUT: GoDuration = GoDuration::from_secs(60);
 const KILL_TIMEOUT: GoDuration = GoDuration::from_secs(10);
