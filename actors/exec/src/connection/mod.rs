@@ -221,11 +221,11 @@ impl Connection {
                 add(&worker.served.figures.bytes_in, read);
                 self.hear(&scratch[..read]);
             }
+            // Nobody wakes this task for more until the next turn has asked for it.
             Err(Errno::AGAIN) => {
                 if let Some(guard) = &mut guard {
                     guard.clear_ready();
                 }
-                return guard.is_none();
             }
             Err(Errno::INTR) => {}
             Err(_) => self.lose_client(),
@@ -270,6 +270,8 @@ impl Connection {
         if self.queue.is_empty() {
             guard.clear_ready();
             self.parked = true;
+            // The next turn asks to be woken by the next change.
+            return true;
         }
         false
     }
@@ -314,7 +316,7 @@ impl Connection {
                 }
                 Err(Errno::AGAIN) => {
                     guard.clear_ready();
-                    break;
+                    continue;
                 }
                 Err(Errno::INTR) => continue,
                 // As good as its end.
