@@ -1,5 +1,6 @@
 //! The command line, exactly as it was typed: nothing in here looks at a file or the environment.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -46,6 +47,29 @@ pub enum Command {
     /// nginx finish its requests. HUP and USR2 reload, USR1 opens the log files anew, any other
     /// signal goes to the main process.
     Run(Run),
+    /// Run a program over an exec socket, as if it were run here.
+    ///
+    /// No shell is run: `coproc exec sh -c '...'` asks for one. Standard input is passed on until
+    /// it ends, a terminal's too; in the background of a terminal use </dev/null.
+    ///
+    /// The first INT or TERM closes the connection, at which the server ends the program, with TERM
+    /// and in the end KILL. What has come already is still written. The second one leaves at once.
+    Exec(Exec),
+    /// Serve one exec socket and nothing else, with the options of sockexec.
+    ///
+    ///   -v          print the version
+    ///   -d          log every run with its arguments
+    ///   -q queue    how many clients may wait to be accepted (100)
+    ///   -M mode     the mode of the socket's file (0660)
+    ///   -m max      how many connections are served at once (100)
+    ///   -t seconds  how long a connection may last, 0 is for ever (60)
+    ///   -k seconds  how long a program has between TERM and KILL (10)
+    #[command(
+        disable_help_flag = true,
+        verbatim_doc_comment,
+        override_usage = "coproc exec-server [-v] [-d] [-q queue] [-M mode] [-m max] [-t seconds] [-k seconds] PATH"
+    )]
+    ExecServer(ExecServer),
     /// Validate the config: every problem at once, with its place and what was expected.
     ///
     /// Nothing is started, and nothing but the config files is looked at: neither programs nor
@@ -149,6 +173,30 @@ pub struct Run {
     /// The main program and its arguments.
     #[arg(last = true, value_name = "MAIN")]
     pub main: Vec<String>,
+}
+
+/// `coproc exec`.
+#[derive(Clone, Debug, Args)]
+pub struct Exec {
+    /// The name of one of several sockets in the config, or the path of any socket, with a slash.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub socket: Option<OsString>,
+
+    /// The config, as `run` reads it.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub words: Vec<OsString>,
+}
+
+/// `coproc exec-server`.
+#[derive(Clone, Debug, Args)]
+pub struct ExecServer {
+    /// Options and the path.
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// `coproc debug`.

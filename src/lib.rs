@@ -6,6 +6,8 @@ pub mod commands;
 pub mod config;
 pub mod console;
 pub mod event_loop;
+pub mod exec_client;
+pub mod exec_server;
 pub mod init;
 pub mod log;
 pub mod manual;
@@ -58,7 +60,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
-        Command::Run(run) => wrapper::run(&sources(&cli, &run.config, &run.main)),
+        Command::Run(run) => {
+            wrapper::run(&sources(&cli, &run.config, &run.main), wrapper::Manner::RUN)
+        }
+        Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
+        Command::ExecServer(args) => exec_server::exec_server(&args.words),
         client_command => {
             clients::client(client_command, |client| sources(&cli, &client.config, &[]))
                 .unwrap_or(ExitCode::from(exit::FAILURE))
@@ -75,5 +81,6 @@ pub fn sources(cli: &Cli, args: &ConfigArgs, main: &[String]) -> Sources {
         main: main.to_vec(),
         folder: std::env::current_dir().unwrap_or_default(),
         file_optional: false,
+        no_files: false,
     }
 }

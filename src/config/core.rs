@@ -10,9 +10,11 @@ use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Count;
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
+use coproc_core::mode::Mode;
 use coproc_core::scalar::{Scalar, printable, refuse};
 use coproc_core::text::Text;
 use coproc_core::words::Words;
+use coproc_exec::table::ExecSocketsTable;
 use coproc_main::table::MainTable;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Visitor;
@@ -90,6 +92,8 @@ pub struct RootTable {
     /// Templates of nginx's configuration. Without this table, and where `enabled_plugins` does not
     /// name it, nothing is rendered.
     pub template: Option<TemplateTable>,
+    /// Sockets over which clients have programs run.
+    pub exec_socket: Option<ExecSocketsTable>,
     /// The control socket.
     pub control: Option<ControlTable>,
 }
@@ -223,29 +227,12 @@ coproc_core::impl_scalar!(Vcpus, "Vcpus", {
     ]
 });
 
-/// The mode of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
-impl Scalar for Mode {
-    const NOUN: &'static str = "the mode of a file";
-    const EXPECTED: &'static str = "octal digits in quotes, such as `\"0660\"`";
-
-    fn read(text: &str) -> Option<Self> {
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).map(Self)
-    }
-}
-
-coproc_core::impl_scalar!(Mode, "Mode", { "type": "string", "pattern": "^0*[0-7]{1,3}$" });
-
 /// The keys of the top level that are tables.
-pub(super) const TABLES: [&str; 5] = ["log", "main", "coprocess", "template", "control"];
+pub(super) const TABLES: [&str; 6] =
+    ["log", "main", "coprocess", "template", "exec_socket", "control"];
 
 /// Tables that a later version of coproc reads.
-pub(super) const RESERVED: [&str; 3] = ["exec_socket", "gateway", "coordinator"];
+pub(super) const RESERVED: [&str; 2] = ["gateway", "coordinator"];
 
 /// What the program sets itself.
 pub(super) const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time"];

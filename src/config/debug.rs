@@ -36,7 +36,8 @@ struct Shown {
 const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 6] = [
+pub(super) const FLAGS: [&str; 7] = [
+    "log_arguments",
     "notify",
     "background",
     "subreaper",
@@ -44,8 +45,18 @@ pub(super) const FLAGS: [&str; 6] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 7] =
-    ["vcpu_count", "queue", "keep", "count", "successes", "failures", "fd"];
+pub(super) const COUNTS: [&str; 10] = [
+    "vcpu_count",
+    "queue",
+    "keep",
+    "count",
+    "successes",
+    "failures",
+    "fd",
+    "max_connections",
+    "max_queue",
+    "workers",
+];
 
 /// Renders the config. `config` is the one with facts.
 pub fn debug(loaded: &Loaded, config: &Config, format: Format) -> String {
@@ -112,6 +123,7 @@ pub(super) fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
             match config.main.kind {
                 coproc_main::config::Kind::Nginx => "nginx".into(),
                 coproc_main::config::Kind::Program => "program".into(),
+                coproc_main::config::Kind::None => "none".into(),
             },
         ),
         (&["main", "check"], config.main.check().map_or("none".into(), Into::into)),

@@ -25,6 +25,9 @@ type Parse = fn(&Arc<Source>) -> Result<Vec<Entry>, SyntaxError>;
 
 /// Reads all files, in the order in which they are merged.
 pub(super) fn layers(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<Layer> {
+    if sources.no_files {
+        return Vec::new();
+    }
     let files = match named(sources) {
         Some(files) => files,
         None => match default_file(sources) {

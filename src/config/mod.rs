@@ -4,6 +4,7 @@ mod core;
 mod debug;
 mod defaults;
 mod env;
+mod exec;
 mod facts;
 mod file;
 mod flags;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
+use coproc_exec::config::ExecSocket;
 use coproc_main::config::Main;
 use coproc_template::Settings;
 use serde_json::{Map, Value};
@@ -64,6 +66,8 @@ pub struct Sources {
     pub folder: PathBuf,
     /// Whether there may be no default file: then it is as an empty one.
     pub file_optional: bool,
+    /// Whether no file is read at all, whatever there is.
+    pub no_files: bool,
 }
 
 impl Sources {
@@ -107,6 +111,8 @@ pub struct Config {
     pub main: Main,
     /// The coprocesses in the order of the files.
     pub coprocesses: Vec<Coprocess>,
+    /// The exec sockets.
+    pub exec_sockets: Vec<ExecSocket>,
     /// The log.
     pub log: LogConfig,
     /// The control socket.

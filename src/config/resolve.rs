@@ -8,13 +8,15 @@ use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
+use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
+use coproc_exec::table::ExecSocketTable;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{Addresses, COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
+use super::core::{Addresses, COMPUTED, ControlConfig, RESERVED, RootTable, top_level_keys};
 use super::env::Known;
 use super::near::nearest;
 use super::origin::Origin;
@@ -22,7 +24,7 @@ use super::plugins::Enabled;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
 use super::tree::{Data, Layer, Path};
-use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags, template};
+use super::{Config, Facts, Loaded, Sources, defaults, env, exec, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
 /// if nothing worse is wrong than keys that are not known.
@@ -70,7 +72,8 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     if !enabled.allows("coprocess") {
         keys.clear();
     }
-    stack.0.insert(0, defaults::layer(&keys, template, &variables));
+    let exec_sockets = exec::paths(&stack.0);
+    stack.0.insert(0, defaults::layer(&keys, template, &exec_sockets, &variables));
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
         merged.remove("coprocess");
@@ -116,6 +119,13 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
             (key, stack.extract::<CoprocessTable>(&at, table, &mut problems, &mut refused))
         })
         .collect::<Vec<_>>();
+    let exec_sockets = exec::take(&mut merged, &exec_sockets)
+        .into_iter()
+        .map(|(path, table)| {
+            let table = stack.extract::<ExecSocketTable>(&path, table, &mut problems, &mut refused);
+            (path, table)
+        })
+        .collect::<Vec<_>>();
     let mut root = stack.extract::<RootTable>(&[], merged, &mut problems, &mut refused);
     if let Some(coprocesses) = &mut root.coprocess {
         coprocesses.extend(tables);
@@ -136,7 +146,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         problems,
         warnings,
     };
-    let config = resolver.config(&keys);
+    let config = resolver.config(&keys, exec_sockets);
     let Resolver { mut problems, warnings, .. } = resolver;
     problems.sort_by_key(Problem::order);
     let loaded = config.map(|config| Loaded {
@@ -194,7 +204,11 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn config(&mut self, keys: &[String]) -> Option<Config> {
+    fn config(
+        &mut self,
+        keys: &[String],
+        exec_sockets: Vec<(Path, ExecSocketTable)>,
+    ) -> Option<Config> {
         let root = self.root;
         let seconds =
             |value: Option<Span>, default| value.unwrap_or(Span::from_secs(default)).get();
@@ -222,6 +236,14 @@ impl Resolver<'_> {
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        let exec_sockets = exec_sockets
+            .into_iter()
+            .map(|(path, table)| {
+                let refused = self.refused(&path);
+                let resolved = table.resolve(exec::name(&path), &refused);
+                self.took(&path, resolved)
+            })
+            .collect::<Vec<_>>();
         self.check_names(keys);
         self.check_events(keys);
         let (log, log_warnings) = log?;
@@ -230,6 +252,7 @@ impl Resolver<'_> {
         Some(Config {
             main: main?,
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
+            exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             log,
             control: self.control(&run_path),
             run_path,

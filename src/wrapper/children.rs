@@ -7,6 +7,7 @@ use coproc_coprocess::actor::CoprocessActor;
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::supervision::{ChildId, Rebuilds};
+use coproc_exec::{Bound, ExecActor};
 
 /// One of the root's children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +20,13 @@ pub(super) enum Child {
     Control,
     /// The coprocess in this place of the config.
     Coprocess(usize),
+    /// The exec socket in this place of the config.
+    ExecSocket(usize),
 }
 
 const FIRST_COPROCESS: ChildId = 3;
+/// Counted down from here.
+const FIRST_EXEC_SOCKET: ChildId = ChildId::MAX;
 
 impl Child {
     pub(super) fn id(self) -> ChildId {
@@ -30,6 +35,7 @@ impl Child {
             Self::Main => 1,
             Self::Control => 2,
             Self::Coprocess(place) => FIRST_COPROCESS + place,
+            Self::ExecSocket(place) => FIRST_EXEC_SOCKET - place,
         }
     }
 
@@ -38,6 +44,7 @@ impl Child {
             0 => Self::Broker,
             1 => Self::Main,
             2 => Self::Control,
+            id if id > ChildId::MAX / 2 => Self::ExecSocket(FIRST_EXEC_SOCKET - id),
             id => Self::Coprocess(id - FIRST_COPROCESS),
         }
     }
@@ -60,5 +67,19 @@ impl Supervised {
             actor: None,
             rebuilds: Rebuilds::default(),
         }
+    }
+}
+
+/// An exec socket with what its supervisor keeps for it from one actor to the next.
+pub(super) struct Served {
+    pub(super) bound: Bound,
+    /// Strong: without it the actor would end. `None` while it is being rebuilt.
+    pub(super) actor: Option<Addr<ExecActor>>,
+    pub(super) rebuilds: Rebuilds,
+}
+
+impl Served {
+    pub(super) fn new(bound: Bound) -> Self {
+        Self { bound, actor: None, rebuilds: Rebuilds::default() }
     }
 }

@@ -17,11 +17,12 @@ use coproc_core::name::{MAIN, Name, NameError};
 use coproc_core::probe::Role;
 use coproc_core::scalar::Scalar;
 use coproc_core::signal::Signal;
+use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::children::Supervised;
+use super::children::{Served, Supervised};
 use super::lifecycle::Stage;
 use super::root::Root;
 
@@ -141,7 +142,7 @@ impl Root {
 
     fn signal(&self, name: &str, signal: Signal) -> Result<Value, Refused> {
         let runs = match name {
-            MAIN => self.wrapper.stage() == Stage::Running,
+            MAIN => self.main.is_some() && self.wrapper.stage() == Stage::Running,
             name => self.find(name)?.standing.borrow().pid.is_some(),
         };
         if !runs {
@@ -169,6 +170,10 @@ impl Root {
     }
 
     fn answer_reload(&self, reply: Reply) {
+        if self.config.main.kind == Kind::None {
+            let _ = reply.send(Err(Refused::new(409, "there is no main process")));
+            return;
+        }
         let (done, outcome) = oneshot::channel();
         self.reload("a reload was asked for on the control socket".to_owned(), Some(done));
         actix_rt::spawn(async move {
@@ -184,6 +189,18 @@ impl Root {
     fn status(&self, reply: Reply) {
         let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
         let last_exit = self.main_exit;
+        let exec_sockets: Vec<_> = self.exec_sockets.iter().map(exec_socket_of).collect();
+        let answer = move |main: Value| {
+            let mut status = json!({ "main": main, "coprocesses": coprocesses });
+            if !exec_sockets.is_empty() {
+                status["exec_sockets"] = exec_sockets.into();
+            }
+            Ok(status)
+        };
+        if self.config.main.kind == Kind::None {
+            let _ = reply.send(answer(Value::Null));
+            return;
+        }
         let main = self.main_status();
         actix_rt::spawn(async move {
             let main = main.await;
@@ -199,7 +216,7 @@ impl Root {
             if let Some(exit) = last_exit {
                 status["last_exit"] = exit_json(exit);
             }
-            let _ = reply.send(Ok(json!({ "main": status, "coprocesses": coprocesses })));
+            let _ = reply.send(answer(status));
         });
     }
 
@@ -217,10 +234,12 @@ impl Root {
     fn health(&self, health: Health, reply: Reply) {
         let coprocesses: Vec<_> =
             self.coprocesses.iter().filter_map(|child| culprit(child, health)).collect();
+        let none = self.config.main.kind == Kind::None;
         let main = self.main_status();
         actix_rt::spawn(async move {
             let main = main.await;
             let amiss = match health {
+                _ if none => false,
                 Health::Alive => matches!(main.state, "stopping" | "stopped"),
                 Health::Ready => main.state != "running" || !main.ready,
             };
@@ -344,6 +363,39 @@ fn status_of(child: &Supervised) -> Value {
         "status": standing.notes.status(),
         "last_exit": last_exit,
         "memory_bytes": standing.pid.and_then(memory),
+    })
+}
+
+fn exec_socket_of(served: &Served) -> Value {
+    let figures = served.bound.figures().snapshot();
+    let runs: Vec<_> = figures
+        .runs
+        .iter()
+        .map(|run| {
+            json!({
+                "pid": run.pid,
+                "program": &*run.program,
+                "uid": run.uid,
+                "peer_pid": run.peer,
+                "uptime_s": seconds(run.started.elapsed()),
+            })
+        })
+        .collect();
+    json!({
+        "name": served.bound.name(),
+        "path": served.bound.path().display().to_string(),
+        "connected": figures.connected,
+        "max_connections": served.bound.max_connections(),
+        "accepted": figures.accepted,
+        "refused": figures.refused,
+        "started": figures.started,
+        "exec_failed": figures.exec_failed,
+        "timed_out": figures.timed_out,
+        "killed": figures.killed,
+        "protocol_errors": figures.protocol_errors,
+        "bytes_in": figures.bytes_in,
+        "bytes_out": figures.bytes_out,
+        "running": runs,
     })
 }
 

@@ -14,10 +14,12 @@ use coproc_control::server::Entrances;
 use coproc_core::supervision::{Panic, log_panics};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 use super::children::Child;
 use super::root::{Parts, Root};
+use super::run::exec_sockets;
 use crate::config::{self, Sources};
 use crate::log;
 use crate::signals::OsSignal;
@@ -38,6 +40,9 @@ impl Handler<Break> for Root {
             Child::Main => self.main.as_ref().unwrap().do_send(Panic),
             Child::Coprocess(place) => {
                 self.coprocesses[place].actor.as_ref().unwrap().do_send(Panic);
+            }
+            Child::ExecSocket(place) => {
+                self.exec_sockets[place].actor.as_ref().unwrap().do_send(Panic);
             }
             Child::Control => unreachable!("it has no faults to show"),
         }
@@ -83,19 +88,21 @@ impl Tree {
             set: vec!["control.socket=none".into()],
             main: ["sleep", "3600"].map(str::to_owned).to_vec(),
             folder: PathBuf::from("/"),
-            file_optional: false,
+            ..Sources::default()
         };
         let config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
         let (output, _thread) = log::start(&config.log, |_| None).unwrap();
         let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
         keep_panics();
         let code = Rc::new(Cell::new(STILL_RUNNING));
+        let exec_sockets = exec_sockets(&config, &environment).unwrap();
         let parts = Parts {
             config: Rc::new(config),
             output,
             inherited: Arc::new(environment),
             control: Entrances::default(),
             templates: None,
+            exec_sockets,
             code: code.clone(),
         };
         Self { root: Root::new(parts).start(), code, folder, _log: log }
@@ -319,5 +326,34 @@ fn a_panic_in_mains_actor_ends_the_wrapper_in_order() {
             }
         };
         tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    });
+}
+
+#[test]
+fn an_exec_socket_is_served_again_and_its_file_stays() {
+    actix::System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.sock");
+        let tree = Tree::start(&format!("[exec_socket]\npath = {path:?}\n"));
+        tree.pid("main").await;
+        let call = async || {
+            let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+            client.write_all(b"1:2,4:echo,2:hi,0:,").await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        assert_eq!(call().await, "6:stdout,3:hi\n,8:exitcode,1:0,");
+        // What runs goes with the actor.
+        let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"1:2,5:sleep,4:3603,").await.unwrap();
+        let running = |status: &Value| status["exec_sockets"][0]["running"][0]["pid"].as_i64();
+        let sleep = tree.until("a program runs", running).await;
+        tree.root.do_send(Break(Child::ExecSocket(0)));
+        let nothing = |status: &Value| running(status).is_none().then_some(());
+        tree.until("nothing runs", nothing).await;
+        assert!(!alive(sleep));
+        assert_eq!(call().await, "6:stdout,3:hi\n,8:exitcode,1:0,");
+        assert_eq!(tree.stop().await, 143);
     });
 }
