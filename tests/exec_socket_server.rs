@@ -224,7 +224,8 @@ fn e60_d24_an_orderly_end() {
     // Whoever comes now is told at once, and does not wait for what still runs.
     eventually("clients are refused", || UnixStream::connect(server.path()).is_err());
     assert_eq!(client.rest().text(), "6:stdout,4:bye\n,8:exitcode,1:7,");
-    assert_eq!(silent.rest().text(), "");
+    // It may not even have been accepted.
+    assert!(silent.rest().bytes.is_empty());
     assert_eq!(server.wrapper.wait(), 0, "{}", server.wrapper.dump());
     assert!(fs::metadata(server.path()).is_err());
 }
