@@ -6,7 +6,7 @@ use support::exec::{LINUX, Server, UNAME, netstring, request};
 
 /// One test: a server with these options, and what each request is answered.
 macro_rules! answers {
-    ($(#[$meta:meta])* $name:ident $options:tt: $($request:expr => $answer:expr),+ $(,)?) => {
+    ($(#[$meta:meta])* fn $name:ident $options:tt: $($request:expr => $answer:expr),+ $(,)?) => {
         $(#[$meta])*
         #[test]
         fn $name() {
@@ -20,40 +20,40 @@ macro_rules! answers {
     };
 }
 
-answers!(e01_a_program []: UNAME => LINUX);
-answers!(e02_an_argument []: "1:2,5:uname,2:-s,0:," => LINUX);
-answers!(e03_stdin []: "1:1,3:cat,5:hello,0:," => "6:stdout,5:hello,8:exitcode,1:0,");
-answers!(e04_empty_stdin []: "1:1,3:cat,0:," => "8:exitcode,1:0,");
-answers!(e05_no_end_mark []: "1:1,5:uname," => LINUX);
-answers!(e06_an_exit_code []: "1:3,2:sh,2:-c,8:exit 255,0:," => "8:exitcode,3:255,");
-answers!(e07_a_signal []: "1:3,2:sh,2:-c,13:kill -TERM $$,0:," => "7:termsig,4:TERM,");
-answers!(e08_names_of_signals []:
+answers!(fn e01_a_program []: UNAME => LINUX);
+answers!(fn e02_an_argument []: "1:2,5:uname,2:-s,0:," => LINUX);
+answers!(fn e03_stdin []: "1:1,3:cat,5:hello,0:," => "6:stdout,5:hello,8:exitcode,1:0,");
+answers!(fn e04_empty_stdin []: "1:1,3:cat,0:," => "8:exitcode,1:0,");
+answers!(fn e05_no_end_mark []: "1:1,5:uname," => LINUX);
+answers!(fn e06_an_exit_code []: "1:3,2:sh,2:-c,8:exit 255,0:," => "8:exitcode,3:255,");
+answers!(fn e07_a_signal []: "1:3,2:sh,2:-c,13:kill -TERM $$,0:," => "7:termsig,4:TERM,");
+answers!(fn e08_names_of_signals []:
     "1:3,2:sh,2:-c,13:kill -ABRT $$,0:," => "7:termsig,4:ABRT,",
     "1:3,2:sh,2:-c,11:kill -29 $$,0:," => "7:termsig,4:POLL,",
     "1:3,2:sh,2:-c,11:kill -40 $$,0:," => "7:termsig,3:???,",
 );
-answers!(e09_stderr []:
+answers!(fn e09_stderr []:
     "1:3,2:sh,2:-c,12:echo oops>&2,0:," => "6:stderr,5:oops\n,8:exitcode,1:0,");
-answers!(e12_empty_arguments []:
+answers!(fn e12_empty_arguments []:
     "1:4,6:printf,6:[%s]\\n,0:,1:b,0:," => "6:stdout,7:[]\n[b]\n,8:exitcode,1:0,");
-answers!(e17_leading_zeros []:
+answers!(fn e17_leading_zeros []:
     "01:1,05:uname,00:," => LINUX,
     "2:01,5:uname,0:," => LINUX,
 );
 answers!(
     /// D1: the server lives on whatever comes first.
-    e18_d01_words_that_are_no_request []: "hello world\n" => ""
+    fn e18_d01_words_that_are_no_request []: "hello world\n" => ""
 );
-answers!(e19_counts_that_are_malformed []:
+answers!(fn e19_counts_that_are_malformed []:
     "1:1;5:uname,0:," => "",
     ":1,5:uname,0:," => "",
     " 1:1,5:uname,0:," => "",
     "1,5:uname,0:," => "",
 );
-answers!(e20_an_argument_that_is_malformed ["-t", "60"]: "1:1,5:uname;0:," => "");
+answers!(fn e20_an_argument_that_is_malformed ["-t", "60"]: "1:1,5:uname;0:," => "");
 answers!(
     /// D16: the count is read from its own digits alone.
-    e21_d16_counts_that_are_none []:
+    fn e21_d16_counts_that_are_none []:
     "1:0,0:," => "",
     "0:," => "",
     "2:-1,5:uname," => "",

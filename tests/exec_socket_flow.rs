@@ -336,3 +336,27 @@ fn e78_d01_garbage() {
     eventually("no descriptor is left", || descriptors() <= before);
     server.done();
 }
+
+/// A client that goes on sending after its answer keeps nobody else from theirs.
+#[test]
+fn a_client_that_never_stops_sending() {
+    let server = Server::with(&[], &[("WORKERS", "1")]);
+    let mut client = server.client();
+    client.send("1:1,4:true,");
+    let mut twin = client.twin();
+    let writer = thread::spawn(move || {
+        let piece = netstring(&"x".repeat(60_000));
+        let mut sent = 0u64;
+        while twin.try_send(&piece).is_ok() {
+            sent += 1;
+        }
+        sent
+    });
+    assert_eq!(client.rest().text(), "8:exitcode,1:0,");
+    for _ in 0..20 {
+        assert_eq!(server.ask(UNAME).text(), LINUX);
+    }
+    // It is not listened to for long.
+    assert!(writer.join().unwrap() > 0);
+    server.done();
+}

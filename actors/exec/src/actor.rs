@@ -140,6 +140,7 @@ impl Handler<Drain> for ExecActor {
 
     fn handle(&mut self, Drain { done }: Drain, _: &mut Context<Self>) {
         self.leaving = true;
+        self.bound.listener.refuse();
         let Some(server) = &self.server else { return };
         server.stop(Stop::InOrder);
         let over = server.over();
@@ -156,6 +157,7 @@ impl Handler<Kill> for ExecActor {
 
     fn handle(&mut self, _: Kill, _: &mut Context<Self>) {
         self.leaving = true;
+        self.bound.listener.refuse();
         if let Some(server) = &self.server {
             server.stop(Stop::Now);
         }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, chmod, fchmod, flock};
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
+    socket_with,
 };
 
 use crate::peer;
@@ -109,6 +110,12 @@ impl Listener {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets nobody connect any more: the file stays, and clients are refused at once.
+    pub(crate) fn refuse(&self) {
+        // One that is shut already refuses as well.
+        let _ = shutdown(&self.socket, Shutdown::Both);
     }
 
     /// The socket once more, for a thread that accepts.

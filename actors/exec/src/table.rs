@@ -16,7 +16,7 @@ use coproc_core::words::Words;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::config::{ExecSocket, KillScope, Matches, Rule};
 use crate::protocol::Termsig;
@@ -100,12 +100,8 @@ pub struct ExecSocketTable {
     /// their own (`timeout`, `kill_timeout`); the first that matches decides. `argv` is a regular
     /// expression that the whole argument vector has to match, its words quoted as a shell would,
     /// the program by its absolute path. Default: everything.
-    #[schemars(example = serde_json::json!([
-        "/usr/bin/uname",
-        { "program": "/usr/bin/convert", "timeout": "2m" },
-        { "argv": "/usr/bin/git -C /srv/[a-z]+ (log|show) .*" }
-    ]))]
-    pub allow: Option<Vec<AllowEntry>>,
+    #[schemars(example = ["/usr/bin/uname", "/usr/bin/id"])]
+    pub allow: Option<AllowList>,
     /// Who may connect: users by name or number. Default: everybody whom the file's mode lets.
     #[schemars(example = ["www-data"])]
     pub peer_users: Option<Words>,
@@ -158,9 +154,63 @@ impl JsonSchema for ExecSocketsTable {
     }
 }
 
+/// What may be run: a list, or one text of paths as a variable has it.
+#[derive(Clone, Debug)]
+pub struct AllowList(Vec<AllowEntry>);
+
+struct ListVisitor;
+
+impl<'de> Visitor<'de> for ListVisitor {
+    type Value = AllowList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of absolute paths and tables")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<AllowList, E> {
+        let words = Words::deserialize(text.into_deserializer())?;
+        Ok(AllowList(words.0.into_iter().map(AllowEntry::program).collect()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<AllowList, A::Error> {
+        let mut all = Vec::new();
+        while let Some(entry) = elements.next_element()? {
+            all.push(entry);
+        }
+        Ok(AllowList(all))
+    }
+}
+
+impl<'de> Deserialize<'de> for AllowList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor)
+    }
+}
+
+impl JsonSchema for AllowList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "AllowList".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let entry = generator.subschema_for::<AllowEntry>();
+        json_schema!({ "anyOf": [{ "type": "array", "items": entry }, { "type": "string" }] })
+    }
+}
+
 /// Something that may be run: the absolute path of a program, or a table.
 #[derive(Clone, Debug)]
 pub struct AllowEntry(AllowTable);
+
+impl AllowEntry {
+    fn program(path: String) -> Self {
+        Self(AllowTable { program: Some(path), ..Default::default() })
+    }
+}
 
 /// Something that may be run, with limits of its own.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -187,7 +237,7 @@ impl<'de> Visitor<'de> for AllowVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<AllowEntry, E> {
-        Ok(AllowEntry(AllowTable { program: Some(text.to_owned()), ..Default::default() }))
+        Ok(AllowEntry::program(text.to_owned()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AllowEntry, A::Error> {
@@ -242,7 +292,7 @@ impl ExecSocketTable {
         }
         let bound = |timeout: Span| Some(timeout.get()).filter(|time| !time.is_zero());
         let timeout = bound(self.timeout.unwrap_or(TIMEOUT));
-        let rules = self.allow.map(|entries| {
+        let rules = self.allow.map(|AllowList(entries)| {
             entries
                 .into_iter()
                 .enumerate()
@@ -365,6 +415,8 @@ mod tests {
         let Matches::Argv(pattern) = &rules[1].matches else { panic!("{rules:?}") };
         assert!(pattern.is_match(b"/bin/a x") && !pattern.is_match(b"/bin/a x\n/bin/c"));
         assert!(!pattern.is_match(b" /bin/a x"));
+        let text = resolve(r#"{"path": "/e", "allow": "/bin/ls '/bin/a b'"}"#).unwrap();
+        assert_eq!(text.allow.unwrap().len(), 2);
         for entry in [r#""ls""#, "{}", r#"{"program": "/x", "argv": "x"}"#] {
             assert!(resolve(&format!(r#"{{"path": "/e", "allow": [{entry}]}}"#)).is_err());
         }

@@ -130,6 +130,7 @@ impl Worker {
         self.aftercare.borrow_mut().clear();
     }
 
+    /// Takes connections until the listener is shut.
     async fn accept(self: Rc<Self>, socket: &AsyncFd<OwnedFd>) {
         loop {
             let Ok(mut guard) = socket.readable().await else { return };
@@ -140,6 +141,8 @@ impl Worker {
                     // The connection begins before another is taken, and other threads get theirs.
                     tokio::task::yield_now().await;
                 }
+                // The listener was shut: it stays readable, and nobody comes.
+                Err(Errno::AGAIN) if guard.ready().is_read_closed() => return,
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(error) => {
@@ -239,18 +242,24 @@ impl Worker {
     async fn hear_out(&self, client: &AsyncFd<OwnedFd>, mut request: Option<Request>) {
         loop {
             let Ok(mut guard) = client.readable().await else { return };
-            let mut scratch = self.scratch.borrow_mut();
-            match recv(client, &mut scratch[..], RecvFlags::DONTWAIT) {
+            let read = {
+                let mut scratch = self.scratch.borrow_mut();
+                let read = recv(client, &mut scratch[..], RecvFlags::DONTWAIT);
+                if let (Ok((read, _)), Some(request)) = (&read, &mut request) {
+                    let mut bytes = &scratch[..*read];
+                    while matches!(request.next(&mut bytes), Ok(Some(_))) {}
+                }
+                read
+            };
+            match read {
                 Ok((0, _)) => return,
                 Ok((read, _)) => {
                     add(&self.served.figures.bytes_in, read);
-                    if let Some(request) = &mut request {
-                        let mut bytes = &scratch[..read];
-                        while matches!(request.next(&mut bytes), Ok(Some(_))) {}
-                        if request.has_ended() {
-                            return;
-                        }
+                    if request.as_ref().is_some_and(Request::has_ended) {
+                        return;
                     }
+                    // One that never stops is not to stop the others.
+                    tokio::task::yield_now().await;
                 }
                 Err(Errno::AGAIN) => guard.clear_ready(),
                 Err(Errno::INTR) => {}

@@ -86,6 +86,7 @@ impl Connection {
         }
     }
 
+    /// Sends the last of the answer, and closes.
     fn send_last(&mut self, cx: &mut Context<'_>) -> bool {
         if self.poll_writable(cx).is_pending() {
             return false;
@@ -102,9 +103,13 @@ impl Connection {
         };
         match sent {
             Ok(sent) if sent == self.queue.front().len() => {
-                match self.request.has_ended() || self.input_ended || !self.heeded {
+                match self.request.has_ended() || self.input_ended {
                     true => drop(client),
-                    false => self.worker.part(client, Some(std::mem::take(&mut self.request))),
+                    false => {
+                        // Of a request that broke the protocol no end mark is awaited.
+                        let request = self.heeded.then(|| std::mem::take(&mut self.request));
+                        self.worker.part(client, request);
+                    }
                 }
                 self.queue.consume(sent);
                 add(&self.worker.served.figures.bytes_out, sent);
