@@ -176,10 +176,12 @@ fn e57_modes() {
         let path = place.at("e.sock");
         let mut wrapper =
             Wrapper::start(place.command(&[&["exec-server"], options, &[&path]].concat()));
-        eventually("the socket is there", || fs::metadata(&path).is_ok());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
-        // It ends in order only once it runs.
+        let is = || Some(fs::metadata(&path).ok()?.permissions().mode() & 0o777);
+        eventually("the socket is there", || is().is_some());
+        // What the umask takes is added a moment later; never is it more than asked for.
+        assert_eq!(is().unwrap() & !mode, 0);
         eventually("it is served", || UnixStream::connect(&path).is_ok());
+        assert_eq!(is(), Some(mode));
         assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
         assert!(fs::metadata(&path).is_err());
     }
@@ -216,7 +218,7 @@ fn e59_what_is_there_is_left_alone() {
 fn e60_d24_an_orderly_end() {
     let mut server = Server::new(&["-k", "3"]);
     let mut client = server.client();
-    let script = "trap 'sleep 1; echo bye; kill $!; exit 7' TERM; sleep 60 & echo ready; wait";
+    let script = "trap 'sleep 1; echo bye; exit 7' TERM; sleep 60 & echo ready; wait";
     client.send(request(&["sh", "-c", script]));
     client.expect("6:stdout,6:ready\n,");
     let silent = server.client();
@@ -372,6 +374,8 @@ fn e68_sends_are_whole_pairs_and_the_close_follows() {
     assert_eq!(all, answer.bytes);
     let (at, thread, fd) = last.unwrap();
     let next = lines[at + 1..].iter().find(|line| line.starts_with(thread)).unwrap();
-    assert!(next.contains(&format!("close({fd})")), "{next}");
+    // The trace may end within it.
+    let closes = [format!("close({fd})"), format!("close({fd} ")];
+    assert!(closes.iter().any(|close| next.contains(close)), "{next}");
     server.done();
 }
