@@ -4,7 +4,9 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
@@ -165,6 +167,14 @@ fn only_peers_that_are_named_may_connect() {
     }
 }
 
+fn metrics(place: &Place) -> String {
+    let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn status_shows_what_runs() {
     let place = Place::new();
@@ -195,6 +205,14 @@ fn status_shows_what_runs() {
     assert_eq!(run["peer_pid"], std::process::id());
     let table = String::from_utf8(place.coproc(&["status"]).stdout).unwrap();
     assert!(table.contains("1 of 7 connections, 2 started, 0 refused"), "{table}");
+    let metrics = metrics(&place);
+    for sample in [
+        "coproc_exec_connections{name=\"exec\"} 1",
+        "coproc_exec_running{name=\"exec\"} 1",
+        "coproc_exec_sessions_total{name=\"exec\",outcome=\"not-started\"} 1",
+    ] {
+        assert!(metrics.lines().any(|line| line == sample), "{sample} in {metrics}");
+    }
     let pid = run["pid"].as_i64().unwrap() as i32;
     // It ends within the time of the wrapper's stop, and its client hears how.
     wrapper.signal(nix::sys::signal::Signal::SIGTERM);
