@@ -21,7 +21,7 @@ use super::origin::Origin;
 use super::plugins::Enabled;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
-use super::tree::{Data, Layer, Path};
+use super::tree::{Data, Layer, Node, Path};
 use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
@@ -219,6 +219,9 @@ impl Resolver<'_> {
             &self.refused(&["main".to_owned()]),
         );
         let main = self.took(&["main".to_owned()], main);
+        if self.template {
+            self.check_template();
+        }
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
@@ -318,6 +321,18 @@ impl Resolver<'_> {
         let refused = self.refused(&path);
         let table = self.table(key)?.clone();
         self.took(&path, table.resolve(key, &refused))
+    }
+
+    /// Every name ends in nothing, and every place begins and ends an action of nothing.
+    fn check_template(&mut self) {
+        for (key, expected) in template::NOT_EMPTY {
+            let path = ["template", key].map(str::to_owned);
+            let is_empty = |node: &Node| matches!(&node.data, Data::Text(text) if text.is_empty());
+            if self.stack.node(&path).is_some_and(is_empty) {
+                let problem = self.stack.wrong(&path, "is empty").expected(expected);
+                self.problems.push(problem);
+            }
+        }
     }
 
     /// Two coprocesses of one name could not be told apart in commands and logs.

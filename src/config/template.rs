@@ -10,7 +10,14 @@ use super::core::{TABLES, TEMPLATE_DEFAULTS, TemplateTable};
 use super::debug::{COUNTS, FLAGS};
 use super::{Config, Loaded};
 
-/// Fills the defaults in; blank values are unset. `folder` is where relative paths begin.
+/// Texts that mean nothing when they are empty, and what is expected of them.
+pub(super) const NOT_EMPTY: [(&str, &str); 3] = [
+    ("template_suffix", "how the names of templates end, such as `.tmpl`"),
+    ("template_var_left_delim", "what begins an action, such as `[[`"),
+    ("template_var_right_delim", "what ends an action, such as `]]`"),
+];
+
+/// Fills the defaults in; paths that are blank are unset. `folder` is where relative paths begin.
 pub(super) fn settings(
     table: Option<&TemplateTable>,
     folder: &Path,
