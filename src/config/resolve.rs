@@ -21,7 +21,7 @@ use super::origin::Origin;
 use super::plugins::Enabled;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
-use super::tree::{Data, Layer, Node, Path};
+use super::tree::{Data, Layer, Path};
 use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
@@ -220,7 +220,7 @@ impl Resolver<'_> {
         );
         let main = self.took(&["main".to_owned()], main);
         if self.template {
-            self.check_template();
+            self.problems.extend(template::empty(self.stack));
         }
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
@@ -321,18 +321,6 @@ impl Resolver<'_> {
         let refused = self.refused(&path);
         let table = self.table(key)?.clone();
         self.took(&path, table.resolve(key, &refused))
-    }
-
-    /// Every name ends in nothing, and every place begins and ends an action of nothing.
-    fn check_template(&mut self) {
-        for (key, expected) in template::NOT_EMPTY {
-            let path = ["template", key].map(str::to_owned);
-            let is_empty = |node: &Node| matches!(&node.data, Data::Text(text) if text.is_empty());
-            if self.stack.node(&path).is_some_and(is_empty) {
-                let problem = self.stack.wrong(&path, "is empty").expected(expected);
-                self.problems.push(problem);
-            }
-        }
     }
 
     /// Two coprocesses of one name could not be told apart in commands and logs.
