@@ -320,6 +320,9 @@ case!(fn tables_that_are_blank: ["check", "-c", "c.yaml"] { "c.yaml": "log:\nmai
 case!(fn w102_unknown_plugin: ["check"] { "coproc.toml": "enabled_plugins = [\"template\", \"example\"]\n" });
 case!(fn plugin_left_out: ["check"] { "coproc.toml": "enabled_plugins = [\"template\"]\n[coprocess.bad]\nname = \"\"\n" });
 
+// Templates.
+case!(fn template_texts_that_are_empty: ["check", "--set", "template.template_var_left_delim="] { "coproc.toml": "[template]\ntemplate_suffix = \"\"\ntemplate_var_right_delim = \"\"\n" });
+
 // What is right.
 case!(fn valid: ["check"] { "coproc.toml": GOOD });
 case!(fn main_named_on_the_command_line: ["check", "--set", "main.exec=./server --port 80"] {});

@@ -110,22 +110,25 @@ pub struct TemplateTable {
     /// The folder that is written to, and where nginx finds its `nginx.conf`. Default: `conf_path`.
     #[schemars(example = &"/run/coproc/nginx")]
     pub conf_output_path: Option<String>,
-    /// How the names of templates end; it is taken off the names of what they are rendered to.
+    /// How the names of templates end; it is taken off the names of what they are rendered to. Not
+    /// empty.
     #[schemars(example = &".tpl")]
     pub template_suffix: Option<String>,
-    /// What begins an action in a template.
+    /// What begins an action in a template. Not empty.
     #[schemars(example = &"{{")]
     pub template_var_left_delim: Option<String>,
-    /// What ends an action in a template.
+    /// What ends an action in a template. Not empty.
     #[schemars(example = &"}}")]
     pub template_var_right_delim: Option<String>,
-    /// The folders that are made below `run_path` before anything starts.
+    /// The folders that are made below `run_path` before anything starts. With `main.user` they are
+    /// that user's, but for the one with the outputs, which it can read.
     #[schemars(example = ["conf", "client_body", "proxy"])]
     pub run_path_subdirs: Option<Words>,
     /// Whether `run_path` is removed at the end, with all that is in it.
     #[schemars(example = true)]
     pub delete_run_path_on_exit: Option<Flag>,
-    /// Whether the files that were rendered or copied are removed at the end.
+    /// Whether the files that were rendered or copied are removed at the end, and files of others
+    /// that were in their places put back.
     #[schemars(example = false)]
     pub delete_templated_conf_on_exit: Option<Flag>,
 }

@@ -233,6 +233,9 @@ impl Resolver<'_> {
             &self.refused(&["main".to_owned()]),
         );
         let main = self.took(&["main".to_owned()], main);
+        if self.template {
+            self.problems.extend(template::empty(self.stack));
+        }
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();

@@ -13,11 +13,11 @@ use coproc_control::listener::Listener;
 use coproc_control::port::Port;
 use coproc_control::server::Entrances;
 use coproc_core::exit::{FAILURE, USAGE};
-use coproc_core::process::seal_descriptors;
+use coproc_core::process::{identity, seal_descriptors};
 use coproc_core::supervision::log_panics;
 use coproc_exec::Bound;
 use coproc_exec::config::ExecSocket;
-use coproc_template::Renderer;
+use coproc_template::{Owner, Renderer};
 
 use super::paths::PidFiles;
 use super::root::{Parts, Root};
@@ -176,7 +176,10 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
 /// The folders that templates need, and the thread that renders them. The error is a sentence.
 fn templates(config: &Config) -> Result<Option<Templates>, String> {
     let Some(settings) = &config.template else { return Ok(None) };
-    let renderer = Renderer::new(settings.clone(), config.template_values.clone());
+    // A user that cannot be switched to is what the start of the main process fails with.
+    let reader = identity(&config.main.context).ok().flatten();
+    let owner = reader.map(|(user, group)| Owner { user, group });
+    let mut renderer = Renderer::new(settings.clone(), config.template_values.clone(), owner);
     renderer.make_folders().map_err(|error| error.to_string())?;
     // Without a working directory there is none to spare.
     let folder = std::env::current_dir().unwrap_or_default();

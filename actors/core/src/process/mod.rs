@@ -26,6 +26,7 @@ pub mod table;
 
 pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
+pub use credentials::identity;
 pub use descriptor::{hung_up, watch};
 pub(crate) use error::plain;
 pub use error::{SpawnError, Step};
