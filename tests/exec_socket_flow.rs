@@ -280,7 +280,13 @@ fn e78_d01_garbage() {
     assert_eq!(server.ask(UNAME).text(), LINUX);
     let descriptors =
         || fs::read_dir(format!("/proc/{}/fd", server.wrapper.pid())).unwrap().count();
-    let before = descriptors();
+    // All threads have what they need once their number stays as it is.
+    let mut before = 0;
+    eventually("the server has come to rest", || {
+        let now = descriptors();
+        thread::sleep(Duration::from_millis(300));
+        std::mem::replace(&mut before, now) == now
+    });
     let requests = [
         request(&["cat"]),
         request(&["echo", "hello"]),
