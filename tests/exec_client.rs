@@ -107,6 +107,12 @@ fn a_signal_is_128_and_its_number_however_the_server_tells_it() {
             assert_eq!(text(&output.stderr), "", "{signal}");
         }
     }
+    // sockexec's way has no name for it.
+    for (settings, code) in [(&[][..], 128 + 40), (&[("TERMSIG", "name")], 255)] {
+        let server = Server::with(&[], settings);
+        let output = exec(&server, &["sh", "-c", "kill -40 $$"]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(code), String::new()));
+    }
 }
 
 #[test]
