@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use coproc_core::exit::{ExitStatus, FAILURE, USAGE};
 use coproc_core::signal::Signal;
 use coproc_exec::client::{ClientError, Run};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 use crate::cli::Exec;
 use crate::config::{self, Sources};
 use crate::console::{complain, status};
-use crate::signals;
+use crate::{init, signals};
 
 /// There is no server, or no status.
 const NO_STATUS: u8 = 111;
@@ -52,8 +54,10 @@ pub fn exec(args: &Exec, sources: Sources) -> ExitCode {
     }
     let streams = [own(io::stdin()), own(io::stdout()), own(io::stderr())];
     let [Ok(stdin), Ok(stdout), Ok(stderr)] = streams else {
-        return failed(&io::Error::from(rustix::io::Errno::MFILE), FAILURE);
+        return failed(&io::Error::from(Errno::MFILE), FAILURE);
     };
+    let stdout = Stream((!init::stdout_was_closed()).then_some(stdout));
+    let (stdin, stderr) = (Stream(Some(stdin)), Stream(Some(stderr)));
     match (run.pass(stdin, stdout, stderr), stopped_by.load(Ordering::Acquire)) {
         (Ok(status), _) => ExitCode::from(status.shell_code()),
         (Err(ClientError::Output(error)), 0) => status(Err(error)),
@@ -63,6 +67,47 @@ pub fn exec(args: &Exec, sources: Sources) -> ExitCode {
             let stopped = Signal::from_number(number).map(ExitStatus::Signal);
             ExitCode::from(stopped.map_or(NO_STATUS, ExitStatus::shell_code))
         }
+    }
+}
+
+/// A standard stream, `None` where it was closed from the start. Whoever shares it may have made it
+/// non-blocking; it is waited for then.
+struct Stream(Option<File>);
+
+impl Stream {
+    fn wait(
+        &self,
+        flags: PollFlags,
+        mut pass: impl FnMut(&File) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let file = self.0.as_ref().ok_or(Errno::BADF)?;
+        loop {
+            match pass(file) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    match poll(&mut [PollFd::new(file, flags)], None) {
+                        Ok(_) | Err(Errno::INTR) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                passed => return passed,
+            }
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(PollFlags::IN, |mut file| file.read(buffer))
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wait(PollFlags::OUT, |mut file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use coproc_core::exit::{ExitStatus, FAILURE};
@@ -35,6 +36,35 @@ pub fn heed_children() -> io::Result<()> {
     // SAFETY: no handler is installed, so none can run.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
     Ok(())
+}
+
+/// Whether a signal is ignored, as `nohup` and a shell's `trap '' INT` have it.
+pub fn is_ignored(number: i32) -> bool {
+    // SAFETY: all zeroes is a valid action, which is overwritten.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is set, and what is read outlives the call.
+    let read = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut action) };
+    read == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Looks before the standard library puts `/dev/null` where a standard stream is closed.
+#[used]
+// SAFETY: the loader calls it once, before any thread; it makes one system call and stores a flag.
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = {
+    extern "C" fn look() {
+        // SAFETY: a plain system call on a descriptor number.
+        let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
+        STDOUT_WAS_CLOSED.store(closed, Ordering::Relaxed);
+    }
+    look
+};
+
+/// Whether this process was started without a standard output.
+pub fn stdout_was_closed() -> bool {
+    STDOUT_WAS_CLOSED.load(Ordering::Relaxed)
 }
 
 /// Splits this process if it is PID 1 or `subreaper` is set. Must be called while it has one thread.

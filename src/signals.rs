@@ -81,18 +81,21 @@ impl Taken {
 }
 
 /// Calls `first` at the first INT or TERM, from a thread of its own. The second ends this process as if
-/// nobody had asked.
+/// nobody had asked. What was ignored when this process was started stays so.
 ///
 /// # Errors
 /// When the system refuses descriptors or a thread.
 pub fn first_stop(first: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
     let came = Arc::new(AtomicBool::new(false));
-    for number in [libc::SIGINT, libc::SIGTERM] {
+    let heeded =
+        [libc::SIGINT, libc::SIGTERM].into_iter().filter(|number| !init::is_ignored(*number));
+    let heeded = heeded.collect::<Vec<_>>();
+    for number in heeded.iter().copied() {
         // In this order: the first one is not yet the second.
         flag::register_conditional_default(number, came.clone())?;
         flag::register(number, came.clone())?;
     }
-    let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM])?;
+    let mut signals = Signals::new(heeded)?;
     std::thread::Builder::new().name("coproc-signals".into()).stack_size(64 * 1024).spawn(
         move || {
             if let Some(signal) = signals.forever().next().and_then(Signal::from_number) {

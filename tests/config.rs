@@ -233,6 +233,18 @@ case!(fn exec_socket_allow_pattern: ["check"] {
 case!(fn exec_socket_allow_unknown_key: ["check"] {
     "coproc.toml": "[exec_socket]\npath = \"/e\"\nallow = [{ programm = \"/bin/ls\" }]\n"
 });
+case!(fn exec_socket_peers_of_nobody: ["check"] {
+    "coproc.toml": "[exec_socket]\npath = \"/e\"\npeer_users = []\n"
+});
+case!(fn exec_socket_that_cannot_be: ["check"] {
+    "coproc.toml": "[exec_socket]\npath = \"/e\\u0000\"\nowner = \":\"\nworkers = 1025\ncwd = \"/\\u0000\"\n[exec_socket.env]\n\"A=B\" = \"c\"\nD = \"e\\u0000f\"\nTOKEN = \"x\\u0000y\"\nRIGHT = \"=\"\n"
+});
+case!(fn exec_sockets_at_one_path: ["check"] {
+    "coproc.toml": "[exec_socket.web]\npath = \"/run//./e.sock\"\n[exec_socket.jobs]\npath = \"/run/e.sock\"\n[exec_socket.other]\npath = \"${run_path}/e.sock\"\n"
+});
+case!(fn env_that_cannot_be_passed_on: ["check"] {
+    "coproc.toml": "[main]\nenv = { \"A=B\" = \"c\" }\n[coprocess.consul]\nname = \"consul\"\nexec = \"consul\"\nrestarts = \"never\"\nexec_event = \"start\"\nenv = { \"\" = \"c\" }\n"
+});
 case!(fn exec_socket_event: ["check"] {
     "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"
 });

@@ -107,6 +107,12 @@ fn a_signal_is_128_and_its_number_however_the_server_tells_it() {
             assert_eq!(text(&output.stderr), "", "{signal}");
         }
     }
+    // sockexec's way has no name for it.
+    for (settings, code) in [(&[][..], 128 + 40), (&[("TERMSIG", "name")], 255)] {
+        let server = Server::with(&[], settings);
+        let output = exec(&server, &["sh", "-c", "kill -40 $$"]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(code), String::new()));
+    }
 }
 
 #[test]
@@ -247,6 +253,64 @@ fn the_first_term_ends_the_program_in_order() {
     running.expect("up\n");
     running.signal(Signal::SIGINT);
     assert_eq!(running.wait(), 130);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn what_is_ignored_at_the_start_stays_ignored() {
+    let server = Server::with(&[], &[]);
+    let above = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"];
+    let script = "echo up; read line; echo $line";
+    let words = ["exec", "--socket", server.path(), "sh", "-c", script];
+    let mut command = server.place.command_below(&above, &words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    running.expect("up\n");
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 2, 2, "{ignored}");
+    running.signal(Signal::SIGINT);
+    running.send("on\n");
+    running.expect("on\n");
+    assert_eq!(running.wait(), 0);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn output_that_has_nowhere_to_go() {
+    let server = Server::with(&[], &[]);
+    for (script, code) in [("echo lost", 1), ("exit 3", 3), ("echo seen >&2", 0)] {
+        let above = ["sh", "-c", "exec \"$@\" >&-", "sh"];
+        let words = ["exec", "--socket", server.path(), "sh", "-c", script];
+        let output = server.place.command_below(&above, &words).output().unwrap();
+        let why = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{script}: {why}");
+        assert_eq!(why.contains("error: standard output cannot be written"), code == 1, "{why}");
+    }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn streams_that_somebody_made_non_blocking_are_waited_for() {
+    let server = Server::with(&[], &[]);
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let ((stdin, ours), (output, stdout)) = (pipe(), pipe());
+    rustix::pipe::fcntl_setpipe_size(&output, 4096).unwrap();
+    for stream in [&stdin, &stdout] {
+        rustix::io::ioctl_fionbio(stream, true).unwrap();
+    }
+    let mut command = command(&server, &["sh", "-c", "head -c 1000000 /dev/zero; cat"]);
+    let mut running = Running(command.stdin(stdin).stdout(stdout).spawn().unwrap());
+    // It has our end of the pipe as well, which would never be closed.
+    drop(command);
+    eventually("the pipe is full", || rustix::io::ioctl_fionread(&output).unwrap() > 0);
+    let mut ours = File::from(ours);
+    ours.write_all(b"end").unwrap();
+    drop(ours);
+    let mut read = Vec::new();
+    File::from(output).read_to_end(&mut read).unwrap();
+    assert_eq!((read.len(), running.wait()), (1_000_003, 0));
+    assert!(read.ends_with(b"\0end"));
 }
 
 #[test]

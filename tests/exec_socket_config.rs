@@ -90,6 +90,26 @@ fn the_surroundings_of_programs() {
 }
 
 #[test]
+fn a_setting_that_cannot_be_applied_is_not_the_programs_fault() {
+    for (line, why) in [
+        ("cwd = \"/nonexist\"", "its folder `/nonexist`: no such file or directory"),
+        ("limits = { nofile = 99999999999 }", "its limit `nofile`: operation not permitted"),
+    ] {
+        let place = Place::new();
+        let mut wrapper = wrapper(&place, line, "");
+        let answer = run(&place, &["uname"]);
+        assert_eq!(answer.status(), "exitcode 125");
+        let told = String::from_utf8_lossy(&answer.all("stderr")).into_owned();
+        assert!(
+            told.starts_with("uname: ") && told != "uname: no such file or directory\n",
+            "{told}"
+        );
+        wrapper.wait_for(&format!("`uname` cannot be started: {why}"));
+        assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+    }
+}
+
+#[test]
 fn another_user_and_a_file_of_its_own() {
     if !is_root() {
         return skipped("only root can run programs as others");

@@ -1,5 +1,6 @@
 //! From the merged sources to one checked config.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use coproc_core::event::{EventName, Phase};
 use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
+use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
 use serde_json::Map;
 
@@ -239,6 +241,7 @@ impl Resolver<'_> {
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        let exec_paths = exec_sockets.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
         let exec_sockets = exec_sockets
             .into_iter()
             .map(|(path, table)| {
@@ -247,6 +250,7 @@ impl Resolver<'_> {
                 self.took(&path, resolved)
             })
             .collect::<Vec<_>>();
+        self.check_sockets(&exec_paths, &exec_sockets);
         self.check_names(keys);
         self.check_events(keys);
         let (log, log_warnings) = log?;
@@ -309,9 +313,10 @@ impl Resolver<'_> {
             Err(refusals) => refusals,
         };
         for Refusal { key, what, expected, hint } in refusals {
-            let path = table.iter().cloned().chain(key.iter().map(|k| (*k).to_owned()));
+            let whole = key.is_empty();
+            let path = table.iter().cloned().chain(key.into_iter().map(Cow::into_owned));
             let path = path.collect::<Vec<_>>();
-            let mut problem = match key.is_empty() {
+            let mut problem = match whole {
                 false => self.stack.wrong(&path, what),
                 true => self.stack.lacking(table, what),
             };
@@ -344,6 +349,28 @@ impl Resolver<'_> {
         let refused = self.refused(&path);
         let table = self.table(key)?.clone();
         self.took(&path, table.resolve(key, &refused))
+    }
+
+    /// The second of two sockets at one path could not be bound. Names in paths count as they stand.
+    fn check_sockets(&mut self, tables: &[Path], sockets: &[Option<ExecSocket>]) {
+        let mut first = BTreeMap::new();
+        for (table, socket) in tables.iter().zip(sockets) {
+            let Some(socket) = socket else { continue };
+            // Its components leave out what is said twice.
+            let place = self.sources.folder.join(&socket.path).components().collect::<PathBuf>();
+            match first.get(&place) {
+                None => {
+                    first.insert(place, table);
+                }
+                Some(other) => {
+                    let path = table.iter().cloned().chain(["path".to_owned()]).collect::<Vec<_>>();
+                    let what =
+                        format!("`{}` is the path of `{}` already", socket.path, other.join("."));
+                    let problem = self.stack.wrong(&path, what).expected("a path of its own");
+                    self.problems.push(problem);
+                }
+            }
+        }
     }
 
     /// Two coprocesses of one name could not be told apart in commands and logs.

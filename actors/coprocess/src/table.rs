@@ -193,6 +193,16 @@ impl CoprocessTable {
             Some(table) => restart_limit(table, missing("restart_limit"), &mut refusals),
             None => None,
         };
+        let context = ContextKeys {
+            user: self.user,
+            group: self.group,
+            env: self.env,
+            env_file: self.env_file,
+            cwd: self.cwd,
+            umask: self.umask,
+            limits: self.limits,
+        };
+        refusals.extend(context.refusals());
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             table.and_then(|table| table.resolve(role, missing(role.key()), &mut refusals))
         };
@@ -208,16 +218,7 @@ impl CoprocessTable {
             name,
             exec: exec.0,
             stop_exec: stop_exec.map(|words| words.0),
-            context: ContextKeys {
-                user: self.user,
-                group: self.group,
-                env: self.env,
-                env_file: self.env_file,
-                cwd: self.cwd,
-                umask: self.umask,
-                limits: self.limits,
-            }
-            .into(),
+            context: context.into(),
             ready,
             live,
             policy: Policy {

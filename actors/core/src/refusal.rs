@@ -1,10 +1,12 @@
 //! A problem that a table of the config finds in itself once its values are read.
 
+use std::borrow::Cow;
+
 /// What is wrong with one key of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The key within the table, or the keys on the way to it; none is the table itself.
-    pub key: Vec<&'static str>,
+    pub key: Vec<Cow<'static, str>>,
     /// What is wrong.
     pub what: String,
     /// What would be right.
@@ -16,7 +18,7 @@ pub struct Refusal {
 impl Refusal {
     /// A wrong value of a key.
     pub fn wrong(key: &'static str, what: impl Into<String>) -> Self {
-        Self { key: vec![key], what: what.into(), expected: None, hint: None }
+        Self { key: vec![key.into()], what: what.into(), expected: None, hint: None }
     }
 
     /// A key that must be there and is not.
@@ -30,8 +32,8 @@ impl Refusal {
     }
 
     /// A key within the key.
-    pub fn below(mut self, key: &'static str) -> Self {
-        self.key.push(key);
+    pub fn below(mut self, key: impl Into<Cow<'static, str>>) -> Self {
+        self.key.push(key.into());
         self
     }
 

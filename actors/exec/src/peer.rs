@@ -4,7 +4,8 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::config::ExecSocket;
 
-/// Who may connect.
+/// Who may connect. The kernel names a peer's primary group alone; that a user is in another is known
+/// from the group database, as it was when the socket was opened.
 #[derive(Debug)]
 pub(crate) struct Peers {
     users: Vec<u32>,
@@ -18,11 +19,23 @@ impl Peers {
             return Ok(None);
         }
         let users = config.peer_users.iter().map(|name| user(name).map(Uid::as_raw));
-        let groups = config.peer_groups.iter().map(|name| group(name).map(Gid::as_raw));
-        Ok(Some(Self {
-            users: users.collect::<Result<_, _>>()?,
-            groups: groups.collect::<Result<_, _>>()?,
-        }))
+        let groups = config.peer_groups.iter().map(|name| group(name));
+        let mut peers = Self { users: users.collect::<Result<_, _>>()?, groups: Vec::new() };
+        for gid in groups {
+            let gid = gid?;
+            peers.groups.push(gid.as_raw());
+            // A number need not be that of a group with a name.
+            if let Ok(Some(group)) = Group::from_gid(gid) {
+                peers.add_members(&group);
+            }
+        }
+        Ok(Some(peers))
+    }
+
+    /// Lets those in whom the database lists; a user that is gone is nobody.
+    fn add_members(&mut self, group: &Group) {
+        let members = group.mem.iter().filter_map(|name| User::from_name(name).ok().flatten());
+        self.users.extend(members.map(|user| user.uid.as_raw()));
     }
 
     /// Whether a process with this user and group may.
@@ -61,6 +74,8 @@ fn group(name: &str) -> Result<Gid, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
     use super::*;
 
     #[test]
@@ -79,5 +94,15 @@ mod tests {
         let peers = Peers { users: vec![33], groups: vec![7] };
         assert!(peers.allow(33, 33) && peers.allow(1, 7));
         assert!(!peers.allow(1, 33) && !peers.allow(0, 0));
+    }
+
+    #[test]
+    fn members_of_a_group_need_not_have_it_as_their_own() {
+        let mut peers = Peers { users: Vec::new(), groups: vec![7] };
+        let members = ["root", "nobody-of-this-name"].map(str::to_owned).to_vec();
+        let (name, passwd) = ("staff".to_owned(), CString::default());
+        peers.add_members(&Group { name, passwd, gid: Gid::from_raw(7), mem: members });
+        assert_eq!(peers.users, [0]);
+        assert!(peers.allow(0, 0) && peers.allow(1, 7) && !peers.allow(1, 0));
     }
 }

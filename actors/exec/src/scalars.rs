@@ -47,6 +47,27 @@ coproc_core::impl_scalar!(Positive, "Positive", {
     ]
 });
 
+/// How many threads serve a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads(pub u32);
+
+impl Scalar for Threads {
+    const NOUN: &'static str = "a number of threads";
+    const EXPECTED: &'static str = "a number from 1 to 1024";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        Positive::read(text).filter(|number| number.0 <= 1024).map(|number| Self(number.0))
+    }
+}
+
+coproc_core::impl_scalar!(Threads, "Threads", {
+    "anyOf": [
+        { "type": "integer", "minimum": 1, "maximum": 1024 },
+        { "type": "string", "pattern": "^0*[1-9][0-9]*$" }
+    ]
+});
+
 /// How long output is waited for after the program itself has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {

@@ -20,7 +20,7 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Vis
 
 use crate::config::{ExecSocket, KillScope, Matches, Rule};
 use crate::protocol::Termsig;
-use crate::scalars::{Drain, Pattern, Positive};
+use crate::scalars::{Drain, Pattern, Positive, Threads};
 use crate::session::{ExecFailure, HalfClose};
 
 /// A socket over which clients have programs run, without a shell.
@@ -44,7 +44,7 @@ pub struct ExecSocketTable {
     pub max_queue: Option<Positive>,
     /// How many threads serve. Default: as many as there are processors.
     #[schemars(example = 2)]
-    pub workers: Option<Positive>,
+    pub workers: Option<Threads>,
     /// How long a connection may last, from its beginning to TERM; `0` is for ever.
     #[schemars(example = &"5m")]
     pub timeout: Option<Span>,
@@ -102,10 +102,12 @@ pub struct ExecSocketTable {
     /// the program by its absolute path. Default: everything.
     #[schemars(example = ["/usr/bin/uname", "/usr/bin/id"])]
     pub allow: Option<AllowList>,
-    /// Who may connect: users by name or number. Default: everybody whom the file's mode lets.
+    /// Who may connect: users by name or number. A list that is set is not empty. Default: everybody
+    /// whom the file's mode lets.
     #[schemars(example = ["www-data"])]
     pub peer_users: Option<Words>,
-    /// Who may connect besides: groups by name or number. Default: none.
+    /// Who may connect besides: groups by name or number, which are those whose primary group it is
+    /// and those whom the group database lists when the socket is opened. Default: none.
     #[schemars(example = ["deploy"])]
     pub peer_groups: Option<Words>,
     /// Whether the log shows the arguments of programs, which may be secrets.
@@ -288,8 +290,28 @@ impl ExecSocketTable {
                 Refusal::wrong("path", format!("the path has {} bytes", path.len()))
                     .expected(format!("at most {MAX_PATH} bytes")),
             ),
+            Some(path) if path.contains('\0') => {
+                refusals.push(Refusal::wrong("path", "the path holds a NUL byte"));
+            }
             Some(_) => {}
         }
+        if self.owner.as_ref().is_some_and(|owner| owner.0 == ":") {
+            refusals.push(
+                Refusal::wrong("owner", "`:` names neither a user nor a group")
+                    .expected("`USER`, `USER:GROUP` or `:GROUP`"),
+            );
+        }
+        refusals.extend(nobody(self.peer_users.as_ref(), self.peer_groups.as_ref()));
+        let context = ContextKeys {
+            user: self.user,
+            group: self.group,
+            env: self.env,
+            env_file: self.env_file,
+            cwd: self.cwd,
+            umask: self.umask,
+            limits: self.limits,
+        };
+        refusals.extend(context.refusals());
         let bound = |timeout: Span| Some(timeout.get()).filter(|time| !time.is_zero());
         let timeout = bound(self.timeout.unwrap_or(TIMEOUT));
         let rules = self.allow.map(|AllowList(entries)| {
@@ -331,16 +353,7 @@ impl ExecSocketTable {
             exec_failure: self.exec_failure.unwrap_or(ExecFailure::Report),
             half_close: self.half_close.unwrap_or(HalfClose::StdinEof),
             kill_scope: self.kill_scope.unwrap_or(KillScope::Group),
-            context: ContextKeys {
-                user: self.user,
-                group: self.group,
-                env: self.env,
-                env_file: self.env_file,
-                cwd: self.cwd,
-                umask: self.umask,
-                limits: self.limits,
-            }
-            .into(),
+            context: context.into(),
             env_pass: self.env_pass.map(|words| words.0),
             allow: rules,
             peer_users: words(self.peer_users),
@@ -348,6 +361,22 @@ impl ExecSocketTable {
             log_arguments: self.log_arguments.is_some_and(|flag| flag.0),
         })
     }
+}
+
+/// Lists that name nobody: whether that is meant to be nobody or everybody cannot be seen.
+fn nobody(users: Option<&Words>, groups: Option<&Words>) -> Option<Refusal> {
+    let key = match (users, groups) {
+        (Some(users), None) if users.0.is_empty() => "peer_users",
+        (None, Some(groups)) if groups.0.is_empty() => "peer_groups",
+        (Some(users), Some(groups)) if users.0.is_empty() && groups.0.is_empty() => "peer_users",
+        _ => return None,
+    };
+    let refusal =
+        Refusal::wrong(key, "nobody may connect to a socket whose list of peers is empty");
+    Some(
+        refusal
+            .expected("at least one name, or neither `peer_users` nor `peer_groups` for everybody"),
+    )
 }
 
 fn matches(
@@ -419,6 +448,19 @@ mod tests {
         assert_eq!(text.allow.unwrap().len(), 2);
         for entry in [r#""ls""#, "{}", r#"{"program": "/x", "argv": "x"}"#] {
             assert!(resolve(&format!(r#"{{"path": "/e", "allow": [{entry}]}}"#)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_list_of_peers_that_is_set_names_somebody() {
+        for (peers, right) in [
+            (r#""peer_users": []"#, false),
+            (r#""peer_groups": """#, false),
+            (r#""peer_users": [], "peer_groups": []"#, false),
+            (r#""peer_users": [], "peer_groups": ["adm"]"#, true),
+            (r#""peer_users": "root""#, true),
+        ] {
+            assert_eq!(resolve(&format!(r#"{{"path": "/e", {peers}}}"#)).is_ok(), right, "{peers}");
         }
     }
 

@@ -155,6 +155,16 @@ impl MainTable {
             refusals.extend(no_command("check", &words, expected));
             words
         });
+        let context = ContextKeys {
+            user: self.user,
+            group: self.group,
+            env: self.env,
+            env_file: self.env_file,
+            cwd: self.cwd,
+            umask: self.umask,
+            limits: self.limits,
+        };
+        refusals.extend(context.refusals());
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             let report = !refused.iter().any(|key| key == role.key());
             table.and_then(|table| table.resolve(role, report, &mut refusals))
@@ -188,16 +198,7 @@ impl MainTable {
             exec,
             check,
             exec_event: self.exec_event,
-            context: ContextKeys {
-                user: self.user,
-                group: self.group,
-                env: self.env,
-                env_file: self.env_file,
-                cwd: self.cwd,
-                umask: self.umask,
-                limits: self.limits,
-            }
-            .into(),
+            context: context.into(),
             ready,
             live,
             stop_signal: self.stop_signal.unwrap_or(Signal::TERM),

@@ -60,6 +60,11 @@ impl Resource {
         RESOURCES.iter().find(|(n, _)| *n == name).map(|(n, number)| Self(n, *number))
     }
 
+    /// The resource of this number.
+    pub(super) fn from_number(number: u32) -> Option<Self> {
+        RESOURCES.iter().find(|(_, n)| *n == number).map(|(name, n)| Self(name, *n))
+    }
+
     /// All names.
     pub fn names() -> impl Iterator<Item = &'static str> {
         RESOURCES.iter().map(|(name, _)| *name)

@@ -107,6 +107,17 @@ impl SpawnError {
         let reason = plain(error);
         Self { program: program.to_owned(), step, reason, code }
     }
+
+    /// The same, with what of its settings stood in the way in front of the reason.
+    pub(super) fn about(mut self, subject: &str) -> Self {
+        let kind = match self.step {
+            Step::Folder => "folder",
+            Step::Limits => "limit",
+            _ => return self,
+        };
+        self.reason = format!("its {kind} `{subject}`: {}", self.reason);
+        self
+    }
 }
 
 /// The system's reason as a part of a sentence.
@@ -124,12 +135,11 @@ pub(crate) fn plain(error: &io::Error) -> String {
 
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` cannot be started: {} failed: {}",
-            self.program,
-            self.step.as_str(),
-            self.reason
-        )
+        write!(f, "`{}` cannot be started: ", self.program)?;
+        match self.step {
+            // The reason names the setting.
+            Step::Folder | Step::Limits => f.write_str(&self.reason),
+            step => write!(f, "{} failed: {}", step.as_str(), self.reason),
+        }
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::descriptor::watch;
-use super::stage::REPORT_LEN;
+use super::stage::REPORT_HEAD;
 use super::{SpawnError, Step};
 
 /// What the stage has to say; the end of the pipe without a word is its success.
@@ -23,7 +23,7 @@ impl StageReport {
     pub(super) fn new(pipe: OwnedFd, program: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&pipe, true)?;
         let pipe = watch(pipe, Interest::READABLE)?;
-        Ok(Self { pipe, program, heard: Vec::with_capacity(REPORT_LEN) })
+        Ok(Self { pipe, program, heard: Vec::new() })
     }
 
     /// The failure that the stage reported, if it did; known when the program itself runs.
@@ -34,7 +34,7 @@ impl StageReport {
     /// As [`StageReport::failure`], for those who wait for more than one thing.
     pub fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<SpawnError>> {
         while let Ok(mut guard) = ready!(self.pipe.poll_read_ready(cx)) {
-            let mut buffer = [0; REPORT_LEN];
+            let mut buffer = [0; 256];
             match rustix::io::read(&self.pipe, &mut buffer) {
                 Ok(0) => break,
                 Ok(read) => self.heard.extend_from_slice(&buffer[..read]),
@@ -48,8 +48,9 @@ impl StageReport {
 
     fn read(&self) -> Option<SpawnError> {
         let step = Step::from_number(*self.heard.first()?)?;
-        let errno = i32::from_le_bytes(self.heard.get(1..REPORT_LEN)?.try_into().ok()?);
+        let errno = i32::from_le_bytes(self.heard.get(1..REPORT_HEAD)?.try_into().ok()?);
         let error = io::Error::from_raw_os_error(errno);
-        Some(SpawnError::system(&self.program, step, &error))
+        let subject = String::from_utf8_lossy(&self.heard[REPORT_HEAD..]);
+        Some(SpawnError::system(&self.program, step, &error).about(&subject))
     }
 }

@@ -14,14 +14,15 @@ use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::credentials::Credentials;
-use super::{Context, SpawnError, Step};
+use super::{Context, Resource, SpawnError, Step};
 
 /// The hidden first argument.
 const ARGUMENT: &CStr = c"exec-stage\u{1}";
 /// This very program, even if its file was replaced since.
 pub(super) const PROGRAM: &CStr = c"/proc/self/exe";
-/// A failure on that pipe: the step's number and errno, little-endian.
-pub(super) const REPORT_LEN: usize = 5;
+/// What a failure on that pipe begins with: the step's number and errno, little-endian. What it is
+/// about follows: a folder or the name of a limit.
+pub(super) const REPORT_HEAD: usize = 5;
 
 /// What the stage is to do.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,18 +85,28 @@ pub fn run(arguments: &[OsString]) -> u8 {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
-    let (step, errno) = failure;
     // SAFETY: the wrapper put its pipe at this number, and nothing else here uses it.
     let mut pipe = unsafe { std::fs::File::from_raw_fd(report_fd) };
-    let mut report = [0; REPORT_LEN];
-    report[0] = step as u8;
-    report[1..].copy_from_slice(&(errno as i32).to_le_bytes());
+    let mut report = vec![failure.step as u8];
+    report.extend((failure.errno as i32).to_le_bytes());
+    report.extend(failure.subject);
     // Without the pipe nobody is left to tell.
     let _ = pipe.write_all(&report);
     super::super::exit::NOT_EXECUTABLE
 }
 
-type Failure = (Step, nix::Error);
+struct Failure {
+    step: Step,
+    errno: nix::Error,
+    /// What of the plan it is about, where the step does not say it.
+    subject: Vec<u8>,
+}
+
+impl From<(Step, nix::Error)> for Failure {
+    fn from((step, errno): (Step, nix::Error)) -> Self {
+        Self { step, errno, subject: Vec::new() }
+    }
+}
 
 fn become_program(
     arguments: &[OsString],
@@ -111,13 +122,13 @@ fn become_program(
 
     // SAFETY: a plain system call on a descriptor number; if it is not open the call fails.
     if unsafe { libc::fcntl(report_fd, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
-        return Err((Step::Spawn, nix::Error::last()));
+        return Err((Step::Spawn, nix::Error::last()).into());
     }
     // The standard library ignores PIPE before `main`, and what is ignored stays so through exec.
     // SAFETY: the default action is no code of ours.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     apply(&plan)?;
-    nix::unistd::execv(&program, &argv).map_err(|error| (Step::Exec, error))
+    nix::unistd::execv(&program, &argv).map_err(|error| (Step::Exec, error).into())
 }
 
 fn apply(plan: &Plan) -> Result<(), Failure> {
@@ -129,14 +140,20 @@ fn apply(plan: &Plan) -> Result<(), Failure> {
         let limit = libc::rlimit64 { rlim_cur: *soft, rlim_max: *hard };
         // SAFETY: the struct outlives the call, and the kernel checks the resource's number.
         if unsafe { libc::setrlimit64(*resource, &limit) } == -1 {
-            return Err((Step::Limits, nix::Error::last()));
+            let errno = nix::Error::last();
+            let name = Resource::from_number(*resource).map(Resource::name);
+            let subject = name.unwrap_or_default().into();
+            return Err(Failure { step: Step::Limits, errno, subject });
         }
     }
     if let Some(credentials) = &plan.credentials {
         take_on(credentials)?;
     }
     if let Some(folder) = &plan.cwd {
-        nix::unistd::chdir(folder).map_err(|error| (Step::Folder, error))?;
+        nix::unistd::chdir(folder).map_err(|errno| {
+            let subject = folder.as_os_str().as_bytes().to_vec();
+            Failure { step: Step::Folder, errno, subject }
+        })?;
     }
     Ok(())
 }
@@ -148,7 +165,7 @@ fn take_on(credentials: &Credentials) -> Result<(), Failure> {
     nix::unistd::setgid(Gid::from_raw(credentials.gid)).map_err(|error| (Step::Gid, error))?;
     nix::unistd::setuid(Uid::from_raw(credentials.uid)).map_err(|error| (Step::Uid, error))?;
     if credentials.uid != 0 && nix::unistd::setuid(Uid::from_raw(0)).is_ok() {
-        return Err((Step::Uid, nix::Error::EPERM));
+        return Err((Step::Uid, nix::Error::EPERM).into());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Context, Limit, Resource};
+use crate::refusal::Refusal;
 use crate::scalar::Scalar;
 use crate::text::Text;
 
@@ -158,6 +159,26 @@ pub struct ContextKeys {
     pub umask: Option<Umask>,
     /// `limits`.
     pub limits: Option<LimitsTable>,
+}
+
+impl ContextKeys {
+    /// What no program can be given: a variable without a proper name, and a NUL byte anywhere.
+    pub fn refusals(&self) -> impl Iterator<Item = Refusal> {
+        let names = self.env.iter().flatten().filter_map(|(name, Text(value))| {
+            let expected = match () {
+                () if name.is_empty() || name.contains(['=', '\0']) => "a name without `=` and NUL",
+                () if value.contains('\0') => "a value without NUL",
+                () => return None,
+            };
+            let what = format!("`{}` cannot be passed on", name.escape_debug());
+            Some(Refusal::wrong("env", what).below(name.clone()).expected(expected))
+        });
+        let paths = [("env_file", &self.env_file), ("cwd", &self.cwd)];
+        let paths = paths
+            .into_iter()
+            .filter(|(_, path)| path.as_ref().is_some_and(|path| path.contains('\0')));
+        names.chain(paths.map(|(key, _)| Refusal::wrong(key, "the path holds a NUL byte")))
+    }
 }
 
 impl From<ContextKeys> for Context {
