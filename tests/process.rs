@@ -252,15 +252,15 @@ fn what_cannot_be_executed_says_the_step_and_the_reason() {
     let mut wrapper = place.run();
     wrapper.wait_for(": up");
     for (name, step, reason) in [
-        ("missing", "finding the program", "not"),
-        ("text", "finding the program", "execut"),
-        ("plain", "spawning", "no such file"),
-        ("staged", "executing", "no such file"),
-        ("folder", "entering the working directory", "no such file"),
-        ("limit", "looking up the user", "no-such-group"),
+        ("missing", "finding the program failed", "not"),
+        ("text", "finding the program failed", "execut"),
+        ("plain", "spawning failed", "no such file"),
+        ("staged", "executing failed", "no such file"),
+        ("folder", "its folder `/no/such/folder`", "no such file"),
+        ("limit", "looking up the user failed", "no-such-group"),
     ] {
         let line = wrapper.wait_for(&format!("msg=\"{name}: `"));
-        assert!(line.contains(&format!("cannot be started: {step} failed: ")), "{line}");
+        assert!(line.contains(&format!("cannot be started: {step}: ")), "{line}");
         assert!(line.contains(reason) && line.contains("level=error"), "{line}");
     }
     assert_eq!(wrapper.stop(), 0);

@@ -201,6 +201,8 @@ impl Connection {
         let reason = match (error.step, code) {
             (Step::Lookup, 127) => "no such file or directory".to_owned(),
             (Step::Lookup, _) => "permission denied".to_owned(),
+            (Step::Folder, _) => "changing to its folder failed".to_owned(),
+            (Step::Limits, _) => "setting its limits failed".to_owned(),
             _ => reason,
         };
         self.failure = Some((format!("{program}: {reason}\n").into_bytes(), code));
