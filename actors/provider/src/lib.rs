@@ -30,4 +30,4 @@ pub use error::{CallError, Error};
 pub use provider::Provider;
 pub use request::{Answer, ArgsError, Request};
 pub use serde_json::{Value, json};
-pub use stream::fetch;
+pub use stream::{Offer, fetch};

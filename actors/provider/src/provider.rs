@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::exchange;
 use crate::request::{Answer, Request};
-use crate::socket::Socket;
+use crate::socket::{Socket, make_folders};
 
 /// How many handlers run at once unless said otherwise.
 const MAX_RUNNING: usize = 1024;
@@ -139,15 +139,19 @@ impl Provider {
             None => None,
             Some(coordinator) => {
                 let path = config.socket_dir.join(format!("response/{}.sock", config.service_name));
-                let opened = Caller::open(coordinator, &path, config.request_timeout);
+                let opened = make_folders(&config.socket_dir, &config.socket_dir.join("response"))
+                    .and_then(|()| Caller::open(coordinator, &path, config.request_timeout));
                 Some(opened.map_err(|error| Error::Socket { path, error })?)
             }
         };
         let mut offered = Vec::with_capacity(tasks.len());
         for (task, handler) in tasks {
             let name = format!("{}-{}.sock", config.priority_of(&task), config.service_name);
-            let path = config.socket_dir.join(&task).join(name);
-            let socket = Socket::bind(&path).map_err(|error| Error::Socket { path, error })?;
+            let folder = config.socket_dir.join(&task);
+            let path = folder.join(name);
+            let socket = make_folders(&config.socket_dir, &folder)
+                .and_then(|()| Socket::bind(&path))
+                .map_err(|error| Error::Socket { path, error })?;
             offered.push(Offered { task: task.into(), handler, socket });
         }
 

@@ -81,10 +81,11 @@ impl Request {
     /// When no socket can be made for it.
     pub fn offer(&self, source: impl AsyncRead + Unpin + Send + 'static) -> io::Result<Url> {
         let config = &self.shared.config;
-        let folder = stream::folder(&config.socket_dir, &self.task, &config.service_name);
-        let offer = Offer::bind(folder)?;
+        let offer = Offer::bind(&config.socket_dir, &self.task, &config.service_name)?;
         let url = offer.url();
-        let serving = offer.serve(source, self.shared.ending());
+        let mut ending = self.shared.ending();
+        let ending = async move { drop(ending.wait_for(|ending| *ending).await) };
+        let serving = offer.serve(source, ending);
         let (task, alive) = (self.task.clone(), self.alive.clone());
         self.shared.spawn(async move {
             let _alive = alive;

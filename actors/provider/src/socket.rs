@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::{UnixListener, UnixStream};
 
-/// The mode of folders that are made, whatever the mask says.
+/// The mode of the folder of sockets where it is made here, whatever the mask says.
 const FOLDER_MODE: u32 = 0o750;
 /// The mode of sockets, whatever the mask says.
 const SOCKET_MODE: u32 = 0o660;
@@ -33,8 +33,7 @@ pub(crate) struct Name {
 }
 
 impl Socket {
-    /// Makes a socket, and the folders on the way to it. One that nobody serves any more is
-    /// replaced.
+    /// Makes a socket in a folder that is there. One that nobody serves any more is replaced.
     ///
     /// # Errors
     /// With `AddrInUse` where somebody answers there or the file is no socket, and as the system
@@ -42,7 +41,6 @@ impl Socket {
     pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| Path::new("."));
-        make_folders(folder)?;
         let _lock = lock(folder)?;
         match fs::symlink_metadata(path) {
             Ok(there) if !there.file_type().is_socket() => return Err(taken("it is no socket")),
@@ -146,16 +144,27 @@ fn taken(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::AddrInUse, why)
 }
 
-/// Makes a folder and those above it; those that are made get the mode, whatever the mask says.
-fn make_folders(folder: &Path) -> io::Result<()> {
+/// Makes a folder at or below `top`. The top itself is for its owner and group alone; all below have
+/// the mode of what they are in, so that whoever opens the top to a group opens all of it. The mask
+/// has no say.
+pub(crate) fn make_folders(top: &Path, folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    if let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) {
-        make_folders(above)?;
-    }
-    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)),
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+    let mode = match above {
+        Some(above) if folder != top => {
+            make_folders(top, above)?;
+            fs::metadata(above)?.permissions().mode() & 0o7777
+        }
+        Some(above) => {
+            fs::create_dir_all(above)?;
+            FOLDER_MODE
+        }
+        None => FOLDER_MODE,
+    };
+    match DirBuilder::new().mode(FOLDER_MODE & mode).create(folder) {
+        Ok(()) => fs::set_permissions(folder, Permissions::from_mode(mode)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
@@ -179,17 +188,31 @@ mod tests {
     #[tokio::test]
     async fn it_is_there_with_its_mode_and_goes_with_its_maker() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/b/50-n.sock");
+        let path = folder.path().join("b/50-n.sock");
+        fs::create_dir(path.parent().unwrap()).unwrap();
         let socket = Socket::bind(&path).unwrap();
         assert_eq!(socket.path(), path);
         assert_eq!(mode(&path), SOCKET_MODE);
-        assert_eq!(mode(&folder.path().join("a")), FOLDER_MODE);
-        let names = || fs::read_dir(folder.path().join("a/b")).unwrap().count();
+        let names = || fs::read_dir(folder.path().join("b")).unwrap().count();
         assert_eq!(names(), 1);
         let (taken, there) = tokio::join!(socket.accept(), UnixStream::connect(&path));
         drop((taken, there.unwrap()));
         drop(socket);
         assert_eq!(names(), 0);
+    }
+
+    #[test]
+    fn folders_are_as_open_as_their_top() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("x/top");
+        make_folders(&top, &top.join("a")).unwrap();
+        assert_eq!((mode(&top), mode(&top.join("a"))), (FOLDER_MODE, FOLDER_MODE));
+        fs::set_permissions(&top, Permissions::from_mode(0o770)).unwrap();
+        make_folders(&top, &top.join("streams/b/c")).unwrap();
+        for below in ["streams", "streams/b", "streams/b/c"] {
+            assert_eq!(mode(&top.join(below)), 0o770, "{below}");
+        }
+        assert_eq!(mode(&top.join("a")), FOLDER_MODE, "what was there is as it was");
     }
 
     #[tokio::test]

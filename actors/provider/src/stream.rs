@@ -1,16 +1,15 @@
 //! Streams: bytes to their end over a socket that one reader finds.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use coproc_acomm::Url;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::socket::{Socket, random};
+use crate::socket::{Socket, make_folders, random};
 
 /// How long a stream is kept for a reader who does not come.
 const UNREAD: Duration = Duration::from_secs(600);
@@ -20,11 +19,6 @@ const UNREAD_AT_THE_END: Duration = Duration::from_secs(1);
 const STUCK: Duration = Duration::from_secs(60);
 /// How much is copied at a time.
 const PIECE: usize = 64 << 10;
-
-/// The folder of a provider's streams of one task.
-pub(crate) fn folder(socket_dir: &std::path::Path, task: &str, service: &str) -> PathBuf {
-    socket_dir.join("streams").join(task).join(service)
-}
 
 /// Fetches what a URL of a message offers.
 ///
@@ -38,44 +32,46 @@ pub async fn fetch(url: &Url) -> io::Result<UnixStream> {
     UnixStream::connect(url.socket()).await
 }
 
-/// A socket for one reader that is not served yet.
+/// Data for one reader: a socket that is not served yet.
 #[derive(Debug)]
-pub(crate) struct Offer(Socket);
+pub struct Offer(Socket);
 
 impl Offer {
-    pub(crate) fn bind(folder: PathBuf) -> io::Result<Self> {
+    /// A new socket in the folder of streams of a task and of somebody with this name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn bind(socket_dir: &Path, task: &str, service_name: &str) -> io::Result<Self> {
+        let folder = socket_dir.join("streams").join(task).join(service_name);
+        make_folders(socket_dir, &folder)?;
         Socket::bind(&folder.join(format!("{}.sock", random()))).map(Self)
     }
 
     /// The address to be told to the reader.
-    pub(crate) fn url(&self) -> Url {
+    pub fn url(&self) -> Url {
         Url::unix(self.0.path().to_string_lossy())
     }
 
-    /// Waits for the reader and gives it all that `source` has. `ending` turns true when the
-    /// provider is to end.
-    pub(crate) async fn serve(
+    /// Waits for the reader and gives it all that `source` has. If the reader has not come when
+    /// `ending` is over, it has a second left; otherwise ten minutes.
+    ///
+    /// # Errors
+    /// With `TimedOut` where nobody came, or the reader took nothing for a minute, and as the system
+    /// says.
+    pub async fn serve(
         self,
         mut source: impl AsyncRead + Unpin,
-        mut ending: watch::Receiver<bool>,
+        ending: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let nobody = async {
-            let unread = async {
-                tokio::time::sleep(UNREAD).await;
-            };
-            let ended = async {
-                // A provider that is gone has ended too.
-                let _ = ending.wait_for(|ending| *ending).await;
-                tokio::time::sleep(UNREAD_AT_THE_END).await;
-            };
-            tokio::select! {
-                () = unread => {}
-                () = ended => {}
-            }
+        let ended = async {
+            ending.await;
+            tokio::time::sleep(UNREAD_AT_THE_END).await;
         };
+        let nobody = || Err(io::Error::new(io::ErrorKind::TimedOut, "nobody read it"));
         let mut reader = tokio::select! {
             reader = self.0.accept() => reader,
-            () = nobody => return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody read it")),
+            () = tokio::time::sleep(UNREAD) => return nobody(),
+            () = ended => return nobody(),
         };
         // There is one reader only.
         drop(self);
@@ -95,18 +91,18 @@ impl Offer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::pending;
 
     #[tokio::test]
     async fn one_reader_has_all_and_a_second_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let folder = folder(root.path(), "Task", "me");
-        let offer = Offer::bind(folder.clone()).unwrap();
+        let offer = Offer::bind(root.path(), "Task", "me").unwrap();
         let url = offer.url();
+        let folder = root.path().join("streams/Task/me");
         assert!(url.path.starts_with(folder.to_str().unwrap()));
-        let (_goes_on, ending) = watch::channel(false);
         let data: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
         let source = data.clone();
-        let served = tokio::spawn(async move { offer.serve(&source[..], ending).await });
+        let served = tokio::spawn(async move { offer.serve(&source[..], pending()).await });
         let mut read = Vec::new();
         fetch(&url).await.unwrap().read_to_end(&mut read).await.unwrap();
         assert_eq!(read, data);
@@ -119,9 +115,13 @@ mod tests {
     async fn what_nobody_reads_is_closed() {
         let root = tempfile::tempdir().unwrap();
         for end in [false, true] {
-            let offer = Offer::bind(root.path().to_owned()).unwrap();
+            let offer = Offer::bind(root.path(), "Task", "me").unwrap();
             let url = offer.url();
-            let (_goes_on, ending) = watch::channel(end);
+            let ending = async {
+                if !end {
+                    pending::<()>().await;
+                }
+            };
             let began = tokio::time::Instant::now();
             let error = offer.serve(&b"x"[..], ending).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -210,7 +210,7 @@ async fn c63_a_task_that_asks_for_others() {
 async fn c64_many_requests_beside_each_other() {
     let world = World::new();
     let _serving = world.serve(Provider::new(world.config()).task("Echo", echo), &["Echo"]).await;
-    let responses = world.sockets().join("response/caller.sock");
+    let responses = world.hook_folder().join("caller.sock");
     let caller = Caller::open(world.coordinator(), &responses, world::PATIENCE).unwrap();
     for members in [101, 1000] {
         let mut calls = Calls::new(&caller);
@@ -233,7 +233,7 @@ async fn c64_many_requests_beside_each_other() {
 async fn c64_requests_to_nobody_all_come_back() {
     let world = World::new();
     let nobody = world.sockets().join("none.sock");
-    let responses = world.sockets().join("response/caller.sock");
+    let responses = world.hook_folder().join("caller.sock");
     let caller = Caller::open(&nobody, &responses, world::PATIENCE).unwrap();
     let mut calls = Calls::new(&caller);
     for n in 0..101 {
@@ -253,7 +253,7 @@ async fn a_call_that_nobody_answers_ends_with_its_time() {
     let provider = Provider::new(world.config())
         .task("Silent", |_| std::future::pending::<Result<Value, String>>());
     let _serving = world.serve(provider, &["Silent"]).await;
-    let responses = world.sockets().join("response/caller.sock");
+    let responses = world.hook_folder().join("caller.sock");
     let caller = Caller::open(coordinator, &responses, Duration::from_millis(100)).unwrap();
     let late = caller.call(Call::new("Silent", json!(null))).await.unwrap_err();
     assert_eq!(late, CallError::TooLate);
@@ -390,7 +390,7 @@ async fn a_response_that_nobody_takes() {
 #[tokio::test]
 async fn responses_that_are_none() {
     let world = World::new();
-    let responses = world.sockets().join("response/caller.sock");
+    let responses = world.hook_folder().join("caller.sock");
     let _caller = Caller::open("/x/none.sock", &responses, world::PATIENCE).unwrap();
     let tell = async |text: &str| {
         let mut stream = UnixStream::connect(&responses).await.unwrap();

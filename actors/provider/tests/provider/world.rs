@@ -55,6 +55,11 @@ impl World {
         self.folder.path().join("s")
     }
 
+    /// A folder for hooks of one's own.
+    pub(crate) fn hook_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn config(&self) -> Config {
         Config::new(self.sockets(), "me")
     }
