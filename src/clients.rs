@@ -19,8 +19,8 @@ use crate::event_loop;
 /// The variable that names the socket of the wrapper one runs under.
 const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
 
-/// No wrapper answers on the control socket.
-const NOBODY_THERE: u8 = 3;
+/// Nobody answers on the socket.
+pub(crate) const NOBODY_THERE: u8 = 3;
 
 /// How an answer is shown.
 enum Show {
@@ -91,7 +91,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         Command::Health(client) => (client, Call::health(), Show::Culprits),
         Command::Run(_) | Command::Check(_) | Command::Debug(_) => return None,
         Command::Schema | Command::Version => return None,
-        Command::Completions(_) | Command::Man(_) => return None,
+        Command::Completions(_) | Command::Man(_) | Command::Task(_) => return None,
     };
     Some(match socket(client, sources) {
         Ok(socket) => converse(&socket, call, &show),

@@ -12,6 +12,7 @@ pub mod manual;
 pub mod notes;
 pub mod reference;
 pub mod signals;
+pub mod task;
 pub mod wrapper;
 
 use std::ffi::OsString;
@@ -58,6 +59,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
+        Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
         Command::Run(run) => wrapper::run(&sources(&cli, &run.config, &run.main)),
         client_command => {
             clients::client(client_command, |client| sources(&cli, &client.config, &[]))

@@ -110,6 +110,7 @@ pub fn of(command: &str) -> Notes {
             client(&[("coproc emit backup", "Starts what has exec_event = \"custom.backup\".")])
         }
         "health" => HEALTH,
+        "task" => TASK,
         "schema" => printer(&[("coproc schema > coproc.schema.json", "For an editor.")]),
         "version" => printer(&[("coproc version", "Version, commit and time of the build.")]),
         "completions" => printer(&[
@@ -234,6 +235,36 @@ const HEALTH: Notes = Notes {
     files: CLIENT_FILES,
 };
 
+const TASK: Notes = Notes {
+    examples: &[
+        ("coproc task Greet '{\"name\": \"you\"}'", "One task with its arguments."),
+        ("coproc task Greet -a name=you -a times=2", "The same arguments one by one."),
+        ("coproc task StreamEcho --stream < FILE", "With data for the provider."),
+        ("coproc task --list", "All tasks with their providers, and whether each is up."),
+    ],
+    status: &[
+        ("0", "Done; the answer was printed."),
+        ("1", "The request was refused, the task failed, or no answer came in time."),
+        ("2", "The command line, or the config that names the coordinator, is wrong."),
+        ("3", "No coordinator answers on its socket."),
+    ],
+    environment: &[
+        (
+            "COPROC_COORDINATOR_SOCKET",
+            "The coordinator's socket where --socket names none. Every process that coproc starts \
+             finds it set if there is a coordinator.",
+        ),
+        COPROC_CONFIG,
+        COPROC_KEYS,
+        NW_KEYS,
+    ],
+    files: &[
+        ("SOCKET_DIR/coordinator/NAME.sock", "The coordinator's socket."),
+        ("SOCKET_DIR/response/coproc-task-PID.sock", "To which the answer comes, while it is awaited."),
+        CONFIG_FILES,
+    ],
+};
+
 const MAN: Notes = Notes {
     examples: &[
         ("coproc man | man -l -", "Read coproc(1)."),
@@ -335,7 +366,7 @@ mod tests {
         for name in names.chain([ROOT]) {
             for (example, _) in of(name).examples {
                 let mut words = shell_words::split(example).unwrap();
-                let end = words.iter().position(|word| [">", "|"].contains(&word.as_str()));
+                let end = words.iter().position(|word| [">", "<", "|"].contains(&word.as_str()));
                 words.truncate(end.unwrap_or(words.len()));
                 if words[0] == "command" {
                     words.remove(0);

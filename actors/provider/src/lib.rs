@@ -30,4 +30,5 @@ pub use error::{CallError, Error};
 pub use provider::Provider;
 pub use request::{Answer, ArgsError, Request};
 pub use serde_json::{Value, json};
+pub use socket::is_served;
 pub use stream::{Offer, fetch};

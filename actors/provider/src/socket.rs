@@ -109,14 +109,18 @@ impl Drop for Name {
     }
 }
 
-/// Whether somebody listens there. It does not wait: one that is too busy to take the connection is
-/// served.
-fn is_served(path: &Path) -> io::Result<bool> {
+/// Whether somebody listens at this path. It does not wait: one that is too busy to take the
+/// connection is served.
+///
+/// # Errors
+/// When it cannot be asked, such as for lack of permission or a path that is too long.
+pub fn is_served(path: &Path) -> io::Result<bool> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     match connect(&socket, &SocketAddrUnix::new(path)?) {
-        Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
-        _ => Ok(true),
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(Errno::CONNREFUSED | Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
