@@ -33,6 +33,9 @@ pub enum ReceiveError {
 /// How an exchange failed, which tells whether the peer can have begun to act.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
+    /// Nobody listens there.
+    #[error("{0}")]
+    Absent(String),
     /// It heard nothing: another peer can be asked.
     #[error("{0}")]
     Unheard(String),
@@ -87,15 +90,18 @@ where
 pub async fn exchange(path: &Path, message: &[u8], max: usize) -> Result<Response, ExchangeError> {
     let mut stream = UnixStream::connect(path).await.map_err(|error| {
         let word = reason(&error);
-        ExchangeError::Unheard(format!("dial unix {}: connect: {word}", path.display()))
+        ExchangeError::Absent(format!("dial unix {}: connect: {word}", path.display()))
     })?;
     let unclear = |error: io::Error| ExchangeError::Unclear(reason(&error));
     let frame =
         frame::encode(message).map_err(|error| ExchangeError::Unheard(error.to_string()))?;
     let first = stream.write(&frame).await;
     let written = first.map_err(|error| ExchangeError::Unheard(reason(&error)))?;
-    stream.write_all(&frame[written..]).await.map_err(unclear)?;
-    let ack = receive(&mut stream, max).await.map_err(|error| match error {
+    // A peer that refuses before it has read all of it breaks the writing off; what it says counts.
+    let all = stream.write_all(&frame[written..]).await.map_err(unclear);
+    let ack = receive(&mut stream, max).await;
+    all.or_else(|error| ack.is_ok().then_some(()).ok_or(error))?;
+    let ack = ack.map_err(|error| match error {
         ReceiveError::System(error) => unclear(error),
         error => ExchangeError::Unclear(error.to_string()),
     })?;
@@ -151,7 +157,7 @@ mod tests {
             let absent = exchange(&path, b"{}", 1000).await.unwrap_err();
             let expected =
                 format!("dial unix {}: connect: no such file or directory", path.display());
-            assert!(matches!(&absent, ExchangeError::Unheard(why) if *why == expected), "{absent}");
+            assert!(matches!(&absent, ExchangeError::Absent(why) if *why == expected), "{absent}");
             let listener = UnixListener::bind(&path).unwrap();
             let server = async |answer: &[u8]| {
                 let (mut stream, _) = listener.accept().await.unwrap();

@@ -100,6 +100,22 @@ impl Url {
         self.scheme.eq_ignore_ascii_case("http") || self.scheme.eq_ignore_ascii_case("https")
     }
 
+    /// The host without its port; an IPv6 address stands in brackets.
+    pub fn host_name(&self) -> &str {
+        let end = match self.host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => return &self.host,
+        };
+        // `::1` alone has no port.
+        if end.contains(':') && !end.ends_with(']') { &self.host } else { end }
+    }
+
+    /// The port, if one is named.
+    pub fn port(&self) -> Option<u16> {
+        let name = self.host_name().len();
+        self.host.get(name + 1..)?.parse().ok()
+    }
+
     /// The file of a Unix socket: the path as it is, whatever host and query say.
     pub fn socket(&self) -> PathBuf {
         match self.path.as_str() {
@@ -247,6 +263,24 @@ mod tests {
         assert_eq!(Url::unix("/a?b#c%41").socket(), PathBuf::from("/a?b#c%41"));
         assert_eq!(Url::unix("").socket(), PathBuf::from("/"));
         assert_eq!(Url::unix("/a?b").to_string(), "unix:///a%3Fb");
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        for (host, name, port) in [
+            ("h", "h", None),
+            ("h:80", "h", Some(80)),
+            (":4080", "", Some(4080)),
+            ("[::1]:80", "[::1]", Some(80)),
+            ("[::1]", "[::1]", None),
+            ("::1", "::1", None),
+            ("h:99999", "h", None),
+            ("h:", "h", None),
+            ("", "", None),
+        ] {
+            let url = Url { host: host.into(), ..Url::default() };
+            assert_eq!((url.host_name(), url.port()), (name, port), "{host}");
+        }
     }
 
     #[test]
