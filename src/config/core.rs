@@ -10,6 +10,7 @@ use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Count;
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
+use coproc_core::mode::Mode;
 use coproc_core::scalar::{Scalar, printable, refuse};
 use coproc_core::text::Text;
 use coproc_core::words::Words;
@@ -222,24 +223,6 @@ coproc_core::impl_scalar!(Vcpus, "Vcpus", {
         { "type": "string", "pattern": "^0*[1-9][0-9]*$" }
     ]
 });
-
-/// The mode of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
-
-impl Scalar for Mode {
-    const NOUN: &'static str = "the mode of a file";
-    const EXPECTED: &'static str = "octal digits in quotes, such as `\"0660\"`";
-
-    fn read(text: &str) -> Option<Self> {
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777).map(Self)
-    }
-}
-
-coproc_core::impl_scalar!(Mode, "Mode", { "type": "string", "pattern": "^0*[0-7]{1,3}$" });
 
 /// The keys of the top level that are tables.
 pub(super) const TABLES: [&str; 5] = ["log", "main", "coprocess", "template", "control"];

@@ -8,13 +8,14 @@ use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
+use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{Addresses, COMPUTED, ControlConfig, Mode, RESERVED, RootTable, top_level_keys};
+use super::core::{Addresses, COMPUTED, ControlConfig, RESERVED, RootTable, top_level_keys};
 use super::env::Known;
 use super::near::nearest;
 use super::origin::Origin;

@@ -69,8 +69,8 @@ async fn route(
     } else {
         track(shared, &sockets, request, hook, entrance, now).await
     };
-    if asked.is_ok() {
-        one_shot.map(OneShot::keep);
+    if let (Ok(()), Some(one_shot)) = (&asked, one_shot) {
+        OneShot::keep(one_shot);
     }
     asked
 }

@@ -9,6 +9,7 @@ pub mod duration;
 pub mod event;
 pub mod exit;
 pub mod flag;
+pub mod mode;
 pub mod name;
 pub mod output;
 pub mod probe;
