@@ -260,7 +260,10 @@ const TASK: Notes = Notes {
     ],
     files: &[
         ("SOCKET_DIR/coordinator/NAME.sock", "The coordinator's socket."),
-        ("SOCKET_DIR/response/coproc-task-PID.sock", "To which the answer comes, while it is awaited."),
+        (
+            "SOCKET_DIR/response/coproc-task-PID.sock",
+            "To which the answer comes, while it is awaited.",
+        ),
         CONFIG_FILES,
     ],
 };

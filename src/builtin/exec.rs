@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actix::{Addr, AsyncContext, Context, Handler, Message};
-use coproc_coordinator::config::ExecTask;
+use coproc_coordinator::exec_task::ExecTask;
 use coproc_core::exit::ExitStatus;
 use coproc_core::output::Kind;
 use coproc_core::process::{self, Command, Process, Report, Taps, find_program, launch};

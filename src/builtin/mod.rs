@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use coproc_control::request::Ask;
-use coproc_coordinator::config::{Coordinator, ExecTask};
+use coproc_coordinator::config::Coordinator;
+use coproc_coordinator::exec_task::ExecTask;
 use coproc_core::output::Output;
 use coproc_core::supervision::Lifeline;
 use coproc_provider::{Config, Provider};

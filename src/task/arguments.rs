@@ -124,7 +124,10 @@ mod tests {
             "j": 0, "k": true, "l": 1
         });
         assert_eq!(typed(&words).unwrap(), expected);
-        assert_eq!(typed(&["n=12345678901234567890"]).unwrap(), json!({"n": "12345678901234567890"}));
+        assert_eq!(
+            typed(&["n=12345678901234567890"]).unwrap(),
+            json!({"n": "12345678901234567890"})
+        );
     }
 
     #[test]

@@ -211,9 +211,8 @@ async fn copy(mut stream: UnixStream) -> Result<io::Result<()>, Failure> {
     let mut piece = vec![0; PIECE];
     loop {
         let read = stream.read(&mut piece).await;
-        let length = read.map_err(|error| {
-            Failure::new(FAILURE, format!("the stream broke off: {error}"))
-        })?;
+        let length =
+            read.map_err(|error| Failure::new(FAILURE, format!("the stream broke off: {error}")))?;
         if length == 0 {
             return Ok(Ok(()));
         }
@@ -272,7 +271,8 @@ mod tests {
 
     #[test]
     fn blanks_go_where_they_mean_nothing() {
-        let json = "{ \"a b\" : [1.50,\n 12345678901234567890 ],\t\"c\\\" d\": \"\\\\\" , \"e\": 1 }";
+        let json =
+            "{ \"a b\" : [1.50,\n 12345678901234567890 ],\t\"c\\\" d\": \"\\\\\" , \"e\": 1 }";
         let expected = "{\"a b\":[1.50,12345678901234567890],\"c\\\" d\":\"\\\\\",\"e\":1}";
         assert_eq!(compact(json), expected);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use coproc_acomm::Url;
 
 use crate::allow::Allow;
+use crate::exec_task::ExecTask;
 use crate::router::Order;
 
 /// A coordinator.
@@ -64,6 +65,10 @@ pub struct Coordinator {
     pub dir_mode: u32,
     /// The group that sockets and folders are given to.
     pub group: Option<String>,
+    /// The task `exec`, if it is offered.
+    pub exec: Option<ExecTask>,
+    /// Whether the task `coprocess` is offered.
+    pub coprocess: bool,
 }
 
 impl Coordinator {

@@ -8,6 +8,7 @@ pub mod allow;
 pub mod config;
 pub mod directory;
 mod door;
+pub mod exec_task;
 mod figures;
 mod forward;
 mod hook;

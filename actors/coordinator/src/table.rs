@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::allow::{Allow, Host};
 use crate::config::Coordinator;
+use crate::exec_task::ExecTaskTable;
 use crate::router::{MAX_NAME, Order, is_name};
 
 /// The coordinator of tasks: requests come in over HTTP and a Unix socket, and go to providers that
@@ -110,10 +111,17 @@ pub struct CoordinatorTable {
     /// wrapper's own.
     #[schemars(example = &"adm")]
     pub group: Option<Text>,
+    /// Offers the task `exec`, which runs programs. Default: it is not offered.
+    #[schemars(example = serde_json::json!({ "allow": ["/usr/bin/uptime"] }))]
+    pub exec: Option<ExecTaskTable>,
+    /// Whether the task `coprocess` is offered, which tells the status of the coprocesses and starts,
+    /// stops and restarts them.
+    #[schemars(example = true)]
+    pub coprocess: Option<Flag>,
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 22] = [
+pub const DEFAULTS: [(&str, &str); 23] = [
     ("socket_dir", SOCKET_DIR),
     ("external_port", "8080"),
     ("listen", "127.0.0.1"),
@@ -136,6 +144,7 @@ pub const DEFAULTS: [(&str, &str); 22] = [
     ("strict_http", "false"),
     ("socket_mode", "0660"),
     ("dir_mode", "0750"),
+    ("coprocess", "false"),
 ];
 
 /// The default of `socket_dir`, as that of the original.
@@ -323,6 +332,8 @@ impl CoordinatorTable {
                 );
             }
         }
+        let missing = !is_refused("exec");
+        let exec = self.exec.and_then(|table| table.resolve(missing, &mut refusals));
         if !refusals.is_empty() {
             return Err(refusals);
         }
@@ -364,6 +375,8 @@ impl CoordinatorTable {
             socket_mode: self.socket_mode.map_or(0o660, |mode| mode.0),
             dir_mode: self.dir_mode.map_or(0o750, |mode| mode.0),
             group: self.group.map(|Text(group)| group),
+            exec,
+            coprocess: flag(self.coprocess),
         })
     }
 }
