@@ -3,18 +3,25 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use coproc_acomm::unix::{ExchangeError, exchange};
 use coproc_acomm::{Request, Response, Url};
 use std::net::SocketAddr;
 
+use crate::awaited::Arrivals;
 use crate::oneshot::{self, OneShot};
 use crate::router::{Asked, NO_PROVIDERS, Step, step};
 use crate::server::{Shared, random};
 use crate::stream::hexadecimal;
 use crate::tracker::Origin;
 use crate::unix::shown;
+
+/// Which part of its time a request may wait for a provider that is to come back.
+const WAITS: f64 = 0.9;
+
+/// How long a socket that has just appeared may take to listen.
+const LISTENS: Duration = Duration::from_millis(5);
 
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +61,7 @@ async fn route(
     let hook = check(shared, &request, entrance)?;
     let now = Instant::now();
     let sockets = shared.directory.sockets(&request.task, now);
-    if sockets.is_empty() {
+    if sockets.is_empty() && !shared.awaited.includes(&request.task) {
         return Err(NO_PROVIDERS.to_owned());
     }
     let one_shot = match &request.stream {
@@ -65,9 +72,9 @@ async fn route(
         request.stream = Some(one_shot.url());
     }
     let asked = if hook.is_unix() {
-        ask(shared, &sockets, &request).await
+        ask_or_wait(shared, sockets, &request, now).await
     } else {
-        track(shared, &sockets, request, hook, entrance, now).await
+        track(shared, sockets, request, hook, entrance, now).await
     };
     if let (Ok(()), Some(one_shot)) = (&asked, one_shot) {
         OneShot::keep(one_shot);
@@ -78,7 +85,7 @@ async fn route(
 /// Asks providers on behalf of a requester whose response comes back through us.
 async fn track(
     shared: &Arc<Shared>,
-    sockets: &[Arc<Path>],
+    sockets: Vec<Arc<Path>>,
     mut request: Request,
     hook: Url,
     entrance: Entrance,
@@ -111,7 +118,7 @@ async fn track(
     }
     request.id = hop.to_string();
     request.hook = Some(Url::unix(shared.config.response().display().to_string()));
-    let asked = ask(shared, sockets, &request).await;
+    let asked = ask_or_wait(shared, sockets, &request, now).await;
     if asked.is_err() {
         // Before the requester hears of it: the id is free then, and nothing follows.
         shared.tracker().remove(&hop);
@@ -119,13 +126,60 @@ async fn track(
     asked
 }
 
+/// Why nobody took a request.
+struct Untaken {
+    why: String,
+    /// Whether nobody was there, so that somebody who comes may be asked.
+    nobody: bool,
+}
+
+/// Asks one provider after the other, and where none is there waits for one that is to come back.
+async fn ask_or_wait(
+    shared: &Arc<Shared>,
+    mut sockets: Vec<Arc<Path>>,
+    request: &Request,
+    now: Instant,
+) -> Result<(), String> {
+    // The provider needs some of the time for its answer, and the requester hears of one end only.
+    let until = tokio::time::Instant::from_std(now) + shared.config.request_timeout.mul_f64(WAITS);
+    let (task, base) = (&request.task, &shared.config.socket_dir);
+    let mut arrivals = None;
+    loop {
+        let Err(Untaken { why, nobody }) = ask(shared, &sockets, request).await else {
+            return Ok(());
+        };
+        if !nobody || !shared.awaited.includes(task) {
+            return Err(why);
+        }
+        // Heeded before it is looked again, so that nobody comes unseen.
+        let fresh = Arrivals::heed(base, task).map_err(|error| error.to_string())?;
+        if let Some(heeded) = arrivals.replace(fresh) {
+            tracing::debug!(target: "coordinator", "`{}` waits for `{}`", shown(&request.id), shown(task));
+            tokio::select! {
+                came = heeded.next() => came.map_err(|error| error.to_string())?,
+                () = shared.awaited.given_up(task) => return Err(why),
+                () = tokio::time::sleep_until(until) => return Err(why),
+            }
+            // A socket has its name a moment before it listens.
+            tokio::time::sleep(LISTENS).await;
+        }
+        sockets = shared.directory.sockets(task, Instant::now());
+    }
+}
+
 /// Asks one provider after the other.
-async fn ask(shared: &Arc<Shared>, sockets: &[Arc<Path>], request: &Request) -> Result<(), String> {
+async fn ask(
+    shared: &Arc<Shared>,
+    sockets: &[Arc<Path>],
+    request: &Request,
+) -> Result<(), Untaken> {
     let message = request.encode();
-    let mut last = NO_PROVIDERS.to_owned();
+    let mut last = Untaken { why: NO_PROVIDERS.to_owned(), nobody: true };
     for socket in sockets {
-        match step(ask_one(shared, socket, &message).await) {
-            Step::Done(answer) => return answer,
+        let asked = ask_one(shared, socket, &message).await;
+        let nobody = last.nobody && matches!(asked, Asked::Unheard(_));
+        match step(asked) {
+            Step::Done(answer) => return answer.map_err(|why| Untaken { why, nobody: false }),
             Step::Next(why) => {
                 tracing::debug!(
                     target: "coordinator",
@@ -134,7 +188,7 @@ async fn ask(shared: &Arc<Shared>, sockets: &[Arc<Path>], request: &Request) -> 
                     shown(&request.id),
                     shown(&why)
                 );
-                last = why;
+                last = Untaken { why, nobody };
             }
         }
     }

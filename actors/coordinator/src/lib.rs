@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod allow;
+mod awaited;
 pub mod config;
 pub mod directory;
 mod door;

@@ -1,5 +1,6 @@
 //! A coordinator whose sockets are bound, what its connections share, and the thread that serves it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,7 @@ use coproc_acomm::Url;
 use coproc_core::socket::Listener;
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::awaited::Awaited;
 use crate::config::Coordinator;
 use crate::directory::{Directory, Task, reordered, tasks};
 use crate::door::{Doors, open};
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) config: Coordinator,
     pub(crate) directory: Directory,
     pub(crate) figures: Figures,
+    pub(crate) awaited: Awaited,
     pub(crate) deliveries: Semaphore,
     /// Where HTTP is listened on.
     pub(crate) address: Option<SocketAddr>,
@@ -110,6 +113,7 @@ impl Bound {
                 config.rotate,
             ),
             figures: Figures::default(),
+            awaited: Awaited::default(),
             deliveries: Semaphore::new(DELIVERIES),
             address: doors.address,
             tracker: Mutex::new(Tracker::new(config.max_inflight)),
@@ -129,6 +133,12 @@ impl Bound {
     /// Where it listens for HTTP.
     pub fn address(&self) -> Option<SocketAddr> {
         self.shared.address
+    }
+
+    /// Names the tasks whose providers are there or come back by themselves; a request for one of
+    /// them waits while its provider is away.
+    pub fn await_tasks(&self, tasks: BTreeSet<String>) {
+        self.shared.awaited.set(tasks);
     }
 
     /// What it has done so far.
