@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
 use coproc_main::config::Main;
@@ -37,7 +38,7 @@ use crate::log::LogConfig;
 pub use self::core::{ControlConfig, RootTable};
 pub use self::debug::{Format, debug};
 pub use self::facts::{Facts, FactsError};
-pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses};
+pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};
 pub use self::origin::{Origin, Place, Source};
 pub use self::report::{ConfigErrors, Problem, secret};
 pub use self::schema::schema;
@@ -64,6 +65,8 @@ pub struct Sources {
     pub folder: PathBuf,
     /// Whether there may be no default file: then it is as an empty one.
     pub file_optional: bool,
+    /// Whether no file is read at all, whatever there is.
+    pub no_files: bool,
 }
 
 impl Sources {
@@ -107,6 +110,8 @@ pub struct Config {
     pub main: Main,
     /// The coprocesses in the order of the files.
     pub coprocesses: Vec<Coprocess>,
+    /// The coordinator; its folder is not yet interpolated.
+    pub coordinator: Option<Coordinator>,
     /// The log.
     pub log: LogConfig,
     /// The control socket.

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use actix::Addr;
+use coproc_coordinator::Bound;
+use coproc_coordinator::actor::CoordinatorActor;
 use coproc_coprocess::actor::CoprocessActor;
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::standing::{SharedStanding, Standing};
@@ -19,9 +21,13 @@ pub(super) enum Child {
     Control,
     /// The coprocess in this place of the config.
     Coprocess(usize),
+    /// The coordinator.
+    Coordinator,
 }
 
 const FIRST_COPROCESS: ChildId = 3;
+/// Far from the coprocesses, whose number nobody knows here.
+const COORDINATOR: ChildId = ChildId::MAX / 2;
 
 impl Child {
     pub(super) fn id(self) -> ChildId {
@@ -30,6 +36,7 @@ impl Child {
             Self::Main => 1,
             Self::Control => 2,
             Self::Coprocess(place) => FIRST_COPROCESS + place,
+            Self::Coordinator => COORDINATOR,
         }
     }
 
@@ -38,6 +45,7 @@ impl Child {
             0 => Self::Broker,
             1 => Self::Main,
             2 => Self::Control,
+            COORDINATOR => Self::Coordinator,
             id => Self::Coprocess(id - FIRST_COPROCESS),
         }
     }
@@ -60,5 +68,19 @@ impl Supervised {
             actor: None,
             rebuilds: Rebuilds::default(),
         }
+    }
+}
+
+/// The coordinator with what its supervisor keeps for it from one actor to the next.
+pub(super) struct Coordinating {
+    pub(super) bound: Bound,
+    /// Strong: without it the actor would end. `None` while it is being rebuilt.
+    pub(super) actor: Option<Addr<CoordinatorActor>>,
+    pub(super) rebuilds: Rebuilds,
+}
+
+impl Coordinating {
+    pub(super) fn new(bound: Bound) -> Self {
+        Self { bound, actor: None, rebuilds: Rebuilds::default() }
     }
 }
