@@ -47,6 +47,16 @@ pub enum Command {
     /// nginx finish its requests. HUP and USR2 reload, USR1 opens the log files anew, any other
     /// signal goes to the main process.
     Run(Run),
+    /// Serve as a coordinator of tasks and nothing else, with the options of mistify's.
+    ///
+    /// Requests for tasks come in over HTTP and a Unix socket, and go to providers that are found
+    /// by their sockets.
+    ///
+    /// The options are -n, --service_name NAME (required); -s, --socket_dir DIR (/tmp/mistify); -p,
+    /// --external_port PORT (8080); -t, --request_timeout SECONDS (60); -l, --log_level LEVEL
+    /// (warning); and -c, --config_file FILE.
+    #[command(disable_help_flag = true)]
+    Coordinator(Coordinator),
     /// Validate the config: every problem at once, with its place and what was expected.
     ///
     /// Nothing is started, and nothing but the config files is looked at: neither programs nor
@@ -158,6 +168,14 @@ pub struct Run {
     /// The main program and its arguments.
     #[arg(last = true, value_name = "MAIN")]
     pub main: Vec<String>,
+}
+
+/// `coproc coordinator`.
+#[derive(Clone, Debug, Args)]
+pub struct Coordinator {
+    /// The options, which are mistify's.
+    #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// `coproc debug`.

@@ -89,7 +89,9 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
         }
         Command::Health(client) => (client, Call::health(), Show::Culprits),
-        Command::Run(_) | Command::Check(_) | Command::Debug(_) => return None,
+        Command::Run(_) | Command::Coordinator(_) | Command::Check(_) | Command::Debug(_) => {
+            return None;
+        }
         Command::Schema | Command::Version => return None,
         Command::Completions(_) | Command::Man(_) | Command::Task(_) => return None,
     };
@@ -208,7 +210,9 @@ fn table(status: &Value) -> String {
         ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "POLICY", "LAST EXIT", "READY"]
             .map(str::to_owned),
     ];
-    rows.push(row("main", &status["main"]));
+    if !status["main"].is_null() {
+        rows.push(row("main", &status["main"]));
+    }
     for coprocess in status["coprocesses"].as_array().into_iter().flatten() {
         rows.push(row(coprocess["name"].as_str().unwrap_or_default(), coprocess));
     }

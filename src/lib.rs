@@ -1,10 +1,12 @@
 //! coproc: a main process and its coprocesses under one supervision tree.
 
+pub mod builtin;
 pub mod cli;
 pub mod clients;
 pub mod commands;
 pub mod config;
 pub mod console;
+pub mod coordinator;
 pub mod event_loop;
 pub mod init;
 pub mod log;
@@ -60,7 +62,10 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
         Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
-        Command::Run(run) => wrapper::run(&sources(&cli, &run.config, &run.main)),
+        Command::Run(run) => {
+            wrapper::run(&sources(&cli, &run.config, &run.main), wrapper::Manner::RUN)
+        }
+        Command::Coordinator(args) => coordinator::coordinator(&args.words),
         client_command => {
             clients::client(client_command, |client| sources(&cli, &client.config, &[]))
                 .unwrap_or(ExitCode::from(exit::FAILURE))
@@ -77,5 +82,6 @@ pub fn sources(cli: &Cli, args: &ConfigArgs, main: &[String]) -> Sources {
         main: main.to_vec(),
         folder: std::env::current_dir().unwrap_or_default(),
         file_optional: false,
+        no_files: false,
     }
 }

@@ -70,6 +70,7 @@ const fn printer(examples: &'static [Entry]) -> Notes {
 pub fn of(command: &str) -> Notes {
     match command {
         "run" => RUN,
+        "coordinator" => COORDINATOR,
         "check" => CHECK,
         "debug" => DEBUG,
         "status" => client(&[
@@ -122,6 +123,28 @@ pub fn of(command: &str) -> Notes {
         _ => WHOLE,
     }
 }
+
+const COORDINATOR: Notes = Notes {
+    examples: &[
+        ("coproc coordinator -n main", "Requests at http://127.0.0.1:8080/ and in /tmp/mistify."),
+        ("coproc coordinator -n main -s /run/tasks -p 8090 -t 30", "In another place."),
+        ("coproc coordinator -c coordinator.json", "With the config file of mistify's."),
+    ],
+    status: &[
+        ("0", "TERM or INT came, and all that was open was answered."),
+        ("1", "It cannot be served: a wrong value, or a socket or port that is taken."),
+        ("2", "The command line is wrong."),
+    ],
+    environment: &[(
+        "COPROC_COORDINATOR__KEY, COPROC_LOG__KEY",
+        "A key of [coordinator] or [log], such as COPROC_COORDINATOR__LISTEN=0.0.0.0.",
+    )],
+    files: &[(
+        "FILE",
+        "With -c: service_name, socket_dir, external_port, request_timeout and log_level, as TOML, \
+         JSON or YAML by the ending of its name. Options win over it.",
+    )],
+};
 
 const WHOLE: Notes = Notes {
     examples: &[

@@ -99,8 +99,8 @@ impl Actor for BuiltIn {
         let mut provider = Provider::new(config);
         if self.offers.exec.is_some() {
             let actor = ctx.address();
-            provider = provider
-                .task("exec", move |request| exec::carry_out(request, actor.clone()));
+            provider =
+                provider.task("exec", move |request| exec::carry_out(request, actor.clone()));
         }
         if self.offers.coprocess {
             let root = self.surroundings.root.clone();
@@ -111,8 +111,13 @@ impl Actor for BuiltIn {
         self.stop = Some(stop);
         let actor = ctx.address();
         actix_rt::spawn(async move {
-            // Dropped is as good as told.
-            let served = provider.serve_until(async { drop(stopped.await) }).await;
+            let end = async {
+                // The sockets are there once it is waited for the end.
+                tracing::info!(target: "provider", "coproc's own tasks are offered");
+                // Dropped is as good as told.
+                drop(stopped.await);
+            };
+            let served = provider.serve_until(end).await;
             actor.do_send(Over(served.err().map(|error| error.to_string())));
         });
     }

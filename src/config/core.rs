@@ -6,6 +6,7 @@ use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use coproc_coordinator::table::CoordinatorTable;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Count;
 use coproc_core::duration::Span;
@@ -91,6 +92,8 @@ pub struct RootTable {
     /// Templates of nginx's configuration. Without this table, and where `enabled_plugins` does not
     /// name it, nothing is rendered.
     pub template: Option<TemplateTable>,
+    /// The coordinator of tasks. Without this table there is none.
+    pub coordinator: Option<CoordinatorTable>,
     /// The control socket.
     pub control: Option<ControlTable>,
 }
@@ -225,10 +228,11 @@ coproc_core::impl_scalar!(Vcpus, "Vcpus", {
 });
 
 /// The keys of the top level that are tables.
-pub(super) const TABLES: [&str; 5] = ["log", "main", "coprocess", "template", "control"];
+pub(super) const TABLES: [&str; 6] =
+    ["log", "main", "coprocess", "template", "coordinator", "control"];
 
 /// Tables that a later version of coproc reads.
-pub(super) const RESERVED: [&str; 3] = ["exec_socket", "gateway", "coordinator"];
+pub(super) const RESERVED: [&str; 2] = ["exec_socket", "gateway"];
 
 /// What the program sets itself.
 pub(super) const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time"];

@@ -36,7 +36,11 @@ struct Shown {
 const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 6] = [
+pub(super) const FLAGS: [&str; 10] = [
+    "allow_unix_hooks_from_http",
+    "keep_ids",
+    "rotate",
+    "strict_http",
     "notify",
     "background",
     "subreaper",
@@ -44,8 +48,18 @@ pub(super) const FLAGS: [&str; 6] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 7] =
-    ["vcpu_count", "queue", "keep", "count", "successes", "failures", "fd"];
+pub(super) const COUNTS: [&str; 10] = [
+    "vcpu_count",
+    "queue",
+    "keep",
+    "count",
+    "successes",
+    "failures",
+    "fd",
+    "external_port",
+    "max_inflight",
+    "max_clients",
+];
 
 /// Renders the config. `config` is the one with facts.
 pub fn debug(loaded: &Loaded, config: &Config, format: Format) -> String {
@@ -112,6 +126,7 @@ pub(super) fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
             match config.main.kind {
                 coproc_main::config::Kind::Nginx => "nginx".into(),
                 coproc_main::config::Kind::Program => "program".into(),
+                coproc_main::config::Kind::None => "none".into(),
             },
         ),
         (&["main", "check"], config.main.check().map_or("none".into(), Into::into)),

@@ -11,6 +11,7 @@ pub(super) const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
 pub(super) fn layer(
     coprocesses: &[String],
     template: bool,
+    coordinator: bool,
     environment: &[(String, String)],
 ) -> Layer {
     let mut layer = Layer::new("defaults");
@@ -38,6 +39,9 @@ pub(super) fn layer(
     fill(&["control"], &CONTROL_DEFAULTS);
     if template {
         fill(&["template"], &TEMPLATE_DEFAULTS);
+    }
+    if coordinator {
+        fill(&["coordinator"], &coproc_coordinator::table::DEFAULTS);
     }
     for key in coprocesses {
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);

@@ -25,6 +25,9 @@ type Parse = fn(&Arc<Source>) -> Result<Vec<Entry>, SyntaxError>;
 
 /// Reads all files, in the order in which they are merged.
 pub(super) fn layers(sources: &Sources, problems: &mut Vec<Problem>) -> Vec<Layer> {
+    if sources.no_files {
+        return Vec::new();
+    }
     let files = match named(sources) {
         Some(files) => files,
         None => match default_file(sources) {
@@ -128,6 +131,22 @@ fn parsed(
             problems.push(problem);
             None
         }
+    }
+}
+
+/// The values of the top level of a file, as texts, by their keys in lower case. Relative paths begin
+/// in `folder`.
+pub fn top_level_values(
+    folder: &FilePath,
+    file: &FilePath,
+) -> Result<Vec<(String, String)>, super::ConfigErrors> {
+    let mut problems = Vec::new();
+    match layer(folder, file, &mut problems) {
+        Some(layer) if problems.is_empty() => {
+            let entries = layer.entries().iter();
+            Ok(entries.map(|entry| (entry.key.clone(), entry.node.show(&|_| false))).collect())
+        }
+        _ => Err(super::ConfigErrors::from(problems)),
     }
 }
 

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
 use coproc_main::config::Main;
@@ -37,7 +38,7 @@ use crate::log::LogConfig;
 pub use self::core::{ControlConfig, RootTable};
 pub use self::debug::{Format, debug};
 pub use self::facts::{Facts, FactsError};
-pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses};
+pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};
 pub use self::origin::{Origin, Place, Source};
 pub use self::report::{ConfigErrors, Problem, secret};
 pub use self::schema::schema;
@@ -64,6 +65,8 @@ pub struct Sources {
     pub folder: PathBuf,
     /// Whether there may be no default file: then it is as an empty one.
     pub file_optional: bool,
+    /// Whether no file is read at all, whatever there is.
+    pub no_files: bool,
 }
 
 impl Sources {
@@ -107,6 +110,8 @@ pub struct Config {
     pub main: Main,
     /// The coprocesses in the order of the files.
     pub coprocesses: Vec<Coprocess>,
+    /// The coordinator; its folder is not yet interpolated.
+    pub coordinator: Option<Coordinator>,
     /// The log.
     pub log: LogConfig,
     /// The control socket.
@@ -151,7 +156,31 @@ pub struct Loaded {
     template: bool,
 }
 
+impl Config {
+    /// The coordinator with the names in its folder replaced, and that folder absolute: where the
+    /// wrapper was started, there relative paths begin.
+    pub fn placed_coordinator(&self) -> Option<Coordinator> {
+        let mut coordinator = self.coordinator.clone()?;
+        let folder = self.scope.interpolate(&coordinator.socket_dir.to_string_lossy());
+        coordinator.socket_dir = std::path::absolute(&folder).unwrap_or(folder.into());
+        Some(coordinator)
+    }
+}
+
 impl Loaded {
+    /// The coordinator as a client looks for it; the error is a sentence. The machine is looked at
+    /// only where its folder depends on that.
+    pub fn coordinator(&self) -> Result<Option<Coordinator>, String> {
+        let folder = self.config.coordinator.as_ref().map(|one| one.socket_dir.to_string_lossy());
+        match folder {
+            Some(folder) if folder.contains("${") => {
+                let config = self.with_facts(std::process::id());
+                config.map(|config| config.placed_coordinator()).map_err(|error| error.to_string())
+            }
+            _ => Ok(self.config.placed_coordinator()),
+        }
+    }
+
     /// The table of all keys as they were read, before defaults that depend on others.
     pub fn table(&self) -> &RootTable {
         &self.root

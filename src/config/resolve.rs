@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::Span;
@@ -71,7 +72,8 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     if !enabled.allows("coprocess") {
         keys.clear();
     }
-    stack.0.insert(0, defaults::layer(&keys, template, &variables));
+    let coordinator = table("coordinator");
+    stack.0.insert(0, defaults::layer(&keys, template, coordinator, &variables));
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
         merged.remove("coprocess");
@@ -223,6 +225,7 @@ impl Resolver<'_> {
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        let coordinator = self.coordinator();
         self.check_names(keys);
         self.check_events(keys);
         let (log, log_warnings) = log?;
@@ -231,6 +234,7 @@ impl Resolver<'_> {
         Some(Config {
             main: main?,
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
+            coordinator: coordinator?,
             log,
             control: self.control(&run_path),
             run_path,
@@ -275,6 +279,14 @@ impl Resolver<'_> {
                 .and_then(|table| table.listen.clone())
                 .map_or_else(Vec::new, |Addresses(addresses)| addresses),
         }
+    }
+
+    /// The coordinator, if there is one; `None` where its table is wrong.
+    fn coordinator(&mut self) -> Option<Option<Coordinator>> {
+        let path = ["coordinator".to_owned()];
+        let Some(table) = self.root.coordinator.clone() else { return Some(None) };
+        let refused = self.refused(&path);
+        self.took(&path, table.resolve(&refused)).map(Some)
     }
 
     /// Turns what a table found wrong with itself into problems with their places.

@@ -21,7 +21,7 @@ const WORDS: [(&str, bool); 10] = [
 ///
 /// # Errors
 /// A sentence, in the words of the client that this one succeeds.
-pub fn object(typed: &[String], texts: &[String]) -> Result<Value, String> {
+pub(super) fn object(typed: &[String], texts: &[String]) -> Result<Value, String> {
     let mut object = Map::new();
     for list in typed {
         for pair in split(list)? {

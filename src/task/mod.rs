@@ -95,6 +95,9 @@ fn arguments(task: &Task) -> Result<Value, Failure> {
     let text = match task.json.as_deref() {
         None if task.args.is_empty() && task.texts.is_empty() => return Ok(Value::Null),
         None => return arguments::object(&task.args, &task.texts).map_err(wrong),
+        Some("-") if task.stream => {
+            return Err(wrong("standard input is either the arguments or the stream".into()));
+        }
         Some("-") => {
             let mut text = String::new();
             let read = io::stdin().lock().read_to_string(&mut text);
@@ -119,10 +122,12 @@ fn coordinator(task: &Task, sources: Sources) -> Result<Coordinator, Failure> {
                 let text = errors.to_string();
                 Failure::new(USAGE, text.strip_prefix("error: ").unwrap_or(&text))
             })?;
-            let coordinator = loaded.config.coordinator.ok_or_else(|| {
+            let none = || {
                 let why = "the config has no [coordinator]; `--socket PATH` names one";
                 Failure::new(USAGE, why)
-            })?;
+            };
+            let coordinator = loaded.coordinator().map_err(|why| Failure::new(USAGE, why))?;
+            let coordinator = coordinator.ok_or_else(none)?;
             (coordinator.internal(), coordinator.request_timeout, coordinator.priority_order)
         }
     };

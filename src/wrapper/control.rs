@@ -17,11 +17,12 @@ use coproc_core::name::{MAIN, Name, NameError};
 use coproc_core::probe::Role;
 use coproc_core::scalar::Scalar;
 use coproc_core::signal::Signal;
+use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::children::Supervised;
+use super::children::{Coordinating, Supervised};
 use super::lifecycle::Stage;
 use super::root::Root;
 
@@ -141,7 +142,7 @@ impl Root {
 
     fn signal(&self, name: &str, signal: Signal) -> Result<Value, Refused> {
         let runs = match name {
-            MAIN => self.wrapper.stage() == Stage::Running,
+            MAIN => self.main.is_some() && self.wrapper.stage() == Stage::Running,
             name => self.find(name)?.standing.borrow().pid.is_some(),
         };
         if !runs {
@@ -169,6 +170,10 @@ impl Root {
     }
 
     fn answer_reload(&self, reply: Reply) {
+        if self.config.main.kind == Kind::None {
+            let _ = reply.send(Err(Refused::new(409, "there is no main process")));
+            return;
+        }
         let (done, outcome) = oneshot::channel();
         self.reload("a reload was asked for on the control socket".to_owned(), Some(done));
         actix_rt::spawn(async move {
@@ -184,6 +189,18 @@ impl Root {
     fn status(&self, reply: Reply) {
         let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
         let last_exit = self.main_exit;
+        let coordinator = self.coordinator.as_ref().map(coordinator_of);
+        let answer = move |main: Value| {
+            let mut status = json!({ "main": main, "coprocesses": coprocesses });
+            if let Some(coordinator) = coordinator {
+                status["coordinator"] = coordinator;
+            }
+            Ok(status)
+        };
+        if self.config.main.kind == Kind::None {
+            let _ = reply.send(answer(Value::Null));
+            return;
+        }
         let main = self.main_status();
         actix_rt::spawn(async move {
             let main = main.await;
@@ -199,7 +216,7 @@ impl Root {
             if let Some(exit) = last_exit {
                 status["last_exit"] = exit_json(exit);
             }
-            let _ = reply.send(Ok(json!({ "main": status, "coprocesses": coprocesses })));
+            let _ = reply.send(answer(status));
         });
     }
 
@@ -217,10 +234,12 @@ impl Root {
     fn health(&self, health: Health, reply: Reply) {
         let coprocesses: Vec<_> =
             self.coprocesses.iter().filter_map(|child| culprit(child, health)).collect();
+        let none = self.config.main.kind == Kind::None;
         let main = self.main_status();
         actix_rt::spawn(async move {
             let main = main.await;
             let amiss = match health {
+                _ if none => false,
                 Health::Alive => matches!(main.state, "stopping" | "stopped"),
                 Health::Ready => main.state != "running" || !main.ready,
             };
@@ -230,6 +249,21 @@ impl Root {
             let _ = reply.send(Ok(culprits.into()));
         });
     }
+}
+
+/// What the coordinator does, and who registered for which tasks.
+fn coordinator_of(coordinator: &Coordinating) -> Value {
+    let bound = &coordinator.bound;
+    let config = bound.config();
+    let figures = serde_json::to_value(bound.figures()).unwrap_or_default();
+    json!({
+        "service_name": config.service_name,
+        "socket_dir": config.socket_dir.display().to_string(),
+        "internal": config.internal().display().to_string(),
+        "external": bound.address().map(|address| format!("http://{address}/")),
+        "figures": figures,
+        "tasks": serde_json::to_value(bound.tasks()).unwrap_or_default(),
+    })
 }
 
 /// What is to be said of a coprocess that is not well.

@@ -80,6 +80,8 @@ pub struct Wrapper {
     stage: Stage,
     /// Whether the main process waits for an event of its own.
     awaits_event: bool,
+    /// Whether there is no main process: then the wrapper runs until it is told to stop.
+    alone: bool,
     /// The code to leave with, as soon as one is known.
     code: Option<u8>,
     /// A code that goes before the main process's own.
@@ -90,7 +92,19 @@ pub struct Wrapper {
 impl Wrapper {
     /// A wrapper whose `pre-start` is being worked off.
     pub fn new(awaits_event: bool) -> Self {
-        Self { stage: Stage::Booting, awaits_event, code: None, culprit: None, stopping: false }
+        Self {
+            stage: Stage::Booting,
+            awaits_event,
+            alone: false,
+            code: None,
+            culprit: None,
+            stopping: false,
+        }
+    }
+
+    /// The same without a main process.
+    pub fn alone() -> Self {
+        Self { alone: true, ..Self::new(false) }
     }
 
     /// Where it is.
@@ -109,6 +123,15 @@ impl Wrapper {
     pub fn step(mut self, input: Input, stop_main: Signal) -> (Self, Vec<Effect>) {
         use Stage::{Awaiting, Booting, Exiting, Gone, Killing, Running, StoppingMain, Sweeping};
         let effects = match (self.stage, input) {
+            (Booting, Input::PreStartDone(None)) if self.alone => {
+                self.stage = Running;
+                vec![]
+            }
+            (Booting | Running, Input::Stop(_)) if self.alone => {
+                self.stopping = true;
+                self.exit(0)
+            }
+            (Running, Input::GaveUp(code)) if self.alone => self.exit(code),
             (Booting, Input::PreStartDone(None)) if self.awaits_event => {
                 self.stage = Awaiting;
                 vec![]
@@ -252,6 +275,30 @@ mod tests {
         assert_eq!(early, [StartMain, PublishExit]);
         let gave_up = play(true, &[PreStartDone(None), GaveUp(3), ExitDone, AllEnded]);
         assert_eq!(gave_up, [PublishExit, StopAll, Leave(3)]);
+    }
+
+    #[test]
+    fn without_a_main_process_it_runs_until_it_is_told_to_stop() {
+        let play = |inputs: &[Input]| {
+            let mut wrapper = Wrapper::alone();
+            let mut all = Vec::new();
+            for input in inputs {
+                let (next, effects) = wrapper.step(*input, Signal::TERM);
+                wrapper = next;
+                all.extend(effects);
+            }
+            all
+        };
+        let out = [StartDeadline, CancelEvents, PublishExit, StopAll];
+        let term = Stop(Signal::TERM);
+        let effects = play(&[PreStartDone(None), term, ExitDone, AllEnded]);
+        assert_eq!(effects, [&out[..], &[Leave(0)]].concat());
+        let effects = play(&[term, ExitDone, AllEnded]);
+        assert_eq!(effects, [&out[..], &[Leave(0)]].concat());
+        let effects = play(&[PreStartDone(None), GaveUp(3), ExitDone, AllEnded]);
+        assert_eq!(effects, [&out[..], &[Leave(3)]].concat());
+        let effects = play(&[PreStartDone(None), term, term, Deadline]);
+        assert_eq!(effects, [&out[..3], &[KillAll, Leave(1)]].concat());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! One thread carries all actors: the root, the EventBroker, the main process's actor, one actor
-//! for each coprocess, and the control socket's. A second thread waits for signals and a third
+//! for each coprocess, the coordinator's and the control socket's. A second thread waits for signals and a third
 //! reads and writes all output; both only send messages here, so nothing an actor does can hold up
 //! the reading of a log, and no log destination can hold up an actor.
 //!
@@ -18,9 +18,10 @@ mod metrics;
 mod paths;
 mod root;
 mod run;
+mod tasks;
 mod templates;
 
-pub use run::run;
+pub use run::{Manner, run};
 
 #[cfg(test)]
 mod tests;

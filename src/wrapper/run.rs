@@ -10,6 +10,7 @@ use actix::Actor;
 use coproc_control::listener::Listener;
 use coproc_control::port::Port;
 use coproc_control::server::Entrances;
+use coproc_coordinator::Bound;
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::seal_descriptors;
 use coproc_core::supervision::log_panics;
@@ -26,19 +27,41 @@ use crate::{event_loop, log, signals};
 /// How long the last lines may take to reach a slow destination.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
+/// How the wrapper shows itself around its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// What its complaints begin with.
+    pub complaint: &'static str,
+    /// The exit code where the config is wrong.
+    pub usage: u8,
+    /// The exit code where the wrapper itself fails.
+    pub failure: u8,
+    /// Whether it has a run path with its pid in it.
+    pub run_path: bool,
+}
+
+impl Manner {
+    /// That of `coproc run`.
+    pub const RUN: Self =
+        Self { complaint: "error: ", usage: USAGE, failure: FAILURE, run_path: true };
+}
+
 /// Runs the main process and its coprocesses until the main process has ended.
-pub fn run(sources: &Sources) -> ExitCode {
+pub fn run(sources: &Sources, manner: Manner) -> ExitCode {
+    let failed = |why: String| {
+        complain(&format!("{}{why}\n", manner.complaint));
+        ExitCode::from(manner.failure)
+    };
     let loaded = match config::load(sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
             complain(&errors.to_string());
-            return ExitCode::from(USAGE);
+            return ExitCode::from(manner.usage);
         }
     };
     // Before the first child of all, which is `nginx -V`.
     if let Err(error) = init::heed_children() {
-        complain(&format!("error: CHLD cannot be heeded: {error}\n"));
-        return ExitCode::from(FAILURE);
+        return failed(format!("CHLD cannot be heeded: {error}"));
     }
     // Here, while this is the outer process, whose pid is the wrapper's to everybody.
     let pid = std::process::id();
@@ -51,25 +74,19 @@ pub fn run(sources: &Sources) -> ExitCode {
     };
     match init::split(config.subreaper, config.stray_timeout) {
         Ok(Side::Init(code)) => ExitCode::from(code),
-        Ok(Side::Runtime) => match runtime(config, pid) {
-            Ok(code) => ExitCode::from(code),
-            Err(why) => {
-                complain(&format!("error: {why}\n"));
-                ExitCode::from(FAILURE)
-            }
-        },
-        Err(error) => {
-            complain(&format!("error: the wrapper cannot be started: {error}\n"));
-            ExitCode::from(FAILURE)
-        }
+        Ok(Side::Runtime) => runtime(config, pid, manner).map_or_else(failed, ExitCode::from),
+        Err(error) => failed(format!("the wrapper cannot be started: {error}")),
     }
 }
 
 /// The runtime below the init; an error is a sentence about why there is none.
-fn runtime(config: Config, pid: u32) -> Result<u8, String> {
+fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
     seal_descriptors();
-    let folder = std::fs::create_dir_all(&config.run_path);
+    let folder = match manner.run_path {
+        true => std::fs::create_dir_all(&config.run_path),
+        false => Ok(()),
+    };
     let (socket, no_socket) = bind(&config)?;
     let ports = config.control.listen.iter().map(|address| Port::bind(*address));
     let ports: Vec<_> =
@@ -92,7 +109,20 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
     for port in &ports {
         tracing::info!(target: "control", "health and metrics are told on http://{}/", port.address());
     }
-    let pid_files = PidFiles::write(&config.run_path, pid, config.main.kind);
+    let pid_files =
+        manner.run_path.then(|| PidFiles::write(&config.run_path, pid, config.main.kind));
+    // Before anything is started: who comes early waits in its queues.
+    let coordinator = match coordinator(&config) {
+        Ok(bound) => bound,
+        Err(why) => {
+            tracing::error!(target: "coordinator", fatal = true, "{why}");
+            output_thread.finish(Instant::now() + LAST_LINES);
+            return Err(why);
+        }
+    };
+    if let Some(bound) = &coordinator {
+        announce(bound);
+    }
 
     let code = Rc::new(Cell::new(FAILURE));
     let templates = match templates(&config) {
@@ -108,6 +138,7 @@ fn runtime(config: Config, pid: u32) -> Result<u8, String> {
         inherited: Arc::new(std::env::vars_os().collect()),
         control: Entrances { socket, ports },
         templates: templates.clone(),
+        coordinator,
         code: code.clone(),
         config: Rc::new(config),
     };
@@ -140,6 +171,24 @@ fn templates(config: &Config) -> Result<Option<Templates>, String> {
     let folder = std::env::current_dir().unwrap_or_default();
     let started = Templates::start(renderer, config.scope.clone(), folder);
     started.map(Some).map_err(|error| format!("the templates' thread cannot be started: {error}"))
+}
+
+/// The coordinator, bound and not yet served. The error is a sentence.
+pub(super) fn coordinator(config: &Config) -> Result<Option<Bound>, String> {
+    let Some(coordinator) = config.placed_coordinator() else { return Ok(None) };
+    Bound::open(coordinator).map(Some).map_err(|error| format!("coordinator: {error}"))
+}
+
+/// Says where a coordinator is to be found.
+fn announce(bound: &Bound) {
+    let config = bound.config();
+    let external = bound.address().map_or("none".into(), |address| format!("http://{address}/"));
+    tracing::info!(
+        target: "coordinator",
+        "server addresses: internal unix://{}, response unix://{}, external {external}",
+        config.internal().display(),
+        config.response().display(),
+    );
 }
 
 /// The control socket, or why there is none where that is no error.

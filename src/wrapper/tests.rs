@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::children::Child;
 use super::root::{Parts, Root};
+use super::run::coordinator;
 use crate::config::{self, Sources};
 use crate::log;
 use crate::signals::OsSignal;
@@ -39,7 +40,10 @@ impl Handler<Break> for Root {
             Child::Coprocess(place) => {
                 self.coprocesses[place].actor.as_ref().unwrap().do_send(Panic);
             }
-            Child::Control => unreachable!("it has no faults to show"),
+            Child::Coordinator => {
+                self.coordinator.as_ref().unwrap().actor.as_ref().unwrap().do_send(Panic);
+            }
+            Child::Control | Child::BuiltIn => unreachable!("it has no faults to show"),
         }
     }
 }
@@ -83,19 +87,21 @@ impl Tree {
             set: vec!["control.socket=none".into()],
             main: ["sleep", "3600"].map(str::to_owned).to_vec(),
             folder: PathBuf::from("/"),
-            file_optional: false,
+            ..Sources::default()
         };
         let config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
         let (output, _thread) = log::start(&config.log, |_| None).unwrap();
         let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
         keep_panics();
         let code = Rc::new(Cell::new(STILL_RUNNING));
+        let coordinator = coordinator(&config).unwrap();
         let parts = Parts {
             config: Rc::new(config),
             output,
             inherited: Arc::new(environment),
             control: Entrances::default(),
             templates: None,
+            coordinator,
             code: code.clone(),
         };
         Self { root: Root::new(parts).start(), code, folder, _log: log }

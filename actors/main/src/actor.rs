@@ -113,7 +113,7 @@ impl MainActor {
             added: self.surroundings.added.clone(),
             kind: match self.config.kind {
                 Kind::Nginx => Lines::Nginx,
-                Kind::Program => Lines::Plain,
+                Kind::Program | Kind::None => Lines::Plain,
             },
             taps,
             descriptors: Vec::new(),

@@ -14,7 +14,7 @@ pub struct Main {
     /// Whether nginx's log lines are events.
     pub kind: Kind,
     /// Program and arguments, not yet interpolated; for an nginx without `exec` the words that
-    /// nginx-wrapper uses: the binary, `-p` and `-c`.
+    /// nginx-wrapper uses: the binary, `-p` and `-c`. Without a main process none.
     pub exec: Vec<String>,
     /// When it starts, if later than after `pre-start`.
     pub exec_event: Option<EventName>,
@@ -68,6 +68,8 @@ pub enum Kind {
     Nginx,
     /// Any other program.
     Program,
+    /// There is none: the wrapper runs until it is told to stop.
+    None,
 }
 
 impl Kind {
@@ -75,7 +77,7 @@ impl Kind {
     pub fn logger(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
-            Self::Program => MAIN,
+            Self::Program | Self::None => MAIN,
         }
     }
 }

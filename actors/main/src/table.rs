@@ -21,8 +21,9 @@ use crate::config::{Check, Kind, Main};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct MainTable {
-    /// `nginx` or `program`: whether nginx's log lines are read as events. Default: `nginx` where
-    /// the program has the name of `nginx_binary`.
+    /// `nginx` or `program`: whether nginx's log lines are read as events. With `none` there is no
+    /// main process, and no `exec`. Default: `nginx` where the program has the name of
+    /// `nginx_binary`.
     #[schemars(example = &"program")]
     pub kind: Option<Kind>,
     /// The program and its arguments: an array, or one text that is split as a shell splits words.
@@ -104,18 +105,19 @@ const NO_CHECK: &str = "none";
 
 impl Scalar for Kind {
     const NOUN: &'static str = "a kind of main process";
-    const EXPECTED: &'static str = "`nginx` or `program`";
+    const EXPECTED: &'static str = "`nginx`, `program` or `none`";
 
     fn read(text: &str) -> Option<Self> {
         match text {
             "nginx" => Some(Self::Nginx),
             "program" => Some(Self::Program),
+            "none" => Some(Self::None),
             _ => None,
         }
     }
 }
 
-coproc_core::impl_scalar!(Kind, "Kind", { "enum": ["nginx", "program"] });
+coproc_core::impl_scalar!(Kind, "Kind", { "enum": ["nginx", "program", "none"] });
 
 impl MainTable {
     /// Checks what single values cannot show, and fills the defaults in. `nginx` is the binary of
@@ -139,6 +141,12 @@ impl MainTable {
             Some(words) if !is_nginx(words) => Kind::Program,
             _ => Kind::Nginx,
         });
+        if exec.is_some() && kind == Kind::None {
+            refusals.push(
+                Refusal::wrong("exec", "is set although `kind` is `none`")
+                    .expected("no `exec`, or another `kind`"),
+            );
+        }
         if exec.is_none() && kind == Kind::Program {
             refusals.push(Refusal::missing("exec", "exec = [\"/usr/bin/server\"]"));
         }
@@ -156,8 +164,10 @@ impl MainTable {
         if !refusals.is_empty() {
             return Err(refusals);
         }
-        let exec =
-            exec.unwrap_or_else(|| [nginx.to_owned()].into_iter().chain(arguments).collect());
+        let exec = match kind {
+            Kind::None => Vec::new(),
+            _ => exec.unwrap_or_else(|| [nginx.to_owned()].into_iter().chain(arguments).collect()),
+        };
         let check = match own_check {
             Some(words) if words == [NO_CHECK] => Check::Off,
             Some(words) => Check::Command(words),
@@ -227,6 +237,8 @@ mod tests {
         assert_eq!(resolve(r#"{"exec": "/usr/sbin/nginx -t"}"#).unwrap().kind, Kind::Nginx);
         assert_eq!(resolve(r#"{"exec": "httpd"}"#).unwrap().kind, Kind::Program);
         assert_eq!(resolve(r#"{"exec": "httpd", "kind": "nginx"}"#).unwrap().kind, Kind::Nginx);
+        assert!(resolve(r#"{"kind": "none", "exec": "httpd"}"#).is_err());
+        assert!(resolve(r#"{"kind": "none"}"#).unwrap().exec.is_empty());
         assert!(resolve(r#"{"exec": []}"#).is_err());
         assert!(resolve(r#"{"kind": "program"}"#).is_err());
     }
