@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -298,14 +299,12 @@ fn serve(mut stream: UnixStream, seen: &Seen<Value>, answer: &Answer) {
     let request: Value = serde_json::from_slice(&message).unwrap();
     let id = request["id"].as_str().unwrap_or_default().to_owned();
     let ack = |value: Value| frame(value.to_string().as_bytes());
+    seen.add(numbered(request.clone()));
     match answer {
         Answer::Ack => stream.write_all(&ack(ok(&id))).unwrap(),
         Answer::Refuse(why) => stream.write_all(&ack(failed(&id, why))).unwrap(),
         Answer::Bytes(bytes) => stream.write_all(bytes).unwrap(),
-        Answer::Silence(time) => {
-            seen.add(request);
-            return thread::sleep(*time);
-        }
+        Answer::Silence(time) => thread::sleep(*time),
         Answer::Result(result) => {
             stream.write_all(&ack(ok(&id))).unwrap();
             drop(stream);
@@ -315,7 +314,13 @@ fn serve(mut stream: UnixStream, seen: &Seen<Value>, answer: &Answer) {
             assert_eq!(serde_json::from_slice::<Value>(body(&bare)).unwrap()["error"], "");
         }
     }
-    seen.add(request);
+}
+
+/// The request with a number that tells which came first, whoever got it.
+fn numbered(mut request: Value) -> Value {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    request["number"] = NUMBER.fetch_add(1, Ordering::SeqCst).into();
+    request
 }
 
 /// What a hook was sent.
