@@ -14,6 +14,7 @@ use coproc_control::server::Entrances;
 use coproc_core::supervision::{Panic, log_panics};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 use super::children::Child;
@@ -325,5 +326,46 @@ fn a_panic_in_mains_actor_ends_the_wrapper_in_order() {
             }
         };
         tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    });
+}
+
+#[test]
+fn a_coordinator_is_served_again_and_forgets_nothing() {
+    actix::System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("d");
+        let tree = Tree::start(&format!(
+            "[coordinator]\nservice_name = \"c\"\nsocket_dir = {base:?}\nlisten = \"none\"\n"
+        ));
+        tree.pid("main").await;
+        std::fs::create_dir(base.join("t")).unwrap();
+        let provider = tokio::net::UnixListener::bind(base.join("t/1-p.sock")).unwrap();
+        let ask = async |id: &str| {
+            let request = format!(
+                r#"{{"id":"{id}","task":"t","responsehook":{{"Scheme":"http","Host":"127.0.0.1:1"}}}}"#
+            );
+            let mut client =
+                tokio::net::UnixStream::connect(base.join("coordinator/c.sock")).await.unwrap();
+            let mut framed = (request.len() as u32).to_be_bytes().to_vec();
+            framed.extend(request.as_bytes());
+            client.write_all(&framed).await.unwrap();
+            let take = async {
+                let (mut stream, _) = provider.accept().await.unwrap();
+                stream.write_all(b"\0\0\0\x02{}").await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await;
+            };
+            let mut answer = Vec::new();
+            let (_, read) = tokio::join!(take, client.read_to_end(&mut answer));
+            read.unwrap();
+            String::from_utf8_lossy(&answer[4..]).into_owned()
+        };
+        assert!(ask("one").await.starts_with(r#"{"error":"","id":"one""#));
+        tree.root.do_send(Break(Child::Coordinator));
+        assert!(ask("two").await.starts_with(r#"{"error":"","id":"two""#));
+        let waiting = |status: &Value| status["coordinator"]["figures"]["waiting"].as_u64();
+        assert_eq!(tree.until("it is told of", waiting).await, 2);
+        tree.root.do_send(OsSignal(coproc_core::signal::Signal::TERM));
+        tree.root.do_send(OsSignal(coproc_core::signal::Signal::TERM));
+        tree.stop().await;
     });
 }
