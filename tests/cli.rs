@@ -22,6 +22,8 @@ case!(fn w02_version_reads_no_config: ["version", "--config", "nope"]);
 case!(fn w03_help: ["--help"]);
 case!(fn w03_help_of_run: ["run", "--help"]);
 case!(fn w03_help_run: ["help", "run"]);
+case!(fn help_of_coordinator: ["help", "coordinator"]);
+case!(fn c55_coordinator_help: ["coordinator", "-h"]);
 case!(fn help_of_check: ["check", "--help"]);
 case!(fn help_of_debug: ["debug", "--help"]);
 case!(fn help_of_schema: ["schema", "--help"]);

@@ -210,7 +210,7 @@ case!(fn control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\
 case!(fn vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
 case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
 case!(fn template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
-case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[exec_socket]\npath = \"/x\"\n[gateway]\n[coordinator]\n" });
+case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[exec_socket]\npath = \"/x\"\n[gateway]\n" });
 case!(fn near_miss_at_the_top_level: ["check"] { "coproc.toml": "run_pth = \"/x\"\n[coproces.web]\nname = \"web\"\n[site]\nname = \"x\"\n" });
 case!(fn values_that_are_found_out: ["check"] { "coproc.toml": "nginx_version = \"9.9.9\"\n" });
 

@@ -35,6 +35,7 @@ fn sparse() -> Value {
     json!({
         "main": { "exec": "true", "ready": { "file": "/x" }, "live": { "file": "/x" } },
         "template": {},
+        "coordinator": { "service_name": "c" },
         "coprocess": { "agent": {
             "name": "agent",
             "exec": "true",

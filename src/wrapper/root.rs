@@ -202,10 +202,12 @@ impl Root {
                     Some(ControlActor::new(entrances, sources, guests, lifeline).start());
             }
             Child::Coordinator => {
-                let lifeline = self.lifeline(child, ctx);
+                let Some(bound) = self.coordinator.as_ref().map(|one| one.bound.clone()) else {
+                    return;
+                };
+                let actor = CoordinatorActor::new(bound, self.lifeline(child, ctx)).start();
                 if let Some(coordinator) = &mut self.coordinator {
-                    let actor = CoordinatorActor::new(coordinator.bound.clone(), lifeline);
-                    coordinator.actor = Some(actor.start());
+                    coordinator.actor = Some(actor);
                 }
             }
             Child::BuiltIn => {

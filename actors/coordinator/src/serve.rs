@@ -80,7 +80,10 @@ pub(crate) async fn serve(
                 "stop_timeout is over: {left} requests are left without a response"
             );
         }
-        _ = stop.wait_for(|stop| *stop == Stop::Now) => {}
+        _ = stop.wait_for(|stop| *stop >= Stop::Now) => {}
+    }
+    if *stop.borrow() == Stop::Left {
+        return Ok(());
     }
     close(&doors.port);
     close(&doors.internal);
@@ -168,7 +171,10 @@ impl Entrance {
             loop {
                 let stopped = stop.clone();
                 let accepted = tokio::select! {
-                    _ = stop.wait_for(|stop| *stop != Stop::Not) => break,
+                    told = stop.wait_for(|stop| *stop != Stop::Not) => match told.as_deref() {
+                        Ok(Stop::Now | Stop::Left) => return,
+                        _ => break,
+                    },
                     accepted = accept(&door, &seats) => accepted,
                 };
                 match accepted {

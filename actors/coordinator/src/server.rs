@@ -27,13 +27,15 @@ pub use crate::door::OpenError;
 const DELIVERIES: usize = 128;
 
 /// How far the thread is to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
     Not,
     /// Nothing more is accepted; what waits for a response gets it.
     InOrder,
     /// At once.
     Now,
+    /// At once, and the doors stay open for the thread that is started next.
+    Left,
 }
 
 /// What all connections share. It outlives the actor and its thread.
@@ -179,7 +181,7 @@ impl Bound {
     }
 }
 
-/// The thread of a coordinator. Dropping it ends it at once.
+/// The thread of a coordinator. Dropping it ends the thread, and leaves the doors open.
 #[derive(Debug)]
 pub(crate) struct Server {
     /// The thread holds a receiver for as long as it lives.
@@ -207,7 +209,7 @@ impl Server {
     /// Tells the thread how far to stop.
     pub(crate) fn stop(&self, stop: Stop) {
         self.stop.send_if_modified(|now| {
-            let further = *now != Stop::Now && *now != stop;
+            let further = *now < stop;
             if further {
                 *now = stop;
             }
@@ -224,6 +226,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop(Stop::Now);
+        self.stop(Stop::Left);
     }
 }
