@@ -43,6 +43,7 @@ case!(fn help_of_signal: ["signal", "--help"]);
 case!(fn help_of_reload: ["reload", "--help"]);
 case!(fn help_of_emit: ["emit", "--help"]);
 case!(fn help_of_health: ["health", "--help"]);
+case!(fn help_of_task: ["task", "--help"]);
 case!(fn health_with_an_unknown_flag: ["health", "--bogus"]);
 case!(fn w04_unknown_command: ["bogus"]);
 case!(fn w04_unknown_flag: ["--bogus"]);

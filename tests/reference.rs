@@ -35,7 +35,7 @@ fn sparse() -> Value {
     json!({
         "main": { "exec": "true", "ready": { "file": "/x" }, "live": { "file": "/x" } },
         "template": {},
-        "coordinator": { "service_name": "c" },
+        "coordinator": { "service_name": "c", "exec": { "allow": ["/bin/true"] } },
         "coprocess": { "agent": {
             "name": "agent",
             "exec": "true",

@@ -36,7 +36,8 @@ struct Shown {
 const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 10] = [
+pub(super) const FLAGS: [&str; 11] = [
+    "coprocess",
     "allow_unix_hooks_from_http",
     "keep_ids",
     "rotate",
@@ -48,7 +49,8 @@ pub(super) const FLAGS: [&str; 10] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 10] = [
+pub(super) const COUNTS: [&str; 11] = [
+    "max_running",
     "vcpu_count",
     "queue",
     "keep",

@@ -13,9 +13,10 @@ use std::time::Duration;
 use coproc_coordinator::router::Order;
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_provider::{Call, CallError, Caller, Offer, Value, is_served};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Task;
 use crate::clients::NOBODY_THERE;
@@ -241,15 +242,22 @@ fn standard_input() -> io::Result<UnixStream> {
 
 /// Resolves to the exit status when this process is told to end.
 async fn interrupted() -> u8 {
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut term), Ok(mut int)) = (told(SIGTERM), told(SIGINT)) else {
         return pending().await;
     };
-    tokio::select! {
-        _ = term.recv() => 143,
-        _ = int.recv() => 130,
-    }
+    let signal = tokio::select! {
+        _ = term.read_u8() => SIGTERM,
+        _ = int.read_u8() => SIGINT,
+    };
+    128 + u8::try_from(signal).unwrap_or(0)
+}
+
+/// A stream with a byte for each of these signals from now on.
+fn told(signal: i32) -> io::Result<UnixStream> {
+    let (read, write) = StdStream::pair()?;
+    pipe::register(signal, write)?;
+    read.set_nonblocking(true)?;
+    UnixStream::from_std(read)
 }
 
 /// JSON without blanks between its parts, and so in one line; numbers stay as they were written.

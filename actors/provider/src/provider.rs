@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -100,17 +103,14 @@ impl Provider {
     /// # Errors
     /// When a socket cannot be made; then none is left behind.
     pub async fn run(self) -> Result<(), Error> {
-        let mut term = signal(SignalKind::terminate()).map_err(Error::Signals)?;
-        let mut int = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+        let mut told = signals().map_err(Error::Signals)?;
         let (first, mut again) = watch::channel(0u32);
         let count = async {
-            loop {
-                tokio::select! {
-                    _ = term.recv() => {}
-                    _ = int.recv() => {}
-                }
+            // It never ends: the writing end stays with the handler.
+            while told.read_u8().await.is_ok() {
                 first.send_modify(|signals| *signals += 1);
             }
+            std::future::pending::<()>().await
         };
         let mut once = again.clone();
         let stop = async move { drop(once.wait_for(|signals| *signals > 0).await) };
@@ -174,6 +174,15 @@ impl Provider {
         }
         Ok(())
     }
+}
+
+/// A stream with a byte for each TERM and INT from now on.
+fn signals() -> io::Result<UnixStream> {
+    let (read, write) = std::os::unix::net::UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(SIGTERM, write.try_clone()?)?;
+    signal_hook::low_level::pipe::register(SIGINT, write)?;
+    read.set_nonblocking(true)?;
+    UnixStream::from_std(read)
 }
 
 /// A task's socket: takes connections until the provider is to end, and those that came before.
