@@ -329,6 +329,19 @@ fn programs_are_run_and_their_output_streamed() {
 }
 
 #[test]
+fn programs_are_run_as_their_user() {
+    if !support::is_root() {
+        return support::skipped("only root can switch users");
+    }
+    let place = Place::new();
+    let exec = "exec = { allow = [\"/bin/sh\"], user = \"nobody\" }";
+    let wrapper = up(&place, &coordinator(&place, exec));
+    wrapper.wait_for("coproc's own tasks are offered");
+    let script = r#"{"argv": ["sh", "-c", "id -un > /dev/stdout"]}"#;
+    assert_eq!(done(&place, &["exec", script]), "nobody\n");
+}
+
+#[test]
 fn what_is_not_allowed_is_not_run() {
     let place = Place::new();
     let exec = "exec = { allow = [\"/bin/sh\"], timeout = \"300ms\", max_running = 1 }";

@@ -14,6 +14,7 @@ use coproc_core::output::Kind;
 use coproc_core::process::{self, Command, Process, Report, Taps, find_program, launch};
 use coproc_core::signal::Signal;
 use coproc_provider::{Answer, Request, json};
+use nix::unistd::{Uid, User};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, copy};
 use tokio::net::unix::pipe;
@@ -149,6 +150,14 @@ fn allowed(exec: &ExecTask, name: &str, path: Option<&str>) -> Result<PathBuf, S
     all.any(|allowed| allowed == program).then_some(program).ok_or_else(refused)
 }
 
+/// A user's number; what is no user is refused when the program is started.
+fn user_number(user: &str) -> Option<Uid> {
+    match user.parse() {
+        Ok(number) => Some(Uid::from_raw(number)),
+        Err(_) => User::from_name(user).ok().flatten().map(|user| user.uid),
+    }
+}
+
 impl Handler<Start> for BuiltIn {
     type Result = Result<Started, String>;
 
@@ -177,9 +186,14 @@ impl Handler<Start> for BuiltIn {
             }
             false => None,
         };
+        let owner = exec.user.as_deref().and_then(user_number);
         let mut output = |number| -> Result<pipe::Receiver, String> {
             let (write, read) = pipe::pipe().map_err(refused)?;
             let write: OwnedFd = write.into_blocking_fd().map_err(refused)?;
+            if owner.is_some() {
+                // So that it can open `/dev/stdout` anew.
+                nix::unistd::fchown(&write, owner, None).map_err(|error| refused(error.into()))?;
+            }
             descriptors.push((number, write));
             Ok(read)
         };
