@@ -83,9 +83,11 @@ fn carry_out(task: &Task, sources: Sources) -> Result<io::Result<()>, Failure> {
     let system = event_loop::start().map_err(|why| Failure::new(FAILURE, why))?;
     system.block_on(async {
         tokio::select! {
-            done = converse(&coordinator, call, task) => done,
-            // Nothing is left behind: the sockets go with the conversation.
+            // Signals are heeded before there is a socket: nothing is left behind, since the sockets
+            // go with the conversation.
+            biased;
             code = interrupted() => Err(Failure::new(code, "interrupted")),
+            done = converse(&coordinator, call, task) => done,
         }
     })
 }

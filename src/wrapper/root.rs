@@ -210,6 +210,7 @@ impl Root {
                     coordinator.actor = Some(actor);
                 }
             }
+            Child::BuiltIn if self.built_in.is_none() => {}
             Child::BuiltIn => {
                 let lifeline = self.lifeline(child, ctx);
                 let surroundings = builtin::Surroundings {
