@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -161,8 +162,8 @@ impl Bound {
 
 /// The sockets, for the thread.
 pub(crate) struct Sockets {
-    pub(crate) internal: Option<std::os::unix::net::UnixListener>,
-    pub(crate) response: Option<std::os::unix::net::UnixListener>,
+    pub(crate) internal: Option<OwnedFd>,
+    pub(crate) response: Option<OwnedFd>,
     pub(crate) port: Option<TcpListener>,
 }
 
@@ -170,7 +171,7 @@ impl Bound {
     fn sockets(&self) -> io::Result<Sockets> {
         let unix = |door: &Mutex<Option<Listener>>| {
             let door = door.lock().unwrap_or_else(PoisonError::into_inner);
-            door.as_ref().map(|listener| listener.socket().map(Into::into)).transpose()
+            door.as_ref().map(Listener::socket).transpose()
         };
         let port = self.doors.port.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Sockets {

@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 /// Hands a descriptor to the event loop of this thread.
 ///
 /// # Errors
-/// When the loop cannot heed it, as it cannot a file.
+/// When it is none that can be waited for, such as a file.
 pub fn watch_descriptor(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one descriptor for as long as it lives, and it lives in the `AsyncFd`.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
