@@ -163,7 +163,7 @@ impl Inner {
             unix::exchange(&self.coordinator, &request.encode(), MAX_MESSAGE).await
         };
         let ack = ack.map_err(|error| match error {
-            ExchangeError::Unheard(why) => {
+            ExchangeError::Absent(why) | ExchangeError::Unheard(why) => {
                 CallError::NobodyThere { path: self.coordinator.clone(), why }
             }
             error => refused(error.to_string()),
