@@ -16,10 +16,10 @@ run:
 test: deps
 	$(CARGO) test --workspace
 
-## Measures coproc beside s6, runit, supervisord and tini, in one run.
+## Measures coproc beside s6, runit, supervisord, tini and bare loops, in one run.
 bench:
 	@sh .ci/install bench
-	$(CARGO) bench --bench wrapper
+	$(CARGO) bench --bench wrapper --bench exec
 
 ## Writes docs/config.md anew from the schema of the config.
 docs:

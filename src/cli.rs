@@ -1,5 +1,6 @@
 //! The command line, exactly as it was typed: nothing in here looks at a file or the environment.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -47,6 +48,29 @@ pub enum Command {
     /// nginx finish its requests. HUP and USR2 reload, USR1 opens the log files anew, any other
     /// signal goes to the main process.
     Run(Run),
+    /// Run a program over an exec socket, as if it were run here.
+    ///
+    /// No shell is run: `coproc exec sh -c '...'` asks for one. Standard input is passed on until
+    /// it ends, a terminal's too; in the background of a terminal use </dev/null.
+    ///
+    /// The first INT or TERM closes the connection, at which the server ends the program, with TERM
+    /// and in the end KILL. What has come already is still written. The second one leaves at once.
+    Exec(Exec),
+    /// Serve one exec socket and nothing else, with the options of sockexec.
+    ///
+    ///   -v          print the version
+    ///   -d          log every run with its arguments
+    ///   -q queue    how many clients may wait to be accepted (100)
+    ///   -M mode     the mode of the socket's file (0660)
+    ///   -m max      how many connections are served at once (100)
+    ///   -t seconds  how long a connection may last, 0 is for ever (60)
+    ///   -k seconds  how long a program has between TERM and KILL (10)
+    #[command(
+        disable_help_flag = true,
+        verbatim_doc_comment,
+        override_usage = "coproc exec-server [-v] [-d] [-q queue] [-M mode] [-m max] [-t seconds] [-k seconds] PATH"
+    )]
+    ExecServer(ExecServer),
     /// Serve as a coordinator of tasks and nothing else, with the options of mistify's.
     ///
     /// Requests for tasks come in over HTTP and a Unix socket, and go to providers that are found
@@ -125,8 +149,9 @@ pub enum Command {
     Signal(SendSignal),
     /// Make the main process read its configuration again.
     ///
-    /// Publishes pre-reload, renders templates, sends main.reload_signal, and waits for the
-    /// outcome.
+    /// Publishes pre-reload, renders templates, checks the new configuration (`nginx -t`, or
+    /// main.check), sends main.reload_signal, and waits for the outcome. What is refused is put
+    /// back, and the main process serves on as before.
     Reload(Client),
     /// Publish the event custom.NAME.
     Emit(OneName),
@@ -170,12 +195,36 @@ pub struct Run {
     pub main: Vec<String>,
 }
 
+/// `coproc exec`.
+#[derive(Clone, Debug, Args)]
+pub struct Exec {
+    /// The name of one of several sockets in the config, or the path of any socket, with a slash.
+    #[arg(long, value_name = "NAME|PATH")]
+    pub socket: Option<OsString>,
+
+    /// The config, as `run` reads it.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub words: Vec<OsString>,
+}
+
+/// `coproc exec-server`.
+#[derive(Clone, Debug, Args)]
+pub struct ExecServer {
+    /// Options and the path.
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub words: Vec<OsString>,
+}
+
 /// `coproc coordinator`.
 #[derive(Clone, Debug, Args)]
 pub struct Coordinator {
     /// The options, which are mistify's.
     #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub words: Vec<std::ffi::OsString>,
+    pub words: Vec<OsString>,
 }
 
 /// `coproc debug`.

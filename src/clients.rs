@@ -89,11 +89,10 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
         }
         Command::Health(client) => (client, Call::health(), Show::Culprits),
-        Command::Run(_) | Command::Coordinator(_) | Command::Check(_) | Command::Debug(_) => {
-            return None;
-        }
-        Command::Schema | Command::Version => return None,
-        Command::Completions(_) | Command::Man(_) | Command::Task(_) => return None,
+        Command::Run(_) | Command::Coordinator(_) | Command::ExecServer(_) => return None,
+        Command::Check(_) | Command::Debug(_) | Command::Schema | Command::Version => return None,
+        Command::Exec(_) | Command::Task(_) => return None,
+        Command::Completions(_) | Command::Man(_) => return None,
     };
     Some(match socket(client, sources) {
         Ok(socket) => converse(&socket, call, &show),
@@ -227,7 +226,37 @@ fn table(status: &Value) -> String {
         }
         let _ = writeln!(out, "{}", line.trim_end());
     }
+    for socket in status["exec_sockets"].as_array().into_iter().flatten() {
+        exec_socket(socket, &mut out);
+    }
     out
+}
+
+/// A line for an exec socket, and one for each program that it runs.
+fn exec_socket(socket: &Value, out: &mut String) {
+    let text = |key: &str| socket[key].as_str().unwrap_or_default();
+    let number = |key: &str| socket[key].as_u64().unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "exec socket {} at {}: {} of {} connections, {} started, {} refused",
+        text("name"),
+        text("path"),
+        number("connected"),
+        number("max_connections"),
+        number("started"),
+        number("refused"),
+    );
+    for run in socket["running"].as_array().into_iter().flatten() {
+        let seconds = run["uptime_s"].as_f64().unwrap_or_default() as u64;
+        let _ = writeln!(
+            out,
+            "  {} {} for uid {}, for {}",
+            run["pid"],
+            run["program"].as_str().unwrap_or_default(),
+            run["uid"],
+            humantime::format_duration(std::time::Duration::from_secs(seconds)),
+        );
+    }
 }
 
 fn row(name: &str, value: &Value) -> [String; 8] {

@@ -3,8 +3,7 @@
 //!
 //! It is a config with one table and no main process, run by the same tree as any other.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -37,16 +36,8 @@ const OPTIONS: [(u8, &str, &str); 6] = [
     (b's', "socket_dir", "DIR"),
 ];
 
-/// What makes the config that of a coordinator alone. Its own `stop_timeout` bounds its end.
-const SETTINGS: [&str; 7] = [
-    "main.kind=none",
-    "control.socket=none",
-    "subreaper=false",
-    "log.destination=STDERR",
-    "log.formatter_name=json",
-    "stray_timeout=0",
-    "shutdown_timeout=24h",
-];
+/// The log's form, as mistify's. The coordinator's own `stop_timeout` bounds its end.
+const SETTINGS: [&str; 2] = ["log.formatter_name=json", "shutdown_timeout=24h"];
 
 /// Values by the names of their options; later ones win.
 type Values = Vec<(String, String)>;
@@ -65,20 +56,7 @@ pub fn coordinator(words: &[OsString]) -> ExitCode {
             return ExitCode::from(FAILURE);
         }
     };
-    // What the options cannot say, variables can; those of a wrapper around it are not for it.
-    let foreign = |key: &OsStr| {
-        let begins = |prefix: &str| key.as_bytes().starts_with(prefix.as_bytes());
-        let meant = begins("COPROC_LOG__") || begins("COPROC_COORDINATOR__");
-        !meant && (begins("COPROC_") || begins("NW_"))
-    };
-    let sources = Sources {
-        environment: std::env::vars_os().filter(|(key, _)| !foreign(key)).collect(),
-        set,
-        folder,
-        no_files: true,
-        ..Sources::default()
-    };
-    wrapper::run(&sources, MANNER)
+    wrapper::run(&Sources::alone("coordinator", set), MANNER)
 }
 
 fn usage() -> String {

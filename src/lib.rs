@@ -8,6 +8,8 @@ pub mod config;
 pub mod console;
 pub mod coordinator;
 pub mod event_loop;
+pub mod exec_client;
+pub mod exec_server;
 pub mod init;
 pub mod log;
 pub mod manual;
@@ -61,10 +63,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
-        Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
         Command::Run(run) => {
             wrapper::run(&sources(&cli, &run.config, &run.main), wrapper::Manner::RUN)
         }
+        Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
+        Command::ExecServer(args) => exec_server::exec_server(&args.words),
+        Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
         Command::Coordinator(args) => coordinator::coordinator(&args.words),
         client_command => {
             clients::client(client_command, |client| sources(&cli, &client.config, &[]))

@@ -54,7 +54,7 @@ fn command_page(command: &clap::Command, name: &str, all: &[String]) -> io::Resu
     let man = Man::new(command.clone());
     let mut text = Vec::new();
     man.render_name_section(&mut text)?;
-    man.render_synopsis_section(&mut text)?;
+    text.extend(synopsis(command).into_bytes());
     man.render_description_section(&mut text)?;
     man.render_options_section(&mut text)?;
     if is_root {
@@ -81,6 +81,15 @@ fn command_page(command: &clap::Command, name: &str, all: &[String]) -> io::Resu
     roff.text([bold(CONFIG_PAGE), roman("(5)")]);
     text.extend(roff.to_roff().into_bytes());
     Ok(Page::new(&title, 1, &String::from_utf8_lossy(&text)))
+}
+
+/// The usage, as the help has it.
+fn synopsis(command: &clap::Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([roman(usage.trim_start_matches("Usage:").trim())]);
+    roff.to_roff()
 }
 
 impl Page {

@@ -70,6 +70,8 @@ const fn printer(examples: &'static [Entry]) -> Notes {
 pub fn of(command: &str) -> Notes {
     match command {
         "run" => RUN,
+        "exec" => EXEC,
+        "exec-server" => EXEC_SERVER,
         "coordinator" => COORDINATOR,
         "check" => CHECK,
         "debug" => DEBUG,
@@ -208,6 +210,50 @@ const RUN: Notes = Notes {
         ),
         ("RUN_PATH/conf/nginx.conf", "What nginx reads, unless the config names another place."),
     ],
+};
+
+const EXEC: Notes = Notes {
+    examples: &[
+        ("coproc exec uname -a", "By the socket of [exec_socket]."),
+        (
+            "tar c /srv | coproc exec --socket /run/backup.sock tar x -C /backup",
+            "By another one; both streams pass at once.",
+        ),
+    ],
+    status: &[
+        ("N", "The program's own status; 128+N where signal N ended it, or this command."),
+        ("1", "Input or output fails here."),
+        ("2", "The command line or the config is wrong."),
+        ("111", "No server answers, or it leaves without a status."),
+        ("126", "The server cannot execute the program, or may not."),
+        ("127", "The server does not find it."),
+    ],
+    environment: &[
+        ("COPROC_EXEC_SOCKET__PATH", "The socket where --socket and the config name none."),
+        COPROC_CONFIG,
+        COPROC_KEYS,
+    ],
+    files: &[CONFIG_FILES],
+};
+
+const EXEC_SERVER: Notes = Notes {
+    examples: &[
+        ("coproc exec-server /run/exec.sock", "As sockexec."),
+        ("coproc exec-server -m 20 -t 5 /run/exec.sock", "Twenty at once, five seconds each."),
+    ],
+    status: &[
+        ("0", "It was told to stop, or printed its version."),
+        ("100", "The command line is wrong."),
+        ("111", "The socket cannot be served."),
+    ],
+    environment: &[
+        (
+            "COPROC_EXEC_SOCKET__KEY",
+            "What the options cannot say, such as COPROC_EXEC_SOCKET__TERMSIG=name.",
+        ),
+        ("COPROC_LOG__KEY", "The log."),
+    ],
+    files: &[("PATH.lock", "Held while the socket is taken, so that two servers cannot both.")],
 };
 
 const CHECK: Notes = Notes {

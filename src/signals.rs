@@ -1,8 +1,12 @@
-//! Signals to the wrapper: handlers on all that can be passed on, and a thread that tells of them.
+//! Signals: to the wrapper, handlers on all that can be passed on, and a thread that tells of them; to
+//! a client, the first that asks it to stop.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use coproc_core::signal::Signal;
+use signal_hook::flag;
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::init;
@@ -74,4 +78,27 @@ impl Taken {
         )?;
         Ok(handle)
     }
+}
+
+/// Calls `first` at the first INT or TERM, from a thread of its own. The second ends this process as if
+/// nobody had asked.
+///
+/// # Errors
+/// When the system refuses descriptors or a thread.
+pub fn first_stop(first: impl FnOnce(Signal) + Send + 'static) -> io::Result<()> {
+    let came = Arc::new(AtomicBool::new(false));
+    for number in [libc::SIGINT, libc::SIGTERM] {
+        // In this order: the first one is not yet the second.
+        flag::register_conditional_default(number, came.clone())?;
+        flag::register(number, came.clone())?;
+    }
+    let mut signals = Signals::new([libc::SIGINT, libc::SIGTERM])?;
+    std::thread::Builder::new().name("coproc-signals".into()).stack_size(64 * 1024).spawn(
+        move || {
+            if let Some(signal) = signals.forever().next().and_then(Signal::from_number) {
+                first(signal);
+            }
+        },
+    )?;
+    Ok(())
 }

@@ -210,7 +210,35 @@ case!(fn control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\
 case!(fn vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
 case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
 case!(fn template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
-case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[exec_socket]\npath = \"/x\"\n[gateway]\n" });
+case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[gateway]\n" });
+case!(fn exec_socket_without_a_path: ["check"] { "coproc.toml": "[exec_socket]\nmode = \"0600\"\n" });
+case!(fn exec_socket_of_nothing: ["check"] { "coproc.toml": "[exec_socket]\n" });
+case!(fn exec_socket_is_no_table: ["check"] { "coproc.toml": "exec_socket = \"/run/e.sock\"\n" });
+case!(fn exec_socket_path_too_long: ["check"] {
+    "coproc.toml": concat!("[exec_socket]\npath = \"/0123456789012345678901234567890123456789",
+        "0123456789012345678901234567890123456789012345678901234567890123456789\"\n")
+});
+case!(fn exec_sockets_by_name: ["check"] {
+    "coproc.toml": "[exec_socket.web]\npath = \"/w\"\nmax_conections = 3\n[exec_socket.jobs]\ntermsig = \"text\"\n"
+});
+case!(fn exec_socket_wrong_values: ["check"] {
+    "coproc.toml": "[exec_socket]\npath = \"/e\"\nmode = \"0888\"\nmax_connections = 0\ntimeout = \"60\"\nkill_timeout = 10\ndrain = \"soon\"\nexec_failure = \"die\"\nhalf_close = true\nkill_scope = \"all\"\nworkers = -1\n"
+});
+case!(fn exec_socket_allow: ["check"] {
+    "coproc.toml": "[exec_socket]\npath = \"/e\"\nallow = [\"uname\", { program = \"/bin/ls\", argv = \"x\" }, {}]\n"
+});
+case!(fn exec_socket_allow_pattern: ["check"] {
+    "coproc.toml": "[exec_socket]\npath = \"/e\"\nallow = [{ argv = \"a)(b\" }]\n"
+});
+case!(fn exec_socket_allow_unknown_key: ["check"] {
+    "coproc.toml": "[exec_socket]\npath = \"/e\"\nallow = [{ programm = \"/bin/ls\" }]\n"
+});
+case!(fn exec_socket_event: ["check"] {
+    "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"
+});
+case!(fn main_of_no_kind_with_a_program: ["check"] {
+    "coproc.toml": "[main]\nkind = \"none\"\nexec = \"server\"\n"
+});
 case!(fn near_miss_at_the_top_level: ["check"] { "coproc.toml": "run_pth = \"/x\"\n[coproces.web]\nname = \"web\"\n[site]\nname = \"x\"\n" });
 case!(fn values_that_are_found_out: ["check"] { "coproc.toml": "nginx_version = \"9.9.9\"\n" });
 
@@ -291,6 +319,9 @@ case!(fn tables_that_are_blank: ["check", "-c", "c.yaml"] { "c.yaml": "log:\nmai
 // Plugins.
 case!(fn w102_unknown_plugin: ["check"] { "coproc.toml": "enabled_plugins = [\"template\", \"example\"]\n" });
 case!(fn plugin_left_out: ["check"] { "coproc.toml": "enabled_plugins = [\"template\"]\n[coprocess.bad]\nname = \"\"\n" });
+
+// Templates.
+case!(fn template_texts_that_are_empty: ["check", "--set", "template.template_var_left_delim="] { "coproc.toml": "[template]\ntemplate_suffix = \"\"\ntemplate_var_right_delim = \"\"\n" });
 
 // What is right.
 case!(fn valid: ["check"] { "coproc.toml": GOOD });

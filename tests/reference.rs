@@ -35,6 +35,7 @@ fn sparse() -> Value {
     json!({
         "main": { "exec": "true", "ready": { "file": "/x" }, "live": { "file": "/x" } },
         "template": {},
+        "exec_socket": { "path": "/x.sock" },
         "coordinator": { "service_name": "c", "exec": { "allow": ["/bin/true"] } },
         "coprocess": { "agent": {
             "name": "agent",
@@ -183,8 +184,8 @@ fn variables_reach_their_keys() {
                 Some(Value::Object(_)) if key.is_map() => {
                     let variable = table.variable(key).replace("__NAME__", "__AGENT__");
                     let loaded = load(&sparse(), &[(format!("{variable}__Key"), "x".to_owned())]);
-                    let shown = loaded.table().clone();
-                    assert!(format!("{shown:?}").contains("\"Key\": "), "{variable}: {shown:?}");
+                    let shown = format!("{:?} {:?}", loaded.table(), loaded.config);
+                    assert!(shown.contains("\"Key\": "), "{variable}: {shown}");
                     continue;
                 }
                 None | Some(Value::Object(_)) => continue,

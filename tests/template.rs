@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use nix::sys::signal::Signal;
 use support::event::wait_for_event;
@@ -484,4 +484,121 @@ fn d60_the_working_directory_as_the_source() {
     names.sort();
     assert_eq!(names, [".hidden", "coproc.toml", "nginx.conf"]);
     assert_eq!(wrapper.stop(), 0);
+}
+
+/// nginx as another user reads what was rendered and writes to the folders of the run path.
+#[test]
+fn a_main_process_of_another_user_reads_and_writes() {
+    if !support::is_root() {
+        support::skipped("only root can switch users");
+        return;
+    }
+    let place = Place::new();
+    let port = free_port();
+    let template = nginx_template(&place, port, "theirs")
+        .replace("user www-data;", "")
+        .replace("/nginx.pid", "/proxy/nginx.pid")
+        .replace("return 200 \"theirs\";", "root [[.run_path]]/conf; location / { }");
+    fs::create_dir_all(place.path().join("in/static")).unwrap();
+    place.write("in/nginx.conf.tmpl", &template);
+    place.write("in/static/page", "a page");
+    place.write("in/static/secret.tmpl", "rendered");
+    for (name, mode) in [("in/static", 0o700), ("in/static/page", 0o600)] {
+        fs::set_permissions(place.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    nginx_config(
+        &place,
+        "",
+        "conf_template_path = \"in\"\n\
+         run_path_subdirs = \"client_body conf proxy fastcgi uwsgi scgi\"\n\
+         [main]\nuser = \"www-data\"",
+    );
+    let mut wrapper = place.run();
+    wait_for_event(&wrapper, "start-worker", 1);
+    assert!(http::get(port, "/static/page").ends_with("a page"));
+    assert!(http::get(port, "/static/secret").ends_with("rendered"));
+    let owner = |name: &str| fs::metadata(place.path().join(name)).unwrap().uid();
+    let user = nix::unistd::User::from_name("www-data").unwrap().unwrap().uid.as_raw();
+    let theirs = ["run/proxy", "run/conf/nginx.conf", "run/conf/static/page"];
+    assert_eq!(theirs.map(owner), [user; 3]);
+    let root = ["run", "run/conf", "run/conf/static", "run/control.sock"];
+    assert_eq!(root.map(owner), [0; 4]);
+    assert_eq!(reload(&place), (Some(0), String::new()), "over the control socket");
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// D59: workers reach what is served, whatever user they run as.
+#[test]
+fn d59_workers_read_copied_files() {
+    let place = Place::new();
+    let port = free_port();
+    let template = nginx_template(&place, port, "x")
+        .replace("return 200 \"x\";", "root [[.run_path]]/conf; location / { }");
+    fs::create_dir_all(place.path().join("in/static")).unwrap();
+    place.write("in/nginx.conf.tmpl", &template);
+    place.write("in/static/page", "a page");
+    for (name, mode) in [("in/static", 0o755), ("in/static/page", 0o644)] {
+        fs::set_permissions(place.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    nginx_config(&place, "", "conf_template_path = \"in\"");
+    let mut wrapper = place.run();
+    wait_for_event(&wrapper, "start-worker", 1);
+    assert!(http::get(port, "/static/page").ends_with("a page"));
+    assert_eq!(wrapper.stop(), 0);
+}
+
+#[test]
+fn a_source_turns_from_a_file_into_a_folder_and_back() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("in")).unwrap();
+    place.write("in/nginx.conf.tmpl", "x");
+    place.write("in/site", "file");
+    place.config("[template]\nconf_template_path = \"in\"\n");
+    let mut wrapper = started(&place);
+    fs::remove_file(place.path().join("in/site")).unwrap();
+    fs::create_dir(place.path().join("in/site")).unwrap();
+    place.write("in/site/a", "in a folder");
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    assert_eq!(place.read("run/conf/site/a"), "in a folder");
+    fs::remove_dir_all(place.path().join("in/site")).unwrap();
+    place.write("in/site", "file again");
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    assert_eq!(place.read("run/conf/site"), "file again");
+    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(fs::read_dir(place.path().join("run/conf")).unwrap().count(), 0);
+}
+
+#[test]
+fn files_of_others_are_kept_and_put_back() {
+    let place = Place::new();
+    place.write("nginx.conf.tmpl", "ours");
+    place.write("run/conf/nginx.conf", "theirs");
+    place.config("[template]\n");
+    let mut wrapper = started(&place);
+    let line = wrapper.wait_for("coproc did not write it");
+    assert!(line.contains("run/conf/nginx.conf`") && line.contains("put back"), "{line}");
+    assert_eq!(reload(&place).0, Some(0));
+    assert_eq!(wrapper.count("coproc did not write it"), 1);
+    assert_eq!(place.read("run/conf/nginx.conf"), "ours");
+    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(place.read("run/conf/nginx.conf"), "theirs");
+    assert_eq!(fs::read_dir(place.path().join("run/conf")).unwrap().count(), 1);
+}
+
+/// What a wrapper left is known again by the next one.
+#[test]
+fn outputs_that_were_left_are_no_files_of_others() {
+    let place = Place::new();
+    place.write("nginx.conf.tmpl", "first");
+    place.write("run/conf/nginx.conf", "theirs");
+    place.config("[template]\ndelete_templated_conf_on_exit = false\n");
+    let mut wrapper = started(&place);
+    assert_eq!(wrapper.stop(), 0);
+    place.write("nginx.conf.tmpl", "second");
+    place.config("[template]\n");
+    let mut wrapper = started(&place);
+    assert_eq!(place.read("run/conf/nginx.conf"), "second");
+    assert_eq!(wrapper.count("coproc did not write it"), 0);
+    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(place.read("run/conf/nginx.conf"), "theirs");
 }

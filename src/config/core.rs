@@ -15,6 +15,7 @@ use coproc_core::mode::Mode;
 use coproc_core::scalar::{Scalar, printable, refuse};
 use coproc_core::text::Text;
 use coproc_core::words::Words;
+use coproc_exec::table::ExecSocketsTable;
 use coproc_main::table::MainTable;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Visitor;
@@ -92,6 +93,8 @@ pub struct RootTable {
     /// Templates of nginx's configuration. Without this table, and where `enabled_plugins` does not
     /// name it, nothing is rendered.
     pub template: Option<TemplateTable>,
+    /// Sockets over which clients have programs run.
+    pub exec_socket: Option<ExecSocketsTable>,
     /// The coordinator of tasks. Without this table there is none.
     pub coordinator: Option<CoordinatorTable>,
     /// The control socket.
@@ -110,22 +113,25 @@ pub struct TemplateTable {
     /// The folder that is written to, and where nginx finds its `nginx.conf`. Default: `conf_path`.
     #[schemars(example = &"/run/coproc/nginx")]
     pub conf_output_path: Option<String>,
-    /// How the names of templates end; it is taken off the names of what they are rendered to.
+    /// How the names of templates end; it is taken off the names of what they are rendered to. Not
+    /// empty.
     #[schemars(example = &".tpl")]
     pub template_suffix: Option<String>,
-    /// What begins an action in a template.
+    /// What begins an action in a template. Not empty.
     #[schemars(example = &"{{")]
     pub template_var_left_delim: Option<String>,
-    /// What ends an action in a template.
+    /// What ends an action in a template. Not empty.
     #[schemars(example = &"}}")]
     pub template_var_right_delim: Option<String>,
-    /// The folders that are made below `run_path` before anything starts.
+    /// The folders that are made below `run_path` before anything starts. With `main.user` they are
+    /// that user's, but for the one with the outputs, which it can read.
     #[schemars(example = ["conf", "client_body", "proxy"])]
     pub run_path_subdirs: Option<Words>,
     /// Whether `run_path` is removed at the end, with all that is in it.
     #[schemars(example = true)]
     pub delete_run_path_on_exit: Option<Flag>,
-    /// Whether the files that were rendered or copied are removed at the end.
+    /// Whether the files that were rendered or copied are removed at the end, and files of others
+    /// that were in their places put back.
     #[schemars(example = false)]
     pub delete_templated_conf_on_exit: Option<Flag>,
 }
@@ -228,11 +234,11 @@ coproc_core::impl_scalar!(Vcpus, "Vcpus", {
 });
 
 /// The keys of the top level that are tables.
-pub(super) const TABLES: [&str; 6] =
-    ["log", "main", "coprocess", "template", "coordinator", "control"];
+pub(super) const TABLES: [&str; 7] =
+    ["log", "main", "coprocess", "template", "exec_socket", "coordinator", "control"];
 
 /// Tables that a later version of coproc reads.
-pub(super) const RESERVED: [&str; 2] = ["exec_socket", "gateway"];
+pub(super) const RESERVED: [&str; 1] = ["gateway"];
 
 /// What the program sets itself.
 pub(super) const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time"];

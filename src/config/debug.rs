@@ -36,12 +36,13 @@ struct Shown {
 const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 11] = [
+pub(super) const FLAGS: [&str; 12] = [
     "coprocess",
     "allow_unix_hooks_from_http",
     "keep_ids",
     "rotate",
     "strict_http",
+    "log_arguments",
     "notify",
     "background",
     "subreaper",
@@ -49,7 +50,7 @@ pub(super) const FLAGS: [&str; 11] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 11] = [
+pub(super) const COUNTS: [&str; 14] = [
     "max_running",
     "vcpu_count",
     "queue",
@@ -58,6 +59,9 @@ pub(super) const COUNTS: [&str; 11] = [
     "successes",
     "failures",
     "fd",
+    "max_connections",
+    "max_queue",
+    "workers",
     "external_port",
     "max_inflight",
     "max_clients",

@@ -2,7 +2,7 @@
 
 use super::core::{CONTROL_DEFAULTS, DEFAULTS, TEMPLATE_DEFAULTS};
 use super::origin::Origin;
-use super::tree::{Data, Entry, Layer, Node};
+use super::tree::{Data, Entry, Layer, Node, Path};
 
 /// Keys whose defaults are lists, with blanks between the words.
 pub(super) const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
@@ -11,6 +11,7 @@ pub(super) const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
 pub(super) fn layer(
     coprocesses: &[String],
     template: bool,
+    exec_sockets: &[Path],
     coordinator: bool,
     environment: &[(String, String)],
 ) -> Layer {
@@ -45,6 +46,10 @@ pub(super) fn layer(
     }
     for key in coprocesses {
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);
+    }
+    for path in exec_sockets {
+        let path = path.iter().map(String::as_str).collect::<Vec<_>>();
+        fill(&path, &coproc_exec::table::DEFAULTS);
     }
     let words = |data| Node { data, origin: Origin::Default };
     for option in crate::log::table::OPTIONS_ON {

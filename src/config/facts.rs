@@ -74,13 +74,8 @@ impl Loaded {
     /// that stands for the wrapper to the outside.
     pub fn with_facts(&self, wrapper_pid: u32) -> Result<Config, FactsError> {
         let mut config = self.config.clone();
+        self.look_at_the_machine(&mut config);
         let facts = &mut config.facts;
-        if facts.host_id.is_empty() {
-            facts.host_id = host_id(Path::new("/"), &mut config.warnings);
-        }
-        if self.root.vcpu_count.is_none() {
-            facts.vcpu_count = processors();
-        }
         let path = self.sources.variable("PATH");
         let find = |name: &str| find_program(name, path, &self.sources.folder);
         let exec = self.root.main.as_ref().and_then(|main| main.exec.as_ref());
@@ -117,25 +112,44 @@ impl Loaded {
                 facts.modules_path = path;
             }
         }
-        config.scope = Arc::new(self.scope(&config, wrapper_pid));
+        config.scope = Arc::new(self.scope(&config, Some(wrapper_pid)));
         if config.template.is_some() {
             config.template_values = super::template::values(self, &config);
         }
         Ok(config)
     }
 
-    fn scope(&self, config: &Config, wrapper_pid: u32) -> Scope {
+    /// The names that a path may use whose client this process is: all but what the wrapper alone
+    /// knows, its pid and what it found of nginx.
+    pub fn scope_for_clients(&self) -> Scope {
+        let mut config = self.config.clone();
+        self.look_at_the_machine(&mut config);
+        self.scope(&config, None)
+    }
+
+    /// Finds out what the config does not say and what has nothing to do with nginx.
+    fn look_at_the_machine(&self, config: &mut Config) {
+        let facts = &mut config.facts;
+        if facts.host_id.is_empty() {
+            facts.host_id = host_id(Path::new("/"), &mut config.warnings);
+        }
+        if self.root.vcpu_count.is_none() {
+            facts.vcpu_count = processors();
+        }
+    }
+
+    fn scope(&self, config: &Config, wrapper_pid: Option<u32>) -> Scope {
         let facts = &config.facts;
         let plugin_path = self.root.plugin_path.clone().unwrap_or_default();
-        let settings = BTreeMap::from([
+        let mut settings = BTreeMap::from([
             ("host_id", facts.host_id.clone()),
             ("modules_path", facts.modules_path.clone()),
             ("nginx_binary", facts.nginx_binary.clone()),
             ("plugin_path", plugin_path),
             ("run_path", config.run_path.display().to_string()),
             ("vcpu_count", facts.vcpu_count.to_string()),
-            ("wrapper_pid", wrapper_pid.to_string()),
         ]);
+        settings.extend(wrapper_pid.map(|pid| ("wrapper_pid", pid.to_string())));
         Scope::new(settings, self.sources.variables().into_iter().collect())
     }
 }

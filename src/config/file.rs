@@ -83,6 +83,8 @@ fn layer(folder: &FilePath, file: &FilePath, problems: &mut Vec<Problem>) -> Opt
         Some("toml") => ("TOML", toml::parse),
         Some("json") => ("JSON", json::parse),
         Some("yaml" | "yml") => ("YAML", yaml::parse),
+        // The way to say that there is none, where a default one lies in the folder.
+        None if full == FilePath::new("/dev/null") => ("TOML", toml::parse),
         suffix => {
             let what = match suffix {
                 Some(suffix) => format!("`.{suffix}` is not a supported config format"),

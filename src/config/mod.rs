@@ -4,6 +4,7 @@ mod core;
 mod debug;
 mod defaults;
 mod env;
+mod exec;
 mod facts;
 mod file;
 mod flags;
@@ -21,7 +22,8 @@ mod toml;
 mod tree;
 mod yaml;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
+use coproc_exec::config::ExecSocket;
 use coproc_main::config::Main;
 use coproc_template::Settings;
 use serde_json::{Map, Value};
@@ -69,7 +72,35 @@ pub struct Sources {
     pub no_files: bool,
 }
 
+/// What makes a config that of one table alone. Without the split the pid is the serving process's, and
+/// what a program leaves running outlives the server, both as with the programs that are stood in for.
+const ALONE: [&str; 5] = [
+    "main.kind=none",
+    "control.socket=none",
+    "subreaper=false",
+    "log.destination=STDERR",
+    "stray_timeout=0",
+];
+
 impl Sources {
+    /// The sources of a wrapper that is there for one table and nothing else: `set`, and variables of
+    /// that table and of the log. Those of a wrapper around it are not for it.
+    pub fn alone(table: &str, mut set: Vec<String>) -> Self {
+        set.extend(ALONE.map(str::to_owned));
+        let meant = [format!("COPROC_{}__", table.to_uppercase()), "COPROC_LOG__".to_owned()];
+        let stays = |key: &OsStr| {
+            let begins = |prefix: &str| key.as_bytes().starts_with(prefix.as_bytes());
+            meant.iter().any(|prefix| begins(prefix)) || !(begins("COPROC_") || begins("NW_"))
+        };
+        Self {
+            environment: std::env::vars_os().filter(|(key, _)| stays(key)).collect(),
+            set,
+            folder: std::env::current_dir().unwrap_or_default(),
+            no_files: true,
+            ..Self::default()
+        }
+    }
+
     /// The value of a variable that is set, is text and is not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let (_, value) = self.environment.iter().find(|(key, _)| key == name)?;
@@ -110,6 +141,8 @@ pub struct Config {
     pub main: Main,
     /// The coprocesses in the order of the files.
     pub coprocesses: Vec<Coprocess>,
+    /// The exec sockets.
+    pub exec_sockets: Vec<ExecSocket>,
     /// The coordinator; its folder is not yet interpolated.
     pub coordinator: Option<Coordinator>,
     /// The log.

@@ -12,6 +12,7 @@ use coproc_core::event::{EventName, Phase};
 use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
+use coproc_exec::table::ExecSocketTable;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
@@ -24,7 +25,7 @@ use super::plugins::Enabled;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
 use super::tree::{Data, Layer, Path};
-use super::{Config, Facts, Loaded, Sources, defaults, env, file, flags, template};
+use super::{Config, Facts, Loaded, Sources, defaults, env, exec, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
 /// if nothing worse is wrong than keys that are not known.
@@ -72,8 +73,10 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     if !enabled.allows("coprocess") {
         keys.clear();
     }
+    let exec_sockets = exec::paths(&stack.0);
     let coordinator = table("coordinator");
-    stack.0.insert(0, defaults::layer(&keys, template, coordinator, &variables));
+    let defaults = defaults::layer(&keys, template, &exec_sockets, coordinator, &variables);
+    stack.0.insert(0, defaults);
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
         merged.remove("coprocess");
@@ -119,6 +122,13 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
             (key, stack.extract::<CoprocessTable>(&at, table, &mut problems, &mut refused))
         })
         .collect::<Vec<_>>();
+    let exec_sockets = exec::take(&mut merged, &exec_sockets)
+        .into_iter()
+        .map(|(path, table)| {
+            let table = stack.extract::<ExecSocketTable>(&path, table, &mut problems, &mut refused);
+            (path, table)
+        })
+        .collect::<Vec<_>>();
     let mut root = stack.extract::<RootTable>(&[], merged, &mut problems, &mut refused);
     if let Some(coprocesses) = &mut root.coprocess {
         coprocesses.extend(tables);
@@ -139,7 +149,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         problems,
         warnings,
     };
-    let config = resolver.config(&keys);
+    let config = resolver.config(&keys, exec_sockets);
     let Resolver { mut problems, warnings, .. } = resolver;
     problems.sort_by_key(Problem::order);
     let loaded = config.map(|config| Loaded {
@@ -197,7 +207,11 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn config(&mut self, keys: &[String]) -> Option<Config> {
+    fn config(
+        &mut self,
+        keys: &[String],
+        exec_sockets: Vec<(Path, ExecSocketTable)>,
+    ) -> Option<Config> {
         let root = self.root;
         let seconds =
             |value: Option<Span>, default| value.unwrap_or(Span::from_secs(default)).get();
@@ -222,9 +236,20 @@ impl Resolver<'_> {
             &self.refused(&["main".to_owned()]),
         );
         let main = self.took(&["main".to_owned()], main);
+        if self.template {
+            self.problems.extend(template::empty(self.stack));
+        }
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        let exec_sockets = exec_sockets
+            .into_iter()
+            .map(|(path, table)| {
+                let refused = self.refused(&path);
+                let resolved = table.resolve(exec::name(&path), &refused);
+                self.took(&path, resolved)
+            })
+            .collect::<Vec<_>>();
         let coordinator = self.coordinator();
         self.check_names(keys);
         self.check_events(keys);
@@ -234,6 +259,7 @@ impl Resolver<'_> {
         Some(Config {
             main: main?,
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
+            exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             coordinator: coordinator?,
             log,
             control: self.control(&run_path),

@@ -8,9 +8,29 @@ use serde_json::{Map, Value as Json};
 
 use super::core::{TABLES, TEMPLATE_DEFAULTS, TemplateTable};
 use super::debug::{COUNTS, FLAGS};
+use super::report::Problem;
+use super::stack::Stack;
+use super::tree::{Data, Node};
 use super::{Config, Loaded};
 
-/// Fills the defaults in; blank values are unset. `folder` is where relative paths begin.
+/// Texts that must not be empty, and what is expected of them.
+const NOT_EMPTY: [(&str, &str); 3] = [
+    ("template_suffix", "how the names of templates end, such as `.tmpl`"),
+    ("template_var_left_delim", "what begins an action, such as `[[`"),
+    ("template_var_right_delim", "what ends an action, such as `]]`"),
+];
+
+/// Every name ends in nothing, and an action of nothing is everywhere.
+pub(super) fn empty(stack: &Stack) -> impl Iterator<Item = Problem> {
+    NOT_EMPTY.iter().filter_map(|(key, expected)| {
+        let path = ["template", *key].map(str::to_owned);
+        let is_empty = |node: &&Node| matches!(&node.data, Data::Text(text) if text.is_empty());
+        stack.node(&path).filter(is_empty)?;
+        Some(stack.wrong(&path, "is empty").expected(*expected))
+    })
+}
+
+/// Fills the defaults in; paths that are blank are unset. `folder` is where relative paths begin.
 pub(super) fn settings(
     table: Option<&TemplateTable>,
     folder: &Path,

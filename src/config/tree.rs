@@ -209,7 +209,10 @@ pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
     match parents {
         [env, ..] if env.as_ref() == "env" => true,
         [main, env, ..] if main.as_ref() == "main" && env.as_ref() == "env" => true,
-        [coprocess, _, env, ..] => coprocess.as_ref() == "coprocess" && env.as_ref() == "env",
+        [socket, env] if socket.as_ref() == "exec_socket" && env.as_ref() == "env" => true,
+        [table, _, env, ..] => {
+            ["coprocess", "exec_socket"].contains(&table.as_ref()) && env.as_ref() == "env"
+        }
         _ => false,
     }
 }

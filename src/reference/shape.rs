@@ -121,8 +121,12 @@ impl Reference {
             return noun.to_owned();
         }
         let kinds = strings(&schema["type"]);
-        let table = is_table || kinds.contains(&"object");
-        if table { TABLE } else { "a text" }.to_owned()
+        let noun = match is_table || kinds.contains(&"object") {
+            true => TABLE,
+            false if kinds.contains(&"array") => "an array",
+            false => "a text",
+        };
+        noun.to_owned()
     }
 }
 
@@ -149,6 +153,9 @@ impl Table {
 /// The table that a key's value is, and what follows the key in its path.
 fn inner_table<'a>(root: &'a Value, property: &'a Value) -> Option<(&'static str, &'a Value)> {
     let schema = resolve(root, without_null(property));
+    // One table, or several of its shape by name, is told as the one.
+    let first = schema["anyOf"].as_array().and_then(|all| all.first());
+    let schema = first.map_or(schema, |first| resolve(root, first));
     if schema.get("properties").is_some() {
         return Some(("", schema));
     }

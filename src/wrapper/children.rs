@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use actix::Addr;
-use coproc_coordinator::Bound;
 use coproc_coordinator::actor::CoordinatorActor;
 use coproc_coprocess::actor::CoprocessActor;
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::supervision::{ChildId, Rebuilds};
+use coproc_exec::ExecActor;
 
 use crate::builtin::{BuiltIn, Offers};
 
@@ -21,18 +21,19 @@ pub(super) enum Child {
     Main,
     /// The control socket.
     Control,
-    /// The coprocess in this place of the config.
-    Coprocess(usize),
     /// The coordinator.
     Coordinator,
     /// Who offers coproc's own tasks.
     BuiltIn,
+    /// The coprocess in this place of the config.
+    Coprocess(usize),
+    /// The exec socket in this place of the config.
+    ExecSocket(usize),
 }
 
-const FIRST_COPROCESS: ChildId = 3;
-/// Far from the coprocesses, whose number nobody knows here.
-const COORDINATOR: ChildId = ChildId::MAX / 2;
-const BUILT_IN: ChildId = COORDINATOR + 1;
+const FIRST_COPROCESS: ChildId = 5;
+/// Counted down from here.
+const FIRST_EXEC_SOCKET: ChildId = ChildId::MAX;
 
 impl Child {
     pub(super) fn id(self) -> ChildId {
@@ -40,9 +41,10 @@ impl Child {
             Self::Broker => 0,
             Self::Main => 1,
             Self::Control => 2,
+            Self::Coordinator => 3,
+            Self::BuiltIn => 4,
             Self::Coprocess(place) => FIRST_COPROCESS + place,
-            Self::Coordinator => COORDINATOR,
-            Self::BuiltIn => BUILT_IN,
+            Self::ExecSocket(place) => FIRST_EXEC_SOCKET - place,
         }
     }
 
@@ -51,8 +53,9 @@ impl Child {
             0 => Self::Broker,
             1 => Self::Main,
             2 => Self::Control,
-            COORDINATOR => Self::Coordinator,
-            BUILT_IN => Self::BuiltIn,
+            3 => Self::Coordinator,
+            4 => Self::BuiltIn,
+            id if id > ChildId::MAX / 2 => Self::ExecSocket(FIRST_EXEC_SOCKET - id),
             id => Self::Coprocess(id - FIRST_COPROCESS),
         }
     }
@@ -78,16 +81,30 @@ impl Supervised {
     }
 }
 
+/// An exec socket with what its supervisor keeps for it from one actor to the next.
+pub(super) struct Served {
+    pub(super) bound: coproc_exec::Bound,
+    /// Strong: without it the actor would end. `None` while it is being rebuilt.
+    pub(super) actor: Option<Addr<ExecActor>>,
+    pub(super) rebuilds: Rebuilds,
+}
+
+impl Served {
+    pub(super) fn new(bound: coproc_exec::Bound) -> Self {
+        Self { bound, actor: None, rebuilds: Rebuilds::default() }
+    }
+}
+
 /// The coordinator with what its supervisor keeps for it from one actor to the next.
 pub(super) struct Coordinating {
-    pub(super) bound: Bound,
+    pub(super) bound: coproc_coordinator::Bound,
     /// Strong: without it the actor would end. `None` while it is being rebuilt.
     pub(super) actor: Option<Addr<CoordinatorActor>>,
     pub(super) rebuilds: Rebuilds,
 }
 
 impl Coordinating {
-    pub(super) fn new(bound: Bound) -> Self {
+    pub(super) fn new(bound: coproc_coordinator::Bound) -> Self {
         Self { bound, actor: None, rebuilds: Rebuilds::default() }
     }
 }
@@ -103,5 +120,25 @@ pub(super) struct Offering {
 impl Offering {
     pub(super) fn new(offers: Offers) -> Self {
         Self { offers, actor: None, rebuilds: Rebuilds::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_tell_children_apart() {
+        let single =
+            [Child::Broker, Child::Main, Child::Control, Child::Coordinator, Child::BuiltIn];
+        let places = |child: fn(usize) -> Child| (0..100).map(child);
+        let all = single
+            .into_iter()
+            .chain(places(Child::Coprocess))
+            .chain(places(Child::ExecSocket))
+            .collect::<Vec<_>>();
+        for child in &all {
+            assert_eq!(Child::from_id(child.id()), *child);
+        }
     }
 }

@@ -22,7 +22,7 @@ use coproc_main::messages::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::children::{Coordinating, Supervised};
+use super::children::{Coordinating, Served, Supervised};
 use super::lifecycle::Stage;
 use super::root::Root;
 
@@ -189,9 +189,13 @@ impl Root {
     fn status(&self, reply: Reply) {
         let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
         let last_exit = self.main_exit;
+        let exec_sockets: Vec<_> = self.exec_sockets.iter().map(exec_socket_of).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator_of);
         let answer = move |main: Value| {
             let mut status = json!({ "main": main, "coprocesses": coprocesses });
+            if !exec_sockets.is_empty() {
+                status["exec_sockets"] = exec_sockets.into();
+            }
             if let Some(coordinator) = coordinator {
                 status["coordinator"] = coordinator;
             }
@@ -230,7 +234,7 @@ impl Root {
         }
     }
 
-    /// Answers with a sentence for each that is not well.
+    /// Answers with each that is not well.
     fn health(&self, health: Health, reply: Reply) {
         let coprocesses: Vec<_> =
             self.coprocesses.iter().filter_map(|child| culprit(child, health)).collect();
@@ -244,8 +248,8 @@ impl Root {
                 Health::Ready => main.state != "running" || !main.ready,
             };
             let what = if main.state == "running" { "not ready" } else { main.state };
-            let sentence = amiss.then(|| sentence(MAIN, what, main.wrong[0].as_deref()));
-            let culprits: Vec<_> = sentence.into_iter().chain(coprocesses).collect();
+            let main = amiss.then(|| blame(MAIN, what, main.wrong[0].as_deref()));
+            let culprits: Vec<_> = main.into_iter().chain(coprocesses).collect();
             let _ = reply.send(Ok(culprits.into()));
         });
     }
@@ -267,7 +271,7 @@ fn coordinator_of(coordinator: &Coordinating) -> Value {
 }
 
 /// What is to be said of a coprocess that is not well.
-fn culprit(child: &Supervised, health: Health) -> Option<String> {
+fn culprit(child: &Supervised, health: Health) -> Option<Value> {
     let standing = child.standing.borrow();
     let amiss = match health {
         Health::Alive => standing.is_lost(),
@@ -279,14 +283,11 @@ fn culprit(child: &Supervised, health: Health) -> Option<String> {
         _ => &state,
     };
     let wrong = standing.notes.wrong(Role::Ready);
-    amiss.then(|| sentence(child.config.name.as_str(), what, wrong.as_deref()))
+    amiss.then(|| blame(child.config.name.as_str(), what, wrong.as_deref()))
 }
 
-fn sentence(name: &str, what: &str, wrong: Option<&str>) -> String {
-    match wrong {
-        Some(wrong) => format!("{name}: {what} ({wrong})"),
-        None => format!("{name}: {what}"),
-    }
+fn blame(name: &str, what: &str, why: Option<&str>) -> Value {
+    json!({ "name": name, "what": what, "why": why })
 }
 
 /// What probes find wrong, by the key of the probe; null where all is well.
@@ -381,6 +382,39 @@ fn status_of(child: &Supervised) -> Value {
         "status": standing.notes.status(),
         "last_exit": last_exit,
         "memory_bytes": standing.pid.and_then(memory),
+    })
+}
+
+fn exec_socket_of(served: &Served) -> Value {
+    let figures = served.bound.figures().snapshot();
+    let runs: Vec<_> = figures
+        .runs
+        .iter()
+        .map(|run| {
+            json!({
+                "pid": run.pid,
+                "program": &*run.program,
+                "uid": run.uid,
+                "peer_pid": run.peer,
+                "uptime_s": seconds(run.started.elapsed()),
+            })
+        })
+        .collect();
+    json!({
+        "name": served.bound.name(),
+        "path": served.bound.path().display().to_string(),
+        "connected": figures.connected,
+        "max_connections": served.bound.max_connections(),
+        "accepted": figures.accepted,
+        "refused": figures.refused,
+        "started": figures.started,
+        "exec_failed": figures.exec_failed,
+        "timed_out": figures.timed_out,
+        "killed": figures.killed,
+        "protocol_errors": figures.protocol_errors,
+        "bytes_in": figures.bytes_in,
+        "bytes_out": figures.bytes_out,
+        "running": runs,
     })
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use coproc_control::metrics::{Coprocess, Facts, Log, Main, Run, Wrapper, render};
+use coproc_control::metrics::{Coprocess, ExecSocket, Facts, Log, Main, Run, Wrapper, render};
 use coproc_coprocess::lifecycle::State;
 use coproc_core::output;
 use coproc_main::messages::MainStatus;
 
-use super::children::Supervised;
+use super::children::{Served, Supervised};
 use super::control::{Reply, memory};
 use super::root::Root;
 use crate::commands::{COMMIT, VERSION};
@@ -19,6 +19,7 @@ impl Root {
         let output::Tally { lines, missed, dropped } = self.output.tally();
         let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
+        let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
         let events = self.events.borrow().counts().collect();
         let connections = self.guests.counts();
         let exit_status = self.main_exit.map(|status| status.shell_code());
@@ -29,6 +30,7 @@ impl Root {
                 wrapper,
                 main: Main { run, exit_status },
                 coprocesses,
+                exec_sockets,
                 events,
                 reloads: vec![
                     ("done", reloads.done),
@@ -74,5 +76,24 @@ fn coprocess(child: &Supervised) -> Coprocess {
         starts: standing.tally.starts,
         restarts: standing.tally.restarts,
         exits: standing.tally.exits().map(|(class, count)| (class.as_str(), count)).collect(),
+    }
+}
+
+fn exec_socket(socket: &Served) -> ExecSocket {
+    let figures = socket.bound.figures().snapshot();
+    ExecSocket {
+        name: socket.bound.name().to_owned(),
+        connected: figures.connected.into(),
+        running: figures.runs.len() as u64,
+        sums: vec![
+            ("accepted", figures.accepted),
+            ("refused", figures.refused),
+            ("started", figures.started),
+            ("not-started", figures.exec_failed),
+            ("timed-out", figures.timed_out),
+            ("killed", figures.killed),
+            ("protocol-error", figures.protocol_errors),
+        ],
+        bytes: [figures.bytes_in, figures.bytes_out],
     }
 }

@@ -10,19 +10,19 @@ use std::time::{Duration, SystemTime};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances, Sources};
-use coproc_coordinator::Bound;
 use coproc_coordinator::actor::{self as coordinator, CoordinatorActor};
 use coproc_coprocess::actor::{self as coprocess, BrokerIs, CoprocessActor, GaveUp};
 use coproc_core::broker::{
     Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Subscribe, Subscription,
     Unsubscribe, Walked, held,
 };
-use coproc_core::event::{Event, Phase};
+use coproc_core::event::{Event, EventName, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
+use coproc_exec::{self as exec, ExecActor};
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
@@ -31,7 +31,7 @@ use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::children::{Child, Coordinating, Offering, Supervised};
+use super::children::{Child, Coordinating, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::templates::Templates;
 use crate::builtin::{self, BuiltIn, Offers};
@@ -53,7 +53,8 @@ pub(crate) struct Parts {
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(crate) control: Entrances,
     pub(crate) templates: Option<Rc<Templates>>,
-    pub(crate) coordinator: Option<Bound>,
+    pub(crate) exec_sockets: Vec<exec::Bound>,
+    pub(crate) coordinator: Option<coproc_coordinator::Bound>,
     /// Where the exit code is left.
     pub(crate) code: Rc<Cell<u8>>,
 }
@@ -73,6 +74,7 @@ pub(crate) struct Root {
     pub(super) main_exit: Option<ExitStatus>,
     pub(super) reloads: Rc<Cell<Tally>>,
     pub(super) coprocesses: Vec<Supervised>,
+    pub(super) exec_sockets: Vec<Served>,
     pub(super) coordinator: Option<Coordinating>,
     built_in: Option<Offering>,
     entrances: Rc<Entrances>,
@@ -106,13 +108,23 @@ struct Drained;
 
 impl Root {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, output, inherited, control, templates, coordinator, code } = parts;
+        let Parts {
+            config,
+            output,
+            inherited,
+            control,
+            templates,
+            exec_sockets,
+            coordinator,
+            code,
+        } = parts;
         Self {
             wrapper: match config.main.kind {
                 Kind::None => Wrapper::alone(),
                 _ => Wrapper::new(config.main.exec_event.is_some()),
             },
             coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
+            exec_sockets: exec_sockets.into_iter().map(Served::new).collect(),
             built_in: coordinator
                 .as_ref()
                 .and_then(|bound| Offers::of(bound.config()))
@@ -165,6 +177,9 @@ impl Root {
                     let to = ctx.address().downgrade().recipient();
                     broker.do_send(Subscribe { subscription, to });
                 }
+                for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
+                    socket.do_send(exec::BrokerIs(broker.clone()));
+                }
                 if let Some(main) = &self.main {
                     main.do_send(main_process::BrokerIs(broker));
                 }
@@ -200,6 +215,14 @@ impl Root {
                 let (entrances, guests) = (self.entrances.clone(), self.guests.clone());
                 self.control =
                     Some(ControlActor::new(entrances, sources, guests, lifeline).start());
+            }
+            Child::ExecSocket(place) => {
+                let Some(broker) = self.broker.clone() else { return };
+                let lifeline = self.lifeline(child, ctx);
+                let awaited = self.is_awaited();
+                let socket = &mut self.exec_sockets[place];
+                let actor = ExecActor::new(socket.bound.clone(), broker, awaited, lifeline);
+                socket.actor = Some(actor.start());
             }
             Child::Coordinator => {
                 let Some(bound) = self.coordinator.as_ref().map(|one| one.bound.clone()) else {
@@ -257,6 +280,15 @@ impl Root {
                 to: actor.downgrade().recipient(),
             });
         }
+    }
+
+    /// Whether anybody waits for the programs of exec sockets: else their comings and goings are
+    /// not worth a message.
+    fn is_awaited(&self) -> bool {
+        let of_coprocesses =
+            self.config.coprocesses.iter().flat_map(|c| [&c.exec_event, &c.stop_event]);
+        let mut all = of_coprocesses.chain(&self.config.main.exec_event);
+        all.any(|event| matches!(event, EventName::Exec(_)))
     }
 
     /// How a child finds the wrapper that it runs under.
@@ -318,6 +350,9 @@ impl Root {
                 if let Some(main) = &self.main {
                     let now = Instant::now();
                     main.do_send(main_process::Stop { signal: Signal::KILL, kill_at: now });
+                }
+                for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
+                    socket.do_send(exec::Kill);
                 }
                 if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
                     actor.do_send(coordinator::Kill);
@@ -404,11 +439,24 @@ impl Root {
                 released
             })
             .collect();
+        let drained: Vec<_> = self
+            .exec_sockets
+            .iter()
+            .filter_map(|socket| socket.actor.as_ref())
+            .map(|actor| {
+                let (done, drained) = oneshot::channel();
+                actor.do_send(exec::Drain { done });
+                drained
+            })
+            .collect();
         let root = ctx.address();
         actix_rt::spawn(async move {
             for one in ended {
                 // An actor that dies takes its process with it.
                 let _: Result<Outcome, _> = one.await;
+            }
+            for one in drained {
+                let _: Result<(), _> = one.await;
             }
             root.do_send(Happened(Input::AllEnded));
         });
@@ -428,6 +476,33 @@ impl Root {
         }
     }
 
+    /// What each exec socket does just now, for the log.
+    fn log_exec_sockets(&self) {
+        for socket in &self.exec_sockets {
+            let figures = socket.bound.figures().snapshot();
+            tracing::info!(
+                target: "exec",
+                "{}: {} connections, {} programs run, {} were started, {} connections were refused",
+                socket.bound.name(),
+                figures.connected,
+                figures.runs.len(),
+                figures.started,
+                figures.refused,
+            );
+            for run in figures.runs {
+                let seconds = run.started.elapsed().as_secs();
+                tracing::info!(
+                    target: "exec",
+                    "{}: `{}` runs as {} for uid {}, for {seconds} s",
+                    socket.bound.name(),
+                    run.program,
+                    run.pid,
+                    run.uid,
+                );
+            }
+        }
+    }
+
     fn main_failed(&mut self, error: &SpawnError, ctx: &mut Context<Self>) {
         tracing::error!(target: "run", fatal = true, "{error}");
         crate::console::complain(&format!("error: {error}\n"));
@@ -443,6 +518,9 @@ impl Actor for Root {
         self.build(Child::Main, ctx);
         for place in 0..self.coprocesses.len() {
             self.build(Child::Coprocess(place), ctx);
+        }
+        for place in 0..self.exec_sockets.len() {
+            self.build(Child::ExecSocket(place), ctx);
         }
         self.build(Child::Coordinator, ctx);
         self.build(Child::BuiltIn, ctx);
@@ -538,6 +616,7 @@ impl Handler<OsSignal> for Root {
             }
             Signal::USR1 => {
                 self.output.reopen();
+                self.log_exec_sockets();
                 if let (Kind::Nginx, Some(main)) = (self.config.main.kind, &self.main) {
                     main.do_send(Pass(signal));
                 }
@@ -617,6 +696,11 @@ impl Handler<ChildExited> for Root {
             Child::Control => {
                 self.control = None;
                 self.control_rebuilds.died(now)
+            }
+            Child::ExecSocket(place) => {
+                let socket = &mut self.exec_sockets[place];
+                socket.actor = None;
+                socket.rebuilds.died(now)
             }
             Child::Coordinator => match &mut self.coordinator {
                 Some(coordinator) => {

@@ -1,6 +1,8 @@
 //! `coproc run`: from a checked config to an exit code.
 
 use std::cell::Cell;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,11 +12,11 @@ use actix::Actor;
 use coproc_control::listener::Listener;
 use coproc_control::port::Port;
 use coproc_control::server::Entrances;
-use coproc_coordinator::Bound;
 use coproc_core::exit::{FAILURE, USAGE};
-use coproc_core::process::seal_descriptors;
+use coproc_core::process::{identity, seal_descriptors};
 use coproc_core::supervision::log_panics;
-use coproc_template::Renderer;
+use coproc_exec::config::ExecSocket;
+use coproc_template::{Owner, Renderer};
 
 use super::paths::PidFiles;
 use super::root::{Parts, Root};
@@ -45,6 +47,9 @@ impl Manner {
     pub const RUN: Self =
         Self { complaint: "error: ", usage: USAGE, failure: FAILURE, run_path: true };
 }
+
+/// How long programs of exec sockets may take to die in the end.
+const LAST_RUNS: Duration = Duration::from_secs(2);
 
 /// Runs the main process and its coprocesses until the main process has ended.
 pub fn run(sources: &Sources, manner: Manner) -> ExitCode {
@@ -111,11 +116,18 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     }
     let pid_files =
         manner.run_path.then(|| PidFiles::write(&config.run_path, pid, config.main.kind));
-    // Before anything is started: who comes early waits in its queues.
-    let coordinator = match coordinator(&config) {
+    let inherited: Vec<_> = std::env::vars_os().collect();
+    // Before anything is started: who comes early waits in their queues.
+    let bound = exec_sockets(&config, &inherited)
+        .inspect_err(|why| tracing::error!(target: "exec", fatal = true, "{why}"))
+        .and_then(|sockets| {
+            let coordinator = coordinator(&config)
+                .inspect_err(|why| tracing::error!(target: "coordinator", fatal = true, "{why}"))?;
+            Ok((sockets, coordinator))
+        });
+    let (exec_sockets, coordinator) = match bound {
         Ok(bound) => bound,
         Err(why) => {
-            tracing::error!(target: "coordinator", fatal = true, "{why}");
             output_thread.finish(Instant::now() + LAST_LINES);
             return Err(why);
         }
@@ -133,10 +145,12 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
             return Err(why);
         }
     };
+    let bound = exec_sockets.clone();
     let parts = Parts {
         output: output.clone(),
-        inherited: Arc::new(std::env::vars_os().collect()),
+        inherited: Arc::new(inherited),
         control: Entrances { socket, ports },
+        exec_sockets,
         templates: templates.clone(),
         coordinator,
         code: code.clone(),
@@ -153,6 +167,12 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     if let Err(error) = ran {
         tracing::error!(target: "run", fatal = true, "{error}");
     }
+    // With the actors gone, whatever still runs for a client is being killed.
+    for socket in &bound {
+        if !socket.wait(LAST_RUNS) {
+            tracing::warn!(target: "exec", "{}: a program does not die", socket.name());
+        }
+    }
     // Nobody reads what was rendered any more.
     if let Some(Err(why)) = templates.map(|templates| templates.clean_up()) {
         tracing::error!(target: "template", "{why}");
@@ -165,7 +185,10 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
 /// The folders that templates need, and the thread that renders them. The error is a sentence.
 fn templates(config: &Config) -> Result<Option<Templates>, String> {
     let Some(settings) = &config.template else { return Ok(None) };
-    let renderer = Renderer::new(settings.clone(), config.template_values.clone());
+    // A user that cannot be switched to is what the start of the main process fails with.
+    let reader = identity(&config.main.context).ok().flatten();
+    let owner = reader.map(|(user, group)| Owner { user, group });
+    let mut renderer = Renderer::new(settings.clone(), config.template_values.clone(), owner);
     renderer.make_folders().map_err(|error| error.to_string())?;
     // Without a working directory there is none to spare.
     let folder = std::env::current_dir().unwrap_or_default();
@@ -173,14 +196,31 @@ fn templates(config: &Config) -> Result<Option<Templates>, String> {
     started.map(Some).map_err(|error| format!("the templates' thread cannot be started: {error}"))
 }
 
+/// The exec sockets, bound and not yet served. The error is a sentence.
+pub(super) fn exec_sockets(
+    config: &Config,
+    inherited: &[(OsString, OsString)],
+) -> Result<Vec<coproc_exec::Bound>, String> {
+    let open = |socket: &ExecSocket| {
+        let path = PathBuf::from(config.scope.interpolate(&socket.path));
+        // Where the wrapper was started, there relative paths begin.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        coproc_exec::Bound::open(socket, &path, inherited)
+            .map_err(|error| format!("exec socket `{}`: {error}", socket.name))
+    };
+    config.exec_sockets.iter().map(open).collect()
+}
+
 /// The coordinator, bound and not yet served. The error is a sentence.
-pub(super) fn coordinator(config: &Config) -> Result<Option<Bound>, String> {
+pub(super) fn coordinator(config: &Config) -> Result<Option<coproc_coordinator::Bound>, String> {
     let Some(coordinator) = config.placed_coordinator() else { return Ok(None) };
-    Bound::open(coordinator).map(Some).map_err(|error| format!("coordinator: {error}"))
+    coproc_coordinator::Bound::open(coordinator)
+        .map(Some)
+        .map_err(|error| format!("coordinator: {error}"))
 }
 
 /// Says where a coordinator is to be found.
-fn announce(bound: &Bound) {
+fn announce(bound: &coproc_coordinator::Bound) {
     let config = bound.config();
     let external = bound.address().map_or("none".into(), |address| format!("http://{address}/"));
     tracing::info!(

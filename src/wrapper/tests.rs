@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::children::Child;
 use super::root::{Parts, Root};
-use super::run::coordinator;
+use super::run::{coordinator, exec_sockets};
 use crate::config::{self, Sources};
 use crate::log;
 use crate::signals::OsSignal;
@@ -40,6 +40,9 @@ impl Handler<Break> for Root {
             Child::Main => self.main.as_ref().unwrap().do_send(Panic),
             Child::Coprocess(place) => {
                 self.coprocesses[place].actor.as_ref().unwrap().do_send(Panic);
+            }
+            Child::ExecSocket(place) => {
+                self.exec_sockets[place].actor.as_ref().unwrap().do_send(Panic);
             }
             Child::Coordinator => {
                 self.coordinator.as_ref().unwrap().actor.as_ref().unwrap().do_send(Panic);
@@ -95,6 +98,7 @@ impl Tree {
         let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
         keep_panics();
         let code = Rc::new(Cell::new(STILL_RUNNING));
+        let exec_sockets = exec_sockets(&config, &environment).unwrap();
         let coordinator = coordinator(&config).unwrap();
         let parts = Parts {
             config: Rc::new(config),
@@ -102,6 +106,7 @@ impl Tree {
             inherited: Arc::new(environment),
             control: Entrances::default(),
             templates: None,
+            exec_sockets,
             coordinator,
             code: code.clone(),
         };
@@ -330,6 +335,35 @@ fn a_panic_in_mains_actor_ends_the_wrapper_in_order() {
 }
 
 #[test]
+fn an_exec_socket_is_served_again_and_its_file_stays() {
+    actix::System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.sock");
+        let tree = Tree::start(&format!("[exec_socket]\npath = {path:?}\n"));
+        tree.pid("main").await;
+        let call = async || {
+            let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+            client.write_all(b"1:2,4:echo,2:hi,0:,").await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        assert_eq!(call().await, "6:stdout,3:hi\n,8:exitcode,1:0,");
+        // What runs goes with the actor.
+        let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+        client.write_all(b"1:2,5:sleep,4:3603,").await.unwrap();
+        let running = |status: &Value| status["exec_sockets"][0]["running"][0]["pid"].as_i64();
+        let sleep = tree.until("a program runs", running).await;
+        tree.root.do_send(Break(Child::ExecSocket(0)));
+        let nothing = |status: &Value| running(status).is_none().then_some(());
+        tree.until("nothing runs", nothing).await;
+        assert!(!alive(sleep));
+        assert_eq!(call().await, "6:stdout,3:hi\n,8:exitcode,1:0,");
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
 fn a_coordinator_is_served_again_and_forgets_nothing() {
     actix::System::new().block_on(async {
         let folder = tempfile::tempdir().unwrap();
@@ -374,5 +408,34 @@ fn a_coordinator_is_served_again_and_forgets_nothing() {
         tree.root.do_send(OsSignal(coproc_core::signal::Signal::TERM));
         tree.root.do_send(OsSignal(coproc_core::signal::Signal::TERM));
         tree.stop().await;
+    });
+}
+
+#[test]
+fn an_exec_socket_and_a_coordinator_live_side_by_side() {
+    actix::System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, base) = (folder.path().join("e.sock"), folder.path().join("d"));
+        let tree = Tree::start(&format!(
+            "[exec_socket]\npath = {path:?}\n\
+             [coordinator]\nservice_name = \"c\"\nsocket_dir = {base:?}\nlisten = \"none\"\n"
+        ));
+        tree.pid("main").await;
+        let call = async |socket: &std::path::Path, request: &[u8]| {
+            let mut client = tokio::net::UnixStream::connect(socket).await.unwrap();
+            client.write_all(request).await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        let run = async || call(&path, b"1:1,4:true,0:,").await;
+        assert_eq!(run().await, "8:exitcode,1:0,");
+        let refused = call(&base.join("coordinator/c.sock"), b"\0\0\0\x02{}").await;
+        assert!(refused.contains("missing id"), "{refused}");
+        tree.root.do_send(Break(Child::Coordinator));
+        let died = || tree.log().contains("the actor of Coordinator");
+        tree.until("it died", |_: &Value| died().then_some(())).await;
+        assert_eq!(run().await, "8:exitcode,1:0,");
+        assert_eq!(tree.stop().await, 143);
     });
 }

@@ -164,5 +164,21 @@ fn a_renewed_certificate_is_served_and_the_port_stays_open() {
     assert!(sample.coproc(&["restart", "renewal"]).status.success());
     wrapper.wait_for_nth("renewal: ended with exit status 0", 3);
     assert_eq!(wrapper.count("event: [reload]"), 1, "{}", wrapper.dump());
+
+    // A reload that is refused is not forgotten.
+    let good = sample.place.read("nginx.conf");
+    sample.place.write("nginx.conf", &format!("{good}nonsense;\n"));
+    fs::remove_file(sample.place.path().join("run/site.pem")).unwrap();
+    sample.coproc(&["restart", "renewal"]);
+    wrapper.wait_for("renewal: ended with exit status 1");
+    sample.place.write("nginx.conf", &good);
+    assert!(sample.coproc(&["restart", "renewal"]).status.success());
+    wrapper.wait_for_nth("renewal: ended with exit status 0", 4);
+    eventually("the third certificate is served", || {
+        let third = serial(port);
+        !third.is_empty()
+            && wrapper.count(&format!("renewal: renewed: {third}")) == 1
+            && third != second
+    });
     assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
 }

@@ -5,7 +5,9 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod event;
+pub mod exec;
 pub mod http;
+pub mod together;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -341,6 +343,13 @@ impl Wrapper {
     pub fn stop(&mut self) -> i32 {
         self.signal(Signal::SIGTERM);
         self.wait()
+    }
+
+    /// TERM, and a look at what was written once it has ended.
+    #[track_caller]
+    pub fn stop_and(mut self, look: impl FnOnce(&Self)) {
+        assert_eq!(self.stop(), 0, "{}", self.dump());
+        look(&self);
     }
 
     /// Everything that was written, for the message of a failed test.

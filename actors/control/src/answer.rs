@@ -54,7 +54,9 @@ async fn respond(
     }
     match route {
         Route::Ask(request) => Ok(whole(200, &ask(shared, request).await?)),
-        Route::Health(health) => Ok(self::health(ask(shared, Request::Health(health)).await?)),
+        Route::Health(health) => {
+            Ok(self::health(entrance, &ask(shared, Request::Health(health)).await?))
+        }
         Route::Metrics => Ok(metrics(ask(shared, Request::Metrics).await?)),
         Route::Events { since, follow } => Ok(streams::events(shared, since, follow)),
         Route::Logs { name, count, follow } => streams::logs(shared, name, count, follow).await,
@@ -86,13 +88,18 @@ pub(crate) async fn ask(shared: &Shared, request: Request) -> Result<Value, Refu
 }
 
 /// 200 and `ok`, or 503 and a line for each that is not well.
-fn health(culprits: Value) -> Response<Answer> {
-    let lines: Vec<_> =
-        culprits.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let (status, text) = match lines.is_empty() {
-        true => (200, "ok\n".to_owned()),
-        false => (503, lines.join("\n") + "\n"),
+fn health(entrance: Entrance, culprits: &Value) -> Response<Answer> {
+    let line = |culprit: &Value| {
+        let text = |key: &str| culprit[key].as_str().unwrap_or_default().to_owned();
+        let line = format!("{}: {}", text("name"), text("what"));
+        match (entrance, culprit["why"].as_str()) {
+            (Entrance::Socket, Some(why)) => format!("{line} ({why})\n"),
+            // A probe's command or address may hold what is not for everybody.
+            _ => line + "\n",
+        }
     };
+    let lines: String = culprits.as_array().into_iter().flatten().map(line).collect();
+    let (status, text) = if lines.is_empty() { (200, "ok\n".to_owned()) } else { (503, lines) };
     response(status, "text/plain; charset=utf-8", Answer::Whole(Some(text.into())))
 }
 

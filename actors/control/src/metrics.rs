@@ -17,6 +17,8 @@ pub struct Facts {
     pub main: Main,
     /// The coprocesses, in the order of the file.
     pub coprocesses: Vec<Coprocess>,
+    /// The exec sockets, in the order of the file.
+    pub exec_sockets: Vec<ExecSocket>,
     /// How many events were published, by class.
     pub events: Vec<(&'static str, u64)>,
     /// How many reloads ended, by result.
@@ -81,6 +83,21 @@ pub struct Coprocess {
     pub exits: Vec<(&'static str, u64)>,
 }
 
+/// An exec socket.
+#[derive(Clone, Debug, Default)]
+pub struct ExecSocket {
+    /// Its name.
+    pub name: String,
+    /// Connections that are served now.
+    pub connected: u64,
+    /// Programs that run now.
+    pub running: u64,
+    /// Connections that were accepted, and what became of them and their programs, by outcome.
+    pub sums: Vec<(&'static str, u64)>,
+    /// Bytes that came from clients, and that went to them.
+    pub bytes: [u64; 2],
+}
+
 /// The log.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Log {
@@ -98,6 +115,7 @@ pub fn render(facts: &Facts) -> String {
     wrapper(&mut page, &facts.wrapper);
     main(&mut page, &facts.main);
     coprocesses(&mut page, &facts.coprocesses);
+    exec_sockets(&mut page, &facts.exec_sockets);
     counts(&mut page, "coproc_events", "Events published, by class.", "event", &facts.events);
     counts(&mut page, "coproc_reloads", "Reloads that ended, by result.", "result", &facts.reloads);
     log(&mut page, facts.log);
@@ -142,6 +160,37 @@ fn coprocesses(page: &mut Page, facts: &[Coprocess]) {
     for one in facts {
         for (class, count) in &one.exits {
             exits.sample(&[("name", &one.name), ("class", class)], *count);
+        }
+    }
+}
+
+fn exec_sockets(page: &mut Page, facts: &[ExecSocket]) {
+    if facts.is_empty() {
+        return;
+    }
+    type Look = fn(&ExecSocket) -> u64;
+    let gauges: [(&str, &str, Look); 2] = [
+        ("coproc_exec_connections", "Connections that an exec socket serves.", |one| one.connected),
+        ("coproc_exec_running", "Programs that an exec socket runs.", |one| one.running),
+    ];
+    for (name, help, look) in gauges {
+        let mut gauge = page.family(name, Kind::Gauge, None, help);
+        for one in facts {
+            gauge.sample(&[("name", &one.name)], look(one));
+        }
+    }
+    let help = "What became of connections and programs; `accepted` counts all connections.";
+    let mut sums = page.family("coproc_exec_sessions", Kind::Counter, None, help);
+    for one in facts {
+        for (outcome, count) in &one.sums {
+            sums.sample(&[("name", &one.name), ("outcome", outcome)], *count);
+        }
+    }
+    let help = "What passed between an exec socket and its clients.";
+    let mut bytes = page.family("coproc_exec_traffic", Kind::Counter, Some(Unit::Bytes), help);
+    for one in facts {
+        for (direction, sum) in ["in", "out"].into_iter().zip(one.bytes) {
+            bytes.sample(&[("name", &one.name), ("direction", direction)], sum);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The server's actor: it accepts connections and serves them, each in a task of its own.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::AsFd;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
+use actix_rt::task::JoinHandle;
 use coproc_core::broker::EventLog;
 use coproc_core::output::Output;
 use coproc_core::process::hung_up;
@@ -26,8 +28,9 @@ use crate::listener::Listener;
 use crate::port::Port;
 use crate::request::Ask;
 
-/// How many connections are served at once by each entrance, besides those that follow; further ones
-/// wait to be accepted.
+/// How many connections are served at once by each entrance, besides those that follow. On the socket
+/// further ones wait to be accepted; on a port the oldest one makes room, so that no crowd of silent
+/// clients keeps an orchestrator from its answer.
 const CONNECTIONS: usize = 64;
 /// How many may follow events or logs at once; further ones are refused.
 pub(crate) const FOLLOWERS: usize = 64;
@@ -47,7 +50,7 @@ pub struct Entrances {
 pub struct ControlActor {
     entrances: Rc<Entrances>,
     shared: Rc<Shared>,
-    accepting: Vec<actix_rt::task::JoinHandle<()>>,
+    accepting: Vec<JoinHandle<()>>,
     _lifeline: Lifeline,
 }
 
@@ -64,8 +67,6 @@ pub struct Sources {
 /// What every connection needs.
 pub(crate) struct Shared {
     pub(crate) sources: Sources,
-    /// By entrance, so that neither can be kept waiting by clients of the other.
-    seats: [Arc<Semaphore>; 2],
     pub(crate) followers: Arc<Semaphore>,
     guests: Rc<Guests>,
 }
@@ -78,9 +79,8 @@ impl ControlActor {
         guests: Rc<Guests>,
         lifeline: Lifeline,
     ) -> Self {
-        let seats = [CONNECTIONS, CONNECTIONS].map(|seats| Arc::new(Semaphore::new(seats)));
         let followers = Arc::new(Semaphore::new(FOLLOWERS));
-        let shared = Rc::new(Shared { sources, seats, followers, guests });
+        let shared = Rc::new(Shared { sources, followers, guests });
         Self { entrances, shared, accepting: Vec::new(), _lifeline: lifeline }
     }
 
@@ -149,9 +149,14 @@ impl Listening {
 
 async fn accept(listening: Listening, shared: Rc<Shared>) {
     let entrance = listening.entrance();
-    let seats = &shared.seats[entrance as usize];
+    // Each entrance has its own, so that none can be kept waiting by clients of another.
+    let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    // Those of a port, in the order in which they came.
+    let mut guests = VecDeque::new();
     loop {
-        let Ok(seat) = seats.clone().acquire_owned().await else { return };
+        if entrance == Entrance::Socket && seats.acquire().await.is_err() {
+            return;
+        }
         let client = match listening.accept().await {
             Ok(client) => client,
             Err(error) => {
@@ -161,21 +166,39 @@ async fn accept(listening: Listening, shared: Rc<Shared>) {
                 continue;
             }
         };
-        let shared = shared.clone();
-        actix_rt::spawn(async move {
-            let _guest = shared.guests.enter(entrance);
-            match client {
-                Client::Socket(stream) => {
-                    let watched = stream.as_fd().try_clone_to_owned();
-                    tokio::select! {
-                        () = serve(stream, entrance, seat, &shared) => {}
-                        // A stream with nothing to write would not notice, and hold its seat for ever.
-                        () = hung_up(watched) => {}
-                    }
-                }
-                Client::Port(stream) => serve(stream, entrance, seat, &shared).await,
+        if entrance == Entrance::Port {
+            guests.retain(|guest: &JoinHandle<()>| !guest.is_finished());
+            if guests.len() >= CONNECTIONS
+                && let Some(oldest) = guests.pop_front()
+            {
+                oldest.abort();
             }
-        });
+        }
+        let Ok(seat) = seats.clone().acquire_owned().await else { return };
+        let guest = actix_rt::spawn(attend(client, entrance, seat, shared.clone()));
+        if entrance == Entrance::Port {
+            guests.push_back(guest);
+        }
+    }
+}
+
+async fn attend(
+    client: Client,
+    entrance: Entrance,
+    seat: OwnedSemaphorePermit,
+    shared: Rc<Shared>,
+) {
+    let _guest = shared.guests.enter(entrance);
+    match client {
+        Client::Socket(stream) => {
+            let watched = stream.as_fd().try_clone_to_owned();
+            tokio::select! {
+                () = serve(stream, entrance, seat, &shared) => {}
+                // A stream with nothing to write would not notice, and hold its seat for ever.
+                () = hung_up(watched) => {}
+            }
+        }
+        Client::Port(stream) => serve(stream, entrance, seat, &shared).await,
     }
 }
 

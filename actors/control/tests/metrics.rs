@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use coproc_control::connections::Connections;
-use coproc_control::metrics::{Coprocess, Facts, Log, Main, Run, Wrapper, render};
+use coproc_control::metrics::{Coprocess, ExecSocket, Facts, Log, Main, Run, Wrapper, render};
 
 const STATES: [&str; 3] = ["waiting", "running", "stopped"];
 
@@ -41,6 +41,7 @@ fn facts() -> Facts {
         wrapper: Wrapper { version: "1.2.3", commit: "0123abcd", started: UNIX_EPOCH },
         main: Main { run: waiting(), exit_status: None },
         coprocesses: Vec::new(),
+        exec_sockets: Vec::new(),
         events: vec![("start", 0), ("custom", 0)],
         reloads: vec![("done", 0), ("refused", 0)],
         log: Log::default(),
@@ -69,6 +70,13 @@ fn a_wrapper_in_the_middle_of_its_life() {
             coprocess("agent", running(60), 3),
             coprocess("a \"quoted\\ one\"", waiting(), 0),
         ],
+        exec_sockets: vec![ExecSocket {
+            name: "exec".to_owned(),
+            connected: 3,
+            running: 2,
+            sums: vec![("accepted", 20), ("started", 17), ("timed-out", 1)],
+            bytes: [1024, 4096],
+        }],
         events: vec![("start", 1), ("custom", 12)],
         reloads: vec![("done", 4), ("refused", 5)],
         log: Log { lines: 1_000_000_000_000, missed: 8, dropped: 9 },

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use coproc_core::process::watch_descriptor;
+use coproc_core::process::watch;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -58,7 +58,7 @@ impl Arrivals {
             Ok(_) | Err(rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
-        watch_descriptor(watched, Interest::READABLE).map(Self)
+        watch(watched, Interest::READABLE).map(Self)
     }
 
     /// Resolves once something appeared since the last time.

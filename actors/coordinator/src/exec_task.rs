@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coproc_core::count::Positive;
-use coproc_core::duration::GoDuration;
+use coproc_core::duration::Span;
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::printable;
 use coproc_core::text::Text;
@@ -13,7 +13,7 @@ use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-const TIMEOUT: GoDuration = GoDuration::from_secs(60);
+const TIMEOUT: Span = Span::from_secs(60);
 const MAX_RUNNING: u32 = 16;
 
 /// The task `exec`: programs that whoever reaches the coordinator may have run.
@@ -28,7 +28,7 @@ pub struct ExecTaskTable {
     pub user: Option<Text>,
     /// How long one may run before it is sent TERM, and KILL five seconds later; `0` is for ever.
     #[schemars(example = &"10m", extend("default" = TIMEOUT.to_string()))]
-    pub timeout: Option<GoDuration>,
+    pub timeout: Option<Span>,
     /// How many may run at once; further ones are refused.
     #[schemars(example = 4, extend("default" = MAX_RUNNING))]
     pub max_running: Option<Positive>,
@@ -67,7 +67,7 @@ impl ExecTaskTable {
         Some(ExecTask {
             allow: allow.into_iter().map(PathBuf::from).collect(),
             user: self.user.map(|Text(user)| user),
-            timeout: Some(self.timeout.unwrap_or(TIMEOUT).pause()).filter(|time| !time.is_zero()),
+            timeout: Some(self.timeout.unwrap_or(TIMEOUT).get()).filter(|time| !time.is_zero()),
             max_running: self.max_running.map_or(MAX_RUNNING, |limit| limit.0) as usize,
         })
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use coproc_acomm::Response;
 use coproc_acomm::unix::Link;
-use coproc_core::process::watch_descriptor;
+use coproc_core::process::watch;
 use rustix::net::{SocketFlags, accept_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     if let Some(socket) = sockets.internal {
         let (shared, doors) = (shared.clone(), doors.clone());
         internal.open(
-            watch_descriptor(socket, Interest::READABLE)?,
+            watch(socket, Interest::READABLE)?,
             move || close(&doors.internal),
             move |stream, stop| unix::request(shared.clone(), stream, stop),
         );
@@ -59,7 +59,7 @@ pub(crate) async fn serve(
     if let Some(socket) = sockets.response {
         let (shared, doors) = (shared.clone(), doors.clone());
         response.open(
-            watch_descriptor(socket, Interest::READABLE)?,
+            watch(socket, Interest::READABLE)?,
             move || close(&doors.response),
             move |stream, stop| unix::response(shared.clone(), stream, stop),
         );

@@ -174,7 +174,8 @@ fn moves() -> impl Strategy<Value = Move> {
 }
 
 fn readinesses() -> impl Strategy<Value = Readiness> {
-    let within = proptest::option::of((0u64..10_000).prop_map(Duration::from_millis));
+    // No time at all is refused by the config.
+    let within = proptest::option::of((1u64..10_000).prop_map(Duration::from_millis));
     prop_oneof![Just(Readiness::Spawned), within.prop_map(|within| Readiness::Probed { within }),]
 }
 

@@ -85,6 +85,28 @@ impl Change {
     }
 }
 
+/// A step in the life of a program that an exec socket runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExecChange {
+    /// It was started.
+    Started,
+    /// It ended.
+    Exited,
+}
+
+impl ExecChange {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Started, Self::Exited];
+
+    /// The last part of `exec.CHANGE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Exited => "exited",
+        }
+    }
+}
+
 /// What `exec_event` and `stop_event` name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EventName {
@@ -92,6 +114,8 @@ pub enum EventName {
     Phase(Phase),
     /// `coprocess.NAME.CHANGE`.
     Coprocess(Name, Change),
+    /// `exec.CHANGE`, of programs that exec sockets run; published only if somebody waits for it.
+    Exec(ExecChange),
     /// `gateway.NAME`, published by a hook.
     Gateway(String),
     /// `custom.NAME`, published by `coproc emit`.
@@ -100,7 +124,7 @@ pub enum EventName {
 
 impl EventName {
     /// All classes, in the order in which they are shown.
-    pub const CLASSES: [&str; 14] = [
+    pub const CLASSES: [&str; 16] = [
         "pre-start",
         "start",
         "start-worker",
@@ -113,6 +137,8 @@ impl EventName {
         "coprocess.exited",
         "coprocess.failed",
         "coprocess.stopped",
+        "exec.started",
+        "exec.exited",
         "gateway",
         "custom",
     ];
@@ -127,6 +153,8 @@ impl EventName {
             Self::Coprocess(_, Change::Exited) => "coprocess.exited",
             Self::Coprocess(_, Change::Failed) => "coprocess.failed",
             Self::Coprocess(_, Change::Stopped) => "coprocess.stopped",
+            Self::Exec(ExecChange::Started) => "exec.started",
+            Self::Exec(ExecChange::Exited) => "exec.exited",
             Self::Gateway(_) => "gateway",
             Self::Custom(_) => "custom",
         }
@@ -159,6 +187,10 @@ impl FromStr for EventName {
                 let change = Change::ALL.into_iter().find(|c| c.as_str() == change);
                 Ok(Self::Coprocess(name, change.ok_or_else(refused)?))
             }
+            "exec" => {
+                let change = ExecChange::ALL.into_iter().find(|c| c.as_str() == rest);
+                Ok(Self::Exec(change.ok_or_else(refused)?))
+            }
             "gateway" => Ok(Self::Gateway(free_name()?)),
             "custom" => Ok(Self::Custom(free_name()?)),
             _ => Err(refused()),
@@ -171,6 +203,7 @@ impl fmt::Display for EventName {
         match self {
             Self::Phase(phase) => f.write_str(phase.as_str()),
             Self::Coprocess(name, change) => write!(f, "coprocess.{name}.{}", change.as_str()),
+            Self::Exec(change) => write!(f, "exec.{}", change.as_str()),
             Self::Gateway(name) => write!(f, "gateway.{name}"),
             Self::Custom(name) => write!(f, "custom.{name}"),
         }
@@ -181,7 +214,7 @@ impl Scalar for EventName {
     const NOUN: &'static str = "the name of an event";
     const EXPECTED: &'static str = "`pre-start`, `start`, `start-worker`, `pre-reload`, `reload`, \
          `exit-worker`, `exit`, `coprocess.NAME.started` (or `ready`, `exited`, `failed`, `stopped`), \
-         `gateway.NAME` or `custom.NAME`";
+         `exec.started`, `exec.exited`, `gateway.NAME` or `custom.NAME`";
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
@@ -193,7 +226,7 @@ crate::impl_scalar!(EventName, "EventName", {
         { "enum": Phase::ALL.map(Phase::as_str) },
         {
             "type": "string",
-            "pattern": "^(coprocess\\.[^./]+\\.(started|ready|exited|failed|stopped)|(gateway|custom)\\.[^./]+)$"
+            "pattern": "^(coprocess\\.[^./]+\\.(started|ready|exited|failed|stopped)|exec\\.(started|exited)|(gateway|custom)\\.[^./]+)$"
         }
     ]
 });
@@ -250,6 +283,8 @@ mod tests {
             "reload",
             "coprocess.consul.ready",
             "coprocess.my agent.failed",
+            "exec.started",
+            "exec.exited",
             "gateway.flush",
             "custom.main",
         ] {
@@ -264,6 +299,7 @@ mod tests {
             .map(EventName::Phase)
             .into_iter()
             .chain(Change::ALL.map(change))
+            .chain(ExecChange::ALL.map(EventName::Exec))
             .chain([EventName::Gateway("a".into()), EventName::Custom("a".into())]);
         assert_eq!(all.map(|name| name.class()).collect::<Vec<_>>(), EventName::CLASSES);
     }
@@ -280,6 +316,7 @@ mod tests {
             "coprocess..ready",
             "custom.",
             "custom.a.b",
+            "exec.ready",
             "start ",
         ] {
             assert!(text.parse::<EventName>().is_err(), "{text}");

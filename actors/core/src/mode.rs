@@ -1,4 +1,4 @@
-//! Modes of files and folders.
+//! Modes of files, which a config writes in octal digits.
 
 use crate::scalar::Scalar;
 
@@ -19,3 +19,20 @@ impl Scalar for Mode {
 }
 
 crate::impl_scalar!(Mode, "Mode", { "type": "string", "pattern": "^0*[0-7]{1,3}$" });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes() {
+        for (text, mode) in
+            [("0660", Some(0o660)), ("600", Some(0o600)), ("0", Some(0)), ("00777", Some(0o777))]
+        {
+            assert_eq!(Mode::read(text).map(|mode| mode.0), mode);
+        }
+        for text in ["", "8", "1777", "0x1", "-1", "rw", "+66"] {
+            assert_eq!(Mode::read(text), None, "{text}");
+        }
+    }
+}

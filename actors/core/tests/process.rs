@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use coproc_core::exit::ExitStatus;
 use coproc_core::output::{Kind, Level, Limits, Line, Output, Sink};
 use coproc_core::process::{
-    Command, Context, Ended, Process, Report, SpawnError, Step, Taps, launch, run,
+    Command, Context, Ended, Piped, Process, Report, Setting, SpawnError, Step, Taps, launch, run,
 };
 use coproc_core::signal::Signal;
 use tokio::sync::mpsc;
@@ -201,4 +202,41 @@ async fn no_descriptor_is_left_behind_by_a_thousand_runs() {
         assert!(Instant::now() < deadline, "{before} descriptors became {}", open());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Starts a program with pipes.
+fn piped(words: &[&str]) -> Result<Piped, SpawnError> {
+    let inherited: Vec<_> = std::env::vars_os().collect();
+    let setting = Setting::look_up("test", &Context::default(), &inherited, &[])?;
+    let program = setting.find(words[0].as_ref())?;
+    setting.spawn(&program, words.iter().map(|word| CString::new(*word).unwrap()).collect())
+}
+
+#[actix_rt::test]
+async fn a_leader_is_not_reaped_before_its_group_may_go() {
+    let piped = piped(&["sh", "-c", "sleep 3600 & echo $!"]).unwrap();
+    let (pid, leader) = (piped.leader.pid(), piped.leader);
+    assert_eq!(leader.ended().await, ExitStatus::Code(0));
+    assert_eq!(leader.ended().await, ExitStatus::Code(0));
+    let mut said = [0; 16];
+    let length = rustix::io::read(&piped.stdout, &mut said).unwrap();
+    let inner: i32 = std::str::from_utf8(&said[..length]).unwrap().trim().parse().unwrap();
+    let remains = leader.into_remains(true);
+    assert!(exists(pid) && alive(inner));
+    drop(remains);
+    assert!(!exists(pid));
+    let deadline = Instant::now() + PATIENCE;
+    while alive(inner) {
+        assert!(Instant::now() < deadline, "what is left of the group lives on");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_leader_that_is_dropped_goes_with_its_group() {
+    let piped = piped(&["sh", "-c", "trap '' TERM; sleep 3600"]).unwrap();
+    let pid = piped.leader.pid();
+    assert!(alive(pid));
+    drop(piped);
+    assert!(!exists(pid));
 }

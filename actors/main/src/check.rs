@@ -8,6 +8,7 @@ use std::time::Duration;
 use coproc_core::exit::ExitStatus;
 use coproc_core::output::{Level, Output, Tap, head, prefix};
 use coproc_core::process::{Command, Ended, Taps, run};
+use coproc_core::scalar::printable;
 use tokio::sync::mpsc;
 
 /// So many of its last lines are told on.
@@ -98,7 +99,7 @@ fn words(lines: &[Vec<u8>]) -> String {
     // The error stream ends with what follows from the rest: that the test failed.
     words.extend(streamed);
     let words = words.iter().filter(|words| !words.is_empty());
-    words.map(|words| String::from_utf8_lossy(words)).collect::<Vec<_>>().join("; ")
+    words.map(|words| printable(&String::from_utf8_lossy(words))).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::{AsyncContext, Context, Handler, Message, SpawnHandle};
 use coproc_core::broker::Publish;
 use coproc_core::event::{Event, Phase};
+use coproc_core::output::Kind as Lines;
 use coproc_core::process::{Command, Taps};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -161,7 +162,8 @@ impl MainActor {
         };
         let me = ctx.address();
         self.reloading.check = Some(actix_rt::spawn(async move {
-            let command = |taps| Command { taps, ..command };
+            // What matters of it is told with the refusal.
+            let command = |taps| Command { taps, kind: Lines::Aside, ..command };
             me.do_send(Checked(check::check(command, &shown, &output, limits).await));
         }));
     }

@@ -21,9 +21,9 @@ use crate::config::{Check, Kind, Main};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct MainTable {
-    /// `nginx` or `program`: whether nginx's log lines are read as events. With `none` there is no
-    /// main process, and no `exec`. Default: `nginx` where the program has the name of
-    /// `nginx_binary`.
+    /// `nginx` or `program`: whether nginx's log lines are read as events. Default: `nginx` where
+    /// the program has the name of `nginx_binary`. With `none` there is no main process, and no
+    /// `exec`.
     #[schemars(example = &"program")]
     pub kind: Option<Kind>,
     /// The program and its arguments: an array, or one text that is split as a shell splits words.
@@ -161,6 +161,14 @@ impl MainTable {
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
+        for (key, time) in
+            [("check_timeout", self.check_timeout), ("reload_timeout", self.reload_timeout)]
+        {
+            if time.is_some_and(|time| time.get().is_zero()) {
+                let wrong = Refusal::wrong(key, "leaves no time");
+                refusals.push(wrong.expected("a duration above zero"));
+            }
+        }
         if !refusals.is_empty() {
             return Err(refusals);
         }
@@ -237,10 +245,10 @@ mod tests {
         assert_eq!(resolve(r#"{"exec": "/usr/sbin/nginx -t"}"#).unwrap().kind, Kind::Nginx);
         assert_eq!(resolve(r#"{"exec": "httpd"}"#).unwrap().kind, Kind::Program);
         assert_eq!(resolve(r#"{"exec": "httpd", "kind": "nginx"}"#).unwrap().kind, Kind::Nginx);
-        assert!(resolve(r#"{"kind": "none", "exec": "httpd"}"#).is_err());
-        assert!(resolve(r#"{"kind": "none"}"#).unwrap().exec.is_empty());
         assert!(resolve(r#"{"exec": []}"#).is_err());
         assert!(resolve(r#"{"kind": "program"}"#).is_err());
+        assert!(resolve(r#"{"kind": "none", "exec": "httpd"}"#).is_err());
+        assert!(resolve(r#"{"kind": "none"}"#).unwrap().exec.is_empty());
     }
 
     #[test]

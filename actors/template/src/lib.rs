@@ -5,17 +5,21 @@
 //! A rendering has four steps, and only the last changes anything that others see. The source is
 //! *listed* (`listing`), a *plan* says what becomes of each file (`plan`), all templates are
 //! *rendered* to memory (`engine`), and the results are *published* (`publish`): written beside
-//! their places and then moved there. What was published is remembered, so that an output whose
-//! source is gone goes with it, and nothing that somebody else made is ever removed.
+//! their places and then moved there. What was published is remembered (`memory`), so that an output
+//! whose source is gone goes with it, and nothing that somebody else made is ever removed or lost.
 
 mod balance;
+mod beside;
 mod engine;
 mod listing;
 mod marks;
+mod memory;
+mod owner;
 mod plan;
 mod publish;
 mod renderer;
 mod values;
 
 pub use engine::Fault;
+pub use owner::Owner;
 pub use renderer::{RenderError, Renderer, Settings};

@@ -7,15 +7,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::publish::PASSING;
+use crate::beside::PASSING;
 
 /// One file or folder below the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Its path below the source.
     pub(crate) relative: PathBuf,
-    /// Its mode, for a file; `None` for a folder.
-    pub(crate) mode: Option<u32>,
+    pub(crate) is_folder: bool,
+    /// Its mode, without the bits that are more than permissions.
+    pub(crate) mode: u32,
 }
 
 /// What a file is known by, whatever its path.
@@ -39,9 +40,13 @@ pub(crate) fn list(
     ignored: &[Id],
     warn: &mut dyn FnMut(String),
 ) -> Result<Vec<Found>, Unreadable> {
-    let mut lister = Lister { ignored, warn, above: Vec::new(), found: Vec::new() };
-    let metadata =
-        fs::metadata(root).map_err(|error| Unreadable { path: root.to_owned(), error })?;
+    let unreadable = |error| Unreadable { path: root.to_owned(), error };
+    let metadata = fs::metadata(root).map_err(unreadable)?;
+    let real = fs::canonicalize(root).map_err(unreadable)?;
+    // What holds the root holds the root's own files once more, and everybody else's.
+    let above = real.ancestors().skip(1).filter_map(|path| fs::metadata(path).ok());
+    let above = above.map(|metadata| id(&metadata)).collect();
+    let mut lister = Lister { ignored, warn, above, found: Vec::new() };
     lister.folder(root, Path::new(""), id(&metadata))?;
     Ok(lister.found)
 }
@@ -49,7 +54,7 @@ pub(crate) fn list(
 struct Lister<'a> {
     ignored: &'a [Id],
     warn: &'a mut dyn FnMut(String),
-    /// The folders that the walk is in.
+    /// The folders that the walk is in, and those that hold the root.
     above: Vec<Id>,
     found: Vec<Found>,
 }
@@ -91,16 +96,19 @@ impl Lister<'_> {
                 return Ok(());
             }
             if self.above.contains(&own) {
-                (self.warn)(format!("`{shown}` is passed over: the link leads back to itself"));
+                (self.warn)(format!(
+                    "`{shown}` is passed over: the link leads to a folder that it lies in"
+                ));
                 return Ok(());
             }
-            self.found.push(Found { relative: relative.clone(), mode: None });
+            let mode = metadata.mode() & 0o777;
+            self.found.push(Found { relative: relative.clone(), is_folder: true, mode });
             return self.folder(path, &relative, own);
         }
         match kind(&metadata) {
             None => {
-                let mode = Some(metadata.mode() & 0o777);
-                self.found.push(Found { relative, mode });
+                let mode = metadata.mode() & 0o777;
+                self.found.push(Found { relative, is_folder: false, mode });
             }
             Some(kind) => (self.warn)(format!("`{shown}` is passed over: it is {kind}")),
         }
@@ -135,7 +143,7 @@ mod tests {
         let mut warnings = Vec::new();
         let found = list(root, ignored, &mut |warning| warnings.push(warning)).unwrap();
         let shown = |found: &Found| {
-            let slash = if found.mode.is_none() { "/" } else { "" };
+            let slash = if found.is_folder { "/" } else { "" };
             format!("{}{slash}", found.relative.display())
         };
         (found.iter().map(shown).collect(), warnings)
@@ -164,6 +172,30 @@ mod tests {
         let (found, warnings) = names(root, &[]);
         assert_eq!(found, [".hidden", "a/", "a/b/"]);
         assert_eq!(warnings.len(), 3, "{warnings:?}");
+    }
+
+    #[test]
+    fn d56_links_to_folders_are_followed_unless_those_hold_the_templates() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("above/in")).unwrap();
+        fs::create_dir(at("shared")).unwrap();
+        for name in ["secret", "above/secret", "shared/x", "above/in/y"] {
+            fs::write(at(name), "").unwrap();
+        }
+        symlink("..", at("above/in/loop")).unwrap();
+        symlink("../..", at("above/in/farther")).unwrap();
+        symlink("../../shared", at("above/in/shared")).unwrap();
+        // The same where the root itself is reached by a link.
+        symlink("above/in", at("linked")).unwrap();
+        for root in ["above/in", "linked"] {
+            let (found, warnings) = names(&at(root), &[]);
+            assert_eq!(found, ["shared/", "shared/x", "y"]);
+            assert!(
+                warnings.len() == 2 && warnings[1].contains("/loop` is passed"),
+                "{warnings:?}"
+            );
+        }
     }
 
     #[test]

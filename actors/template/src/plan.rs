@@ -1,6 +1,6 @@
 //! What becomes of each file of the source. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::listing::{Found, without_suffix};
@@ -8,11 +8,16 @@ use crate::listing::{Found, without_suffix};
 /// The name of what a single template or file becomes.
 pub(crate) const SINGLE: &str = "nginx.conf";
 
+/// The mode of folders that hold nothing but rendered files.
+const RENDERED: u32 = 0o750;
+/// What the wrapper needs in every folder that it makes.
+const OWN: u32 = 0o700;
+
 /// What is made below the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// A folder.
-    Folder,
+    /// A folder with this mode.
+    Folder(u32),
     /// A file from a template.
     Render,
     /// A file as it is, with this mode.
@@ -52,12 +57,13 @@ pub(crate) fn folder(
 ) -> Result<Vec<Planned>, Nameless> {
     let mut plan: Vec<Planned> = Vec::with_capacity(found.len());
     let mut files = BTreeMap::new();
-    for Found { relative, mode } in found {
+    for Found { relative, is_folder, mode } in found {
         let from = relative.clone();
-        let Some(mode) = mode else {
-            plan.push(Planned { from, to: relative.clone(), action: Action::Folder });
+        if *is_folder {
+            let action = Action::Folder(mode | OWN);
+            plan.push(Planned { from, to: relative.clone(), action });
             continue;
-        };
+        }
         let stem = relative.file_name().and_then(|name| without_suffix(name, suffix));
         let planned = match stem {
             Some(stem) if stem.is_empty() => return Err(Nameless(from)),
@@ -84,23 +90,48 @@ pub(crate) fn folder(
             }
         }
     }
+    close(&mut plan);
     Ok(plan)
+}
+
+/// A folder has its source's mode, so that who can read a copied file gets to it; one that holds
+/// nothing but rendered files is closed to others as they are.
+fn close(plan: &mut [Planned]) {
+    let above = |render: bool| {
+        let files = plan.iter().filter(|planned| match planned.action {
+            Action::Folder(_) => false,
+            Action::Render => render,
+            Action::Copy(_) => !render,
+        });
+        let folders = files.flat_map(|file| file.to.ancestors().skip(1));
+        folders.map(Path::to_owned).collect::<BTreeSet<_>>()
+    };
+    let (rendered, copied) = (above(true), above(false));
+    for Planned { to, action, .. } in plan {
+        if let Action::Folder(mode) = action
+            && rendered.contains(to)
+            && !copied.contains(to)
+        {
+            *mode = RENDERED;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(path: &str) -> Found {
-        let mode = (!path.ends_with('/')).then_some(0o644);
-        Found { relative: path.trim_end_matches('/').into(), mode }
+    fn found_at(path: &str) -> Found {
+        let is_folder = path.ends_with('/');
+        let mode = if is_folder { 0o555 } else { 0o644 };
+        Found { relative: path.trim_end_matches('/').into(), is_folder, mode }
     }
 
     fn plan(paths: &[&str]) -> Result<Vec<String>, Nameless> {
-        let found = paths.iter().map(|path| found(path)).collect::<Vec<_>>();
+        let found = paths.iter().map(|path| found_at(path)).collect::<Vec<_>>();
         let plan = folder(&found, ".tmpl", &mut |_| {})?;
         let shown = |p: &Planned| match p.action {
-            Action::Folder => format!("{}/", p.to.display()),
+            Action::Folder(_) => format!("{}/", p.to.display()),
             Action::Render => format!("{}*", p.to.display()),
             Action::Copy(_) => p.to.display().to_string(),
         };
@@ -124,6 +155,27 @@ mod tests {
             "subdir/2nd-level/another.conf*",
         ];
         assert_eq!(plan(&paths).unwrap(), expected);
+    }
+
+    #[test]
+    fn d59_a_folder_with_copied_files_has_its_sources_mode() {
+        let paths = ["a/", "a/b/", "a/b/static", "a/c/", "a/c/x.tmpl", "a/empty/", "d/", "d/e/"];
+        let found = [&paths[..], &["d/e/x.tmpl"]].concat();
+        let found = found.into_iter().map(found_at).collect::<Vec<_>>();
+        let plan = folder(&found, ".tmpl", &mut |_| {}).unwrap();
+        let modes = plan.iter().filter_map(|planned| match planned.action {
+            Action::Folder(mode) => Some((planned.to.to_str().unwrap(), mode)),
+            _ => None,
+        });
+        let expected = [
+            ("a", 0o755),
+            ("a/b", 0o755),
+            ("a/c", 0o750),
+            ("a/empty", 0o755),
+            ("d", 0o750),
+            ("d/e", 0o750),
+        ];
+        assert_eq!(modes.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -1,16 +1,23 @@
 //! A rendering from its settings to its outputs, and the clean-up at the end.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
 
+use crate::beside::PASSING;
 use crate::engine::{self, Delimiters, Fault};
 use crate::listing::{self, Unreadable, id, kind};
+use crate::memory::Published;
+use crate::owner::Owner;
 use crate::plan::{self, Action, Nameless, Planned};
-use crate::publish::{Exchange, Failed, Published, Ready};
+use crate::publish::{Exchange, Failed, Ready};
 use crate::values::value;
+
+/// How many files a warning names.
+const NAMED: usize = 8;
 
 /// What the config says about templates, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,27 +93,44 @@ pub struct Renderer {
     settings: Settings,
     /// What templates see, but for the time of the latest rendering.
     values: Map<String, Json>,
+    /// Who reads the outputs, if that is another than the wrapper.
+    owner: Option<Owner>,
     published: Published,
     /// The latest rendering, as long as it is open whether it is taken.
     open: Option<Exchange>,
 }
 
 impl Renderer {
-    /// A renderer that has rendered nothing yet; `values` is what templates see.
-    pub fn new(settings: Settings, values: Map<String, Json>) -> Self {
-        Self { settings, values, published: Published::default(), open: None }
+    /// A renderer that has rendered nothing yet; `values` is what templates see, `owner` who reads
+    /// the outputs if that is another than the wrapper.
+    pub fn new(settings: Settings, values: Map<String, Json>, owner: Option<Owner>) -> Self {
+        Self { settings, values, owner, published: Published::default(), open: None }
     }
 
-    /// Makes the run path and the folders in it.
-    pub fn make_folders(&self) -> Result<(), RenderError> {
-        let run_path = &self.settings.run_path;
+    /// Makes the run path and the folders in it, and learns what a wrapper left there that was
+    /// killed. The folders that are made are the reader's to write to, but for those that lead to
+    /// the outputs.
+    pub fn make_folders(&mut self) -> Result<(), RenderError> {
+        let Settings { run_path, output, .. } = &self.settings;
         let below = self.settings.subfolders.iter().map(|name| {
             // A name with a slash in front is meant to be below the run path as well.
             run_path.join(name.trim_start_matches('/'))
         });
         for path in [run_path.clone()].into_iter().chain(below) {
-            fs::create_dir_all(&path).map_err(|error| RenderError::Folder { path, error })?;
+            let is_new = !path.is_dir();
+            let made = fs::create_dir_all(&path).and_then(|()| match self.owner {
+                Some(_) if !is_new || path == *run_path => Ok(()),
+                Some(owner) if output.starts_with(&path) => owner.share_folder(&path),
+                Some(owner) => owner.give_folder(&path),
+                None => Ok(()),
+            });
+            made.map_err(|error| RenderError::Folder { path, error })?;
         }
+        if self.owner.is_some_and(|owner| !owner.passes(run_path)) {
+            let run_path = run_path.display();
+            tracing::warn!(target: "template", "run_path: the main process's user cannot enter `{run_path}`");
+        }
+        self.published = Published::read(&self.record());
         Ok(())
     }
 
@@ -117,7 +141,10 @@ impl Renderer {
         self.settle(true);
         let ready = self.ready(last_reload_time)?;
         let failed = |Failed { path, error }| RenderError::Write { path, error };
-        self.open = Some(Exchange::begin(ready, &self.published).map_err(failed)?);
+        let open = Exchange::begin(ready, &self.published, self.owner).map_err(failed)?;
+        self.tell_of(open.originals());
+        self.remember(&open.either(&self.published));
+        self.open = Some(open);
         Ok(())
     }
 
@@ -127,8 +154,42 @@ impl Renderer {
         match self.open.take() {
             Some(exchange) if taken => exchange.keep(&mut self.published),
             Some(exchange) => exchange.take_back(),
-            None => {}
+            None => return,
         }
+        self.remember(&self.published);
+    }
+
+    /// Where it is written down which outputs are the wrapper's own.
+    fn record(&self) -> PathBuf {
+        self.settings.run_path.join(format!("{PASSING}outputs"))
+    }
+
+    fn remember(&self, published: &Published) {
+        let record = self.record();
+        if let Err(error) = published.write(&record) {
+            tracing::warn!(target: "template", "`{}` cannot be written: {error}", record.display());
+        }
+    }
+
+    /// One line for all, however many they are.
+    fn tell_of(&self, originals: &BTreeMap<PathBuf, PathBuf>) {
+        if originals.is_empty() {
+            return;
+        }
+        let named = originals.keys().take(NAMED).map(|path| format!("`{}`", path.display()));
+        let mut named = named.collect::<Vec<_>>().join(", ");
+        if originals.len() > NAMED {
+            named.push_str(&format!(" and {} more", originals.len() - NAMED));
+        }
+        let until = match self.settings.delete_output {
+            true => ", and put back at the end",
+            false => "",
+        };
+        tracing::warn!(
+            target: "template",
+            "replaced, though coproc did not write it: {named}; what was there is kept beside, as \
+             `{PASSING}before-NAME`{until}"
+        );
     }
 
     /// Removes at the end what is not to stay. The error is a sentence.
@@ -138,6 +199,7 @@ impl Renderer {
         let Settings { delete_output, delete_run_path, run_path, source, .. } = &self.settings;
         if *delete_output {
             published.remove();
+            self.remember(&self.published);
         }
         if !delete_run_path {
             return Ok(());
@@ -172,8 +234,8 @@ impl Renderer {
         let mut ready = Vec::with_capacity(plan.len());
         for Planned { from, to, action } in plan {
             let to = output.join(to);
-            if action == Action::Folder {
-                ready.push(Ready::Folder(to));
+            if let Action::Folder(mode) = action {
+                ready.push(Ready::Folder(to, mode));
                 continue;
             }
             let path = self.source_of(&from);
@@ -304,7 +366,7 @@ mod tests {
                 delete_output: true,
             };
             let values = serde_json::json!({ "x": "X" });
-            Renderer::new(settings, values.as_object().unwrap().clone())
+            Renderer::new(settings, values.as_object().unwrap().clone(), None)
         }
     }
 
@@ -351,7 +413,7 @@ mod tests {
     #[test]
     fn w89_folders_below_the_run_path() {
         let bench = Bench::new(&[]);
-        let renderer = bench.renderer("in", "run/conf");
+        let mut renderer = bench.renderer("in", "run/conf");
         renderer.make_folders().unwrap();
         assert!(bench.at("run/a/b").is_dir() && bench.at("run/c").is_dir());
     }

@@ -232,14 +232,15 @@ impl Desk {
             }
             let head = match source.kind {
                 Kind::Nginx => nginx::head(text),
-                Kind::Plain => None,
+                Kind::Plain | Kind::Aside => None,
             };
-            *level = match head {
-                Some(head) => {
+            *level = match (head, source.kind) {
+                (Some(head), _) => {
                     text = head.message;
                     head.level
                 }
-                None => recognise(text).unwrap_or(Level::Info),
+                (None, Kind::Aside) => Level::Debug,
+                (None, _) => recognise(text).unwrap_or(Level::Info),
             };
         }
         let part = Part::new(piece.first, piece.last);

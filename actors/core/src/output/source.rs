@@ -36,6 +36,8 @@ pub enum Kind {
     Plain,
     /// nginx's own head is taken off: the log has a time and a level of its own.
     Nginx,
+    /// What is said beside the matter, again and again: every line is of level debug.
+    Aside,
 }
 
 /// A stream of a child.

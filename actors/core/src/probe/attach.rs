@@ -111,7 +111,7 @@ fn active(
                 context: context.clone(),
                 inherited: inherited.clone(),
                 added: added.clone(),
-                kind: Lines::Plain,
+                kind: Lines::Aside,
                 taps: Taps::default(),
                 descriptors: Vec::new(),
             };

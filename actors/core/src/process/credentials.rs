@@ -80,6 +80,15 @@ impl Credentials {
     }
 }
 
+/// The user and the group that `context` asks for; `None` if that is who we are.
+///
+/// # Errors
+/// If there is none of this name, or only root could switch.
+pub fn identity(context: &Context) -> Result<Option<(u32, u32)>, SpawnError> {
+    let found = Credentials::look_up("", context)?;
+    Ok(found.map(|Credentials { uid, gid, .. }| (uid, gid)))
+}
+
 /// A user by name, or else by number.
 fn find_user(name: &str) -> Result<Option<User>, nix::Error> {
     match (User::from_name(name)?, name.parse()) {

@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Hands a descriptor to the event loop of this thread.
+/// Hands a descriptor, which must be non-blocking, to the event loop of this thread.
 ///
 /// # Errors
-/// When it is none that can be waited for, such as a file.
-pub fn watch_descriptor(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+/// When it is of a kind that cannot be waited on, or there are too many.
+pub fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one descriptor for as long as it lives, and it lives in the `AsyncFd`.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
 }
@@ -22,7 +22,7 @@ pub fn watch_descriptor(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<O
 pub async fn hung_up(fd: io::Result<OwnedFd>) {
     // Hang-ups and errors are told unasked; of all else that could be asked for, urgent data is what
     // never comes, so that no read and no write by anybody wakes this task.
-    let watched = fd.and_then(|fd| watch_descriptor(fd, Interest::PRIORITY));
+    let watched = fd.and_then(|fd| watch(fd, Interest::PRIORITY));
     let Ok(watched) = watched else { return std::future::pending().await };
     loop {
         match watched.ready(Interest::WRITABLE).await {

@@ -1,15 +1,19 @@
 //! Starting a program: pipes, posix_spawn(3), and the keeper that takes over.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::Pid;
 
-use super::command::Prepared;
 use super::keeper::{self, Process, Report};
+use super::leader::Leader;
+use super::report::StageReport;
+use super::setting::{Prepared, Setting};
 use super::{Command, SpawnError, Step};
 use crate::output::{Output, Source, Stream};
 
@@ -24,40 +28,12 @@ pub fn launch(
     report: impl Fn(Report) + 'static,
 ) -> Result<Process, SpawnError> {
     let shown = command.argv.first().cloned().unwrap_or_default();
-    let prepared = command.prepare()?;
+    let (setting, prepared) = command.prepare()?;
     let failed = |error: io::Error| SpawnError::system(&shown, Step::Descriptors, &error);
-    let stdout = pipe(prepared.owner).map_err(failed)?;
-    let stderr = pipe(prepared.owner).map_err(failed)?;
-    let mut passed = command.descriptors;
-    let stage_report = match prepared.stage_report {
-        Some(number) => {
-            let (read, write) = pipe(None).map_err(failed)?;
-            passed.push((number, write));
-            Some(read)
-        }
-        None => None,
-    };
-    let passed = out_of_the_way(passed).map_err(failed)?;
-
-    let pid = spawn(&prepared, &stdout.1, &stderr.1, &passed)
-        .map_err(|error| SpawnError::system(&shown, Step::Spawn, &error.into()))?;
-    // Our copies of the write ends go now: the last writer's end is the end of what it says.
-    drop(passed);
-    // The child is ours and not reaped, so the number is its own until the keeper is done with it.
-    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => pidfd,
-        Err(error) => {
-            keeper::discard(pid);
-            return Err(failed(error.into()));
-        }
-    };
-    let process = match keeper::keep(pid, pidfd, stage_report, shown.clone(), report) {
-        Ok(process) => process,
-        Err(error) => {
-            keeper::discard(pid);
-            return Err(failed(error));
-        }
-    };
+    let stdout = pipe(setting.owner).map_err(failed)?;
+    let stderr = pipe(setting.owner).map_err(failed)?;
+    let own = Own { stdin: None, stdout: stdout.1, stderr: stderr.1 };
+    let (leader, stage) = start(&shown, &setting, &prepared, own, command.descriptors)?;
     let streams = [
         (Stream::Stdout, stdout.0, command.taps.stdout),
         (Stream::Stderr, stderr.0, command.taps.stderr),
@@ -66,7 +42,79 @@ pub fn launch(
         let source = Source { name: command.name.clone(), stream, kind: command.kind, tap };
         output.attach(read, source);
     }
-    Ok(process)
+    Ok(keeper::keep(leader, stage, report))
+}
+
+/// A program that was started with three pipes; these are our ends of them, non-blocking.
+#[derive(Debug)]
+pub struct Piped {
+    /// The process.
+    pub leader: Leader,
+    /// What the stage has to say, if one was needed.
+    pub stage: Option<StageReport>,
+    /// Its standard input.
+    pub stdin: OwnedFd,
+    /// Its standard output.
+    pub stdout: OwnedFd,
+    /// Its standard error.
+    pub stderr: OwnedFd,
+}
+
+impl Setting {
+    /// Starts a program that [`Setting::find`] found, in a process group of its own, with a pipe
+    /// for each of its standard streams and no other descriptor.
+    ///
+    /// # Errors
+    /// When it cannot be started; what the stage finds out comes later.
+    pub fn spawn(&self, program: &Path, argv: Vec<CString>) -> Result<Piped, SpawnError> {
+        let shown = argv.first().map(|name| name.to_string_lossy().into_owned());
+        let shown = shown.unwrap_or_default();
+        let failed = |error: io::Error| SpawnError::system(&shown, Step::Descriptors, &error);
+        let prepared = self.prepare(&shown, program, argv, 3)?;
+        let stdin = pipe(self.owner).map_err(failed)?;
+        let stdout = pipe(self.owner).map_err(failed)?;
+        let stderr = pipe(self.owner).map_err(failed)?;
+        for ours in [&stdin.1, &stdout.0, &stderr.0] {
+            rustix::io::ioctl_fionbio(ours, true).map_err(|error| failed(error.into()))?;
+        }
+        let own = Own { stdin: Some(stdin.0), stdout: stdout.1, stderr: stderr.1 };
+        let (leader, stage) = start(&shown, self, &prepared, own, Vec::new())?;
+        Ok(Piped { leader, stage, stdin: stdin.1, stdout: stdout.0, stderr: stderr.0 })
+    }
+}
+
+/// The program's own ends of its standard streams; no `stdin` is `/dev/null`.
+struct Own {
+    stdin: Option<OwnedFd>,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+fn start(
+    shown: &str,
+    setting: &Setting,
+    prepared: &Prepared,
+    own: Own,
+    mut passed: Vec<(i32, OwnedFd)>,
+) -> Result<(Leader, Option<StageReport>), SpawnError> {
+    let failed = |error: io::Error| SpawnError::system(shown, Step::Descriptors, &error);
+    let report = match prepared.stage_report {
+        Some(number) => {
+            let (read, write) = pipe(None).map_err(failed)?;
+            passed.push((number, write));
+            Some(read)
+        }
+        None => None,
+    };
+    let passed = out_of_the_way(passed).map_err(failed)?;
+    let stage =
+        report.map(|pipe| StageReport::new(pipe, shown.to_owned())).transpose().map_err(failed)?;
+    let pid = spawn(setting, prepared, &own, &passed)
+        .map_err(|error| SpawnError::system(shown, Step::Spawn, &error.into()))?;
+    // Our copies of the write ends go with `own` and `passed`: the last writer's end is the end of
+    // what it says.
+    let leader = Leader::adopt(pid).map_err(failed)?;
+    Ok((leader, stage))
 }
 
 /// Marks every descriptor that coproc itself inherited, beyond the three standard ones, so that no
@@ -97,15 +145,21 @@ fn out_of_the_way(passed: Vec<(i32, OwnedFd)>) -> io::Result<Vec<(i32, OwnedFd)>
 }
 
 fn spawn(
+    setting: &Setting,
     prepared: &Prepared,
-    stdout: &OwnedFd,
-    stderr: &OwnedFd,
+    own: &Own,
     passed: &[(i32, OwnedFd)],
 ) -> Result<Pid, nix::Error> {
     let mut files = PosixSpawnFileActions::init()?;
-    files.add_open(0, c"/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
-    files.add_dup2(stdout.as_raw_fd(), 1)?;
-    files.add_dup2(stderr.as_raw_fd(), 2)?;
+    match &own.stdin {
+        Some(stdin) => files.add_dup2(stdin.as_raw_fd(), 0)?,
+        None => {
+            let mode = nix::sys::stat::Mode::empty();
+            files.add_open(0, c"/dev/null", nix::fcntl::OFlag::O_RDONLY, mode)?;
+        }
+    }
+    files.add_dup2(own.stdout.as_raw_fd(), 1)?;
+    files.add_dup2(own.stderr.as_raw_fd(), 2)?;
     for (number, fd) in passed {
         files.add_dup2(fd.as_raw_fd(), *number)?;
     }
@@ -124,7 +178,7 @@ fn spawn(
         &files,
         &attributes,
         &prepared.argv,
-        &prepared.envp,
+        &setting.envp,
     )?;
     Pid::from_raw(pid.as_raw()).ok_or(nix::Error::ESRCH)
 }

@@ -1,5 +1,7 @@
 //! Where a program is: a path as it stands, or a name looked up on PATH.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::exit;
@@ -34,31 +36,37 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Finds a program: a name with a slash is a path that begins in `folder`, all else is looked up
 /// in the folders of `path`.
 pub fn find_program(name: &str, path: Option<&str>, folder: &Path) -> Result<PathBuf, Lookup> {
-    let executable = |file: &Path| {
-        file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
-    };
-    if name.contains('/') {
-        let full = folder.join(name.strip_prefix("./").unwrap_or(name));
+    find(OsStr::new(name), path.map(OsStr::new), folder)
+}
+
+/// As [`find_program`], for names and folders that need not be text.
+pub(super) fn find(name: &OsStr, path: Option<&OsStr>, folder: &Path) -> Result<PathBuf, Lookup> {
+    let may_be_run = |file: &Path| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
+    let shown = || name.to_string_lossy().into_owned();
+    let bytes = name.as_bytes();
+    if bytes.contains(&b'/') {
+        let name = OsStr::from_bytes(bytes.strip_prefix(b"./").unwrap_or(bytes));
+        let full = folder.join(name);
         return match full.metadata() {
-            Ok(_) if executable(&full) => Ok(full),
-            Ok(_) => Err(Lookup::NotExecutable(name.to_owned())),
+            Ok(file) if file.is_file() && may_be_run(&full) => Ok(full),
+            Ok(_) => Err(Lookup::NotExecutable(shown())),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                Err(Lookup::NotExecutable(name.to_owned()))
+                Err(Lookup::NotExecutable(shown()))
             }
-            Err(_) => Err(Lookup::Missing(name.to_owned())),
+            Err(_) => Err(Lookup::Missing(shown())),
         };
     }
     let candidates = || {
-        path.unwrap_or(DEFAULT_PATH)
-            .split(':')
+        path.map_or(DEFAULT_PATH.as_bytes(), OsStr::as_bytes)
+            .split(|byte| *byte == b':')
             // An empty part of PATH is the current directory.
-            .map(|part| folder.join(part).join(name))
+            .map(|part| folder.join(OsStr::from_bytes(part)).join(name))
     };
-    match candidates().find(|file| executable(file)) {
+    match candidates().find(|file| file.is_file() && may_be_run(file)) {
         Some(found) => Ok(found),
         None => match candidates().find(|file| file.is_file()) {
             Some(found) => Err(Lookup::NotExecutable(found.display().to_string())),
-            None => Err(Lookup::NotOnPath(name.to_owned())),
+            None => Err(Lookup::NotOnPath(shown())),
         },
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! A [`Command`] is prepared (its user looked up, its program found) and started by posix_spawn(3)
 //! in a process group of its own. What posix_spawn cannot set is set by the stage: this very program,
-//! started with a hidden first argument, that applies the settings and becomes the program. Each
-//! process has a keeper, a task that learns of its end by pidfd, ends what is left of its group and
-//! only then reaps it. Signals are sent only while the process is not reaped, so that no stranger
+//! started with a hidden first argument, that applies the settings and becomes the program. What was
+//! started is a [`Leader`], whose end is learnt by pidfd: what is left of its group is ended, and only
+//! then is it reaped. A supervised process has a keeper, a task that does so. Signals are sent only while the process is not reaped, so that no stranger
 //! with a recycled number can be hit.
 #![allow(unsafe_code)]
 
@@ -15,19 +15,26 @@ mod descriptor;
 mod error;
 mod keeper;
 mod launch;
+mod leader;
 mod lookup;
+mod report;
 mod run;
 mod sender;
+mod setting;
 pub mod stage;
 pub mod table;
 
 pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
-pub use descriptor::{hung_up, watch_descriptor};
+pub use credentials::identity;
+pub use descriptor::{hung_up, watch};
 pub(crate) use error::plain;
 pub use error::{SpawnError, Step};
 pub use keeper::{Gone, Process, Report};
-pub use launch::{launch, seal_descriptors};
+pub use launch::{Piped, launch, seal_descriptors};
+pub use leader::{Leader, Remains};
 pub use lookup::{Lookup, find_program};
+pub use report::StageReport;
 pub use run::{Ended, run};
 pub use sender::{in_group, name_senders, receive};
+pub use setting::Setting;

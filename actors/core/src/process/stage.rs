@@ -17,7 +17,7 @@ use super::credentials::Credentials;
 use super::{Context, SpawnError, Step};
 
 /// The hidden first argument.
-const ARGUMENT: &str = "exec-stage\u{1}";
+const ARGUMENT: &CStr = c"exec-stage\u{1}";
 /// This very program, even if its file was replaced since.
 pub(super) const PROGRAM: &CStr = c"/proc/self/exe";
 /// A failure on that pipe: the step's number and errno, little-endian.
@@ -53,25 +53,25 @@ impl Plan {
         *self != Self::default()
     }
 
-    /// The words that come before the program's own argument vector. `report` is where the stage
-    /// finds the pipe on which it reports a failure; the program does not inherit it.
-    pub(super) fn arguments(
-        &self,
-        program: &CStr,
-        report: i32,
-    ) -> Result<[CString; 5], SpawnError> {
-        let shown = || program.to_string_lossy();
-        let refused = || SpawnError::new(&shown(), Step::Spawn, "its settings cannot be passed on");
+    /// The plan as one argument of the stage.
+    pub(super) fn text(&self, program: &str) -> Result<CString, SpawnError> {
+        let refused = || SpawnError::new(program, Step::Spawn, "its settings cannot be passed on");
         let plan = serde_json::to_string(self).map_err(|_| refused())?;
-        let text = |text: &str| CString::new(text).map_err(|_| refused());
-        let report = report.to_string();
-        Ok([text("coproc")?, text(ARGUMENT)?, text(&report)?, text(&plan)?, program.to_owned()])
+        CString::new(plan).map_err(|_| refused())
     }
+}
+
+/// The words that come before the program's own argument vector. `report` is where the stage finds
+/// the pipe on which it reports a failure; the program does not inherit it.
+pub(super) fn arguments(plan: &CStr, program: CString, report: i32) -> [CString; 5] {
+    // No digit is a NUL.
+    let report = CString::new(report.to_string()).unwrap_or_default();
+    [c"coproc".into(), ARGUMENT.into(), report, plan.into(), program]
 }
 
 /// Whether these are the arguments of a stage.
 pub fn is_stage(arguments: &[OsString]) -> bool {
-    arguments.get(1).is_some_and(|argument| argument == ARGUMENT)
+    arguments.get(1).is_some_and(|argument| argument.as_bytes() == ARGUMENT.to_bytes())
 }
 
 /// Applies the plan and becomes the program; comes back only with a failure, which was reported.

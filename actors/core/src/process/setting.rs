@@ -1,0 +1,179 @@
+//! Everything about a run but its argument vector: user, environment, PATH, folder and limits, looked
+//! up once for as many runs as there are.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::credentials::Credentials;
+use super::lookup::{self, Lookup};
+use super::stage::{self, Plan};
+use super::{Context, SpawnError, Step};
+
+/// Where, as whom and with what programs run.
+#[derive(Debug)]
+pub struct Setting {
+    pub(super) envp: Vec<CString>,
+    /// Whom the pipes belong to, so that the program can open `/dev/stdout` anew.
+    pub(super) owner: Option<(u32, u32)>,
+    path: Option<OsString>,
+    /// Where a relative program is looked for: where it will run.
+    folder: PathBuf,
+    /// What the stage is to do, if one is needed at all.
+    plan: Option<CString>,
+}
+
+/// A run, prepared down to the last byte for posix_spawn(3).
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) program: CString,
+    pub(super) argv: Vec<CString>,
+    /// Where the stage, if one was put in front, finds the pipe on which it reports a failure.
+    pub(super) stage_report: Option<i32>,
+}
+
+impl Setting {
+    /// Looks the user up, reads the file of variables, and joins all variables to one block:
+    /// `inherited`, then `added`, then the user's, the file's and the table's own. `shown` is what
+    /// errors name.
+    ///
+    /// # Errors
+    /// When there is no such user or no such file.
+    pub fn look_up(
+        shown: &str,
+        context: &Context,
+        inherited: &[(OsString, OsString)],
+        added: &[(&'static str, String)],
+    ) -> Result<Self, SpawnError> {
+        let credentials = Credentials::look_up(shown, context)?;
+        let variables = variables(shown, context, inherited, added, credentials.as_ref())?;
+        let path = variables.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone());
+        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+        let folder = context.cwd.as_deref().map_or(here.clone(), |cwd| here.join(cwd));
+        let envp = variables
+            .iter()
+            .map(|(key, value)| c_string(shown, &[key.as_bytes(), b"=", value.as_bytes()].concat()))
+            .collect::<Result<_, _>>()?;
+        let owner = credentials.as_ref().map(|credentials| (credentials.uid, credentials.gid));
+        let plan = Plan::new(context, credentials);
+        let plan = plan.is_needed().then(|| plan.text(shown)).transpose()?;
+        Ok(Self { envp, owner, path, folder, plan })
+    }
+
+    /// Finds a program: on PATH if its name has no slash.
+    ///
+    /// # Errors
+    /// When there is none, or none that may be run.
+    pub fn find(&self, name: &OsStr) -> Result<PathBuf, SpawnError> {
+        lookup::find(name, self.path.as_deref(), &self.folder).map_err(|error: Lookup| {
+            let code = error.code();
+            SpawnError {
+                code,
+                ..SpawnError::new(&name.to_string_lossy(), Step::Lookup, error.to_string())
+            }
+        })
+    }
+
+    /// Puts the stage in front if one is needed; it reports on a descriptor of the number `free`.
+    pub(super) fn prepare(
+        &self,
+        shown: &str,
+        program: &Path,
+        argv: Vec<CString>,
+        free: i32,
+    ) -> Result<Prepared, SpawnError> {
+        let program = c_string(shown, program.as_os_str().as_bytes())?;
+        let Some(plan) = &self.plan else {
+            return Ok(Prepared { program, argv, stage_report: None });
+        };
+        let mut all = Vec::with_capacity(argv.len() + 5);
+        all.extend(stage::arguments(plan, program, free));
+        all.extend(argv);
+        Ok(Prepared { program: stage::PROGRAM.into(), argv: all, stage_report: Some(free) })
+    }
+}
+
+pub(super) fn c_string(shown: &str, bytes: &[u8]) -> Result<CString, SpawnError> {
+    CString::new(bytes)
+        .map_err(|_| SpawnError::new(shown, Step::Spawn, "an argument holds a NUL byte"))
+}
+
+fn variables(
+    shown: &str,
+    context: &Context,
+    inherited: &[(OsString, OsString)],
+    added: &[(&'static str, String)],
+    credentials: Option<&Credentials>,
+) -> Result<Vec<(OsString, OsString)>, SpawnError> {
+    let mut all = inherited.to_vec();
+    let mut set = |key: &str, value: &str| {
+        let value = OsString::from(value);
+        match all.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => *old = value,
+            None => all.push((key.into(), value)),
+        }
+    };
+    for (key, value) in added {
+        set(key, value);
+    }
+    for (key, value) in credentials.into_iter().flat_map(|c| &c.variables) {
+        set(key, value);
+    }
+    if let Some(file) = &context.env_file {
+        let pairs =
+            read_env_file(file).map_err(|why| SpawnError::new(shown, Step::EnvFile, why))?;
+        for (key, value) in pairs {
+            set(&key, &value);
+        }
+    }
+    for (key, value) in &context.env {
+        set(key, value);
+    }
+    Ok(all)
+}
+
+/// The `NAME=VALUE` lines of a file. Blank lines and lines that begin with `#` are passed over, an
+/// `export ` in front and one pair of quotes around the value are taken off.
+fn read_env_file(file: &Path) -> Result<Vec<(String, String)>, String> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("`{}`: {error}", file.display()))?;
+    parse_env_file(&text)
+        .map_err(|line| format!("`{}:{line}`: expected `NAME=VALUE`", file.display()))
+}
+
+fn parse_env_file(text: &str) -> Result<Vec<(String, String)>, usize> {
+    let mut pairs = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (key, value) = line.split_once('=').ok_or(number + 1)?;
+        let key = key.trim_end();
+        if key.is_empty() || key.contains(char::is_whitespace) {
+            return Err(number + 1);
+        }
+        let value = value.trim_start();
+        let bare = ['"', '\''].into_iter().find_map(|quote| {
+            value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote))
+        });
+        pairs.push((key.to_owned(), bare.unwrap_or(value).to_owned()));
+    }
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn env_files_as_people_write_them() {
+        let text = "# note\n\nA=1\nexport B=\"two words\"\n  C = 'x=y' \nD=\n";
+        let pairs = parse_env_file(text).unwrap();
+        let expected = [("A", "1"), ("B", "two words"), ("C", "x=y"), ("D", "")];
+        assert_eq!(pairs, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert_eq!(parse_env_file("A=1\noops\n"), Err(2));
+        assert_eq!(parse_env_file("=1"), Err(1));
+    }
+}

@@ -1,0 +1,141 @@
+//! What may be run: the rules of `allow`, asked once for each run.
+
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::{Matches, Rule};
+
+/// The rules, in their order.
+#[derive(Debug)]
+pub(crate) struct Allow(Vec<Rule>);
+
+/// What the rule that allows a run says of its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    /// In place of the socket's.
+    pub(crate) timeout: Option<Option<Duration>>,
+    /// In place of the socket's.
+    pub(crate) kill_timeout: Option<Duration>,
+}
+
+impl Allow {
+    pub(crate) fn new(rules: &[Rule]) -> Self {
+        let mut rules = rules.to_vec();
+        for rule in &mut rules {
+            if let Matches::Program(program) = &mut rule.matches {
+                *program = in_its_folder(program);
+            }
+        }
+        Self(rules)
+    }
+
+    /// The first rule that matches; `None` where the run is not allowed. `program` is what
+    /// `argv`'s first word was found to be.
+    pub(crate) fn ask(&self, program: &Path, argv: &[CString]) -> Option<Allowance> {
+        let program = in_its_folder(program);
+        let mut words = None;
+        let rule = self.0.iter().find(|rule| match &rule.matches {
+            Matches::Program(allowed) => *allowed == program,
+            Matches::Argv(pattern) => {
+                pattern.is_match(words.get_or_insert_with(|| quoted(&program, argv)))
+            }
+        })?;
+        Some(Allowance { timeout: rule.timeout, kill_timeout: rule.kill_timeout })
+    }
+}
+
+/// The path with the links of its folder followed, so that `/bin/ls` is `/usr/bin/ls` where one is a
+/// link to the other. The last link is not followed: of a program with many names only one is meant.
+fn in_its_folder(program: &Path) -> PathBuf {
+    let parts = program.parent().zip(program.file_name());
+    let followed = parts.and_then(|(folder, name)| Some(folder.canonicalize().ok()?.join(name)));
+    followed.unwrap_or_else(|| program.to_owned())
+}
+
+/// The argument vector as a shell would have it quoted, the program by its path.
+fn quoted(program: &Path, argv: &[CString]) -> Vec<u8> {
+    let mut out = Vec::new();
+    quote(program.as_os_str(), &mut out);
+    for word in argv.iter().skip(1) {
+        out.push(b' ');
+        quote(OsStr::from_bytes(word.as_bytes()), &mut out);
+    }
+    out
+}
+
+/// Appends a word, in single quotes if it has any byte that could be taken for more than itself.
+pub(crate) fn quote(word: &OsStr, out: &mut Vec<u8>) {
+    let bytes = word.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(byte);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return out.extend_from_slice(bytes);
+    }
+    out.push(b'\'');
+    for byte in bytes {
+        match byte {
+            b'\'' => out.extend_from_slice(b"'\\''"),
+            byte => out.push(*byte),
+        }
+    }
+    out.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use regex::bytes::Regex;
+
+    use super::*;
+
+    fn argv(words: &[&str]) -> Vec<CString> {
+        words.iter().map(|word| CString::new(*word).unwrap()).collect()
+    }
+
+    fn rule(matches: Matches) -> Rule {
+        Rule { matches, timeout: None, kill_timeout: None }
+    }
+
+    #[test]
+    fn programs_are_compared_where_they_are() {
+        let allow = Allow::new(&[rule(Matches::Program("/bin/../bin/ls".into()))]);
+        assert!(allow.ask(Path::new("/bin/ls"), &argv(&["ls", "-l"])).is_some());
+        assert!(allow.ask(Path::new("/bin/cat"), &argv(&["ls"])).is_none());
+    }
+
+    #[test]
+    fn words_cannot_be_taken_for_several() {
+        let pattern = Regex::new("^(?:/[a-z/]*/git log [a-z]+)$").unwrap();
+        let allow = Allow::new(&[rule(Matches::Argv(pattern))]);
+        let git = Path::new("/none/git");
+        assert!(allow.ask(git, &argv(&["git", "log", "main"])).is_some());
+        assert!(allow.ask(git, &argv(&["git", "log main"])).is_none());
+        assert!(allow.ask(git, &argv(&["git", "log", "main", "x"])).is_none());
+        assert!(allow.ask(git, &argv(&["git", "log", "a\nb"])).is_none());
+    }
+
+    #[test]
+    fn the_first_rule_decides() {
+        let seconds = |s| Some(Some(Duration::from_secs(s)));
+        let all = Regex::new("^(?:.*)$").unwrap();
+        let allow = Allow::new(&[
+            Rule { timeout: seconds(1), ..rule(Matches::Program("/none/a".into())) },
+            Rule { timeout: seconds(2), ..rule(Matches::Argv(all)) },
+        ]);
+        let timeout = |path| allow.ask(Path::new(path), &argv(&["x"])).unwrap().timeout;
+        assert_eq!((timeout("/none/a"), timeout("/none/b")), (seconds(1), seconds(2)));
+    }
+
+    #[test]
+    fn quoting() {
+        let text = |word: &str| {
+            let mut out = Vec::new();
+            quote(OsStr::new(word), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text("a-b=/c"), "a-b=/c");
+        assert_eq!(text(""), "''");
+        assert_eq!(text("a b"), "'a b'");
+        assert_eq!(text("it's"), "'it'\\''s'");
+    }
+}

@@ -1,0 +1,364 @@
+//! One connection: it moves the bytes of one run and carries out what its [`Session`] decides.
+//!
+//! Stdin, stdout and stderr are three flows; each turn moves a bounded number of bytes of each, and
+//! none waits for another. What is read from the program and what comes at its end leave together if
+//! they are there together, so that a short run is answered with one send.
+
+mod answer;
+mod program;
+
+use std::ffi::CString;
+use std::future::poll_fn;
+use std::io::{self, IoSliceMut};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use coproc_core::process::{Leader, StageReport, watch};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
+
+use crate::figures::{Permit, Run, add, count};
+use crate::protocol::{MAX_VALUE, PAIRS, Request, Said, Stream};
+use crate::queue::{HIGH, LOW, Queue, SEND};
+use crate::server::Stop;
+use crate::session::{Input, Rules, Session, Timer};
+use crate::stdin::Stdin;
+use crate::timers::Timers;
+use crate::worker::{Orders, Worker};
+
+/// How many turns are taken before others get theirs.
+const TURNS: usize = 4;
+/// How much of one stream is read in one turn.
+const TURN: usize = 64 << 10;
+
+/// One connection.
+pub(crate) struct Connection {
+    worker: Rc<Worker>,
+    orders: Rc<Orders>,
+    session: Session,
+    timers: Timers,
+    accepted: Instant,
+    kill_timeout: Duration,
+    permit: Option<Permit>,
+    /// Pid and uid of the client.
+    peer: (i32, u32),
+
+    /// `None` once it was closed or handed on.
+    socket: Option<AsyncFd<OwnedFd>>,
+    request: Request,
+    /// Nothing was read yet.
+    fresh: bool,
+    /// It was writable when its readiness was cleared, to be woken by the next change.
+    parked: bool,
+    /// What the client sends still counts.
+    heeded: bool,
+    /// The client sends no more.
+    input_ended: bool,
+    /// The client is known to be gone.
+    gone: bool,
+
+    argv: Vec<CString>,
+    leader: Option<Leader>,
+    leader_ended: bool,
+    stage: Option<StageReport>,
+    stdin: Stdin,
+    stdout: Option<AsyncFd<OwnedFd>>,
+    stderr: Option<AsyncFd<OwnedFd>>,
+    /// The line and the code that tell why the program could not be started.
+    failure: Option<(Vec<u8>, i32)>,
+    run: Option<Run>,
+    arguments: usize,
+
+    queue: Queue,
+    /// Output waits for the queue to fall.
+    paused: bool,
+    /// Output is read and not sent.
+    discard: bool,
+    /// The last of the answer is in the queue.
+    answered: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        client: OwnedFd,
+        permit: Permit,
+        orders: Rc<Orders>,
+        peer: (i32, u32),
+    ) -> io::Result<Self> {
+        let config = &worker.served.config;
+        let rules = Rules {
+            half_close: config.half_close,
+            exec_failure: config.exec_failure,
+            drains: config.drain.is_some(),
+        };
+        let socket = watch(client, Interest::READABLE | Interest::WRITABLE)?;
+        let accepted = Instant::now();
+        let mut timers = Timers::new();
+        timers.arm(Timer::Header, accepted, config.header_timeout);
+        if let Some(timeout) = config.timeout {
+            timers.arm(Timer::Deadline, accepted, timeout);
+        }
+        Ok(Self {
+            kill_timeout: config.kill_timeout,
+            orders,
+            session: Session::new(rules),
+            timers,
+            accepted,
+            permit: Some(permit),
+            peer,
+            socket: Some(socket),
+            request: Request::default(),
+            fresh: true,
+            parked: false,
+            heeded: true,
+            input_ended: false,
+            gone: false,
+            argv: Vec::new(),
+            leader: None,
+            leader_ended: false,
+            stage: None,
+            stdin: Stdin::default(),
+            stdout: None,
+            stderr: None,
+            failure: None,
+            run: None,
+            arguments: 0,
+            queue: Queue::default(),
+            paused: false,
+            discard: false,
+            answered: false,
+            worker,
+        })
+    }
+
+    /// Serves the client until the connection is over.
+    pub(crate) async fn run(mut self) {
+        poll_fn(|cx| self.poll(cx)).await;
+        self.permit = None;
+        if let Some(socket) = self.socket.take()
+            && !self.input_ended
+            && !self.gone
+        {
+            self.worker.part(socket.into_inner(), None);
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.orders.listen(cx.waker());
+        for _ in 0..TURNS {
+            let mut moved = self.poll_orders();
+            while let Poll::Ready(timer) = self.timers.poll(cx) {
+                self.tell(Input::Passed(timer));
+                moved = true;
+            }
+            moved |= self.poll_input(cx);
+            moved |= self.poll_hang_up(cx);
+            moved |= self.stdin.poll(cx);
+            moved |= self.poll_output(Stream::Stdout, cx);
+            moved |= self.poll_output(Stream::Stderr, cx);
+            moved |= self.poll_end(cx);
+            // What is short waits for what may come with it in the same moment.
+            if !moved || self.queue.len() >= SEND {
+                moved |= self.poll_send(cx);
+            }
+            if self.session.is_closed() {
+                return Poll::Ready(());
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+        self.poll_send(cx);
+        if self.session.is_closed() {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_orders(&mut self) -> bool {
+        match self.orders.take() {
+            Some(Stop::InOrder) => self.tell(Input::Stop),
+            Some(Stop::Now) => self.tell(Input::Kill),
+            Some(Stop::Not) | None => return false,
+        }
+        true
+    }
+
+    /// Reads what the client sends.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.input_ended || !self.stdin.has_room() {
+            return false;
+        }
+        let worker = self.worker.clone();
+        let mut scratch = worker.scratch.borrow_mut();
+        let Some(socket) = &self.socket else { return false };
+        // What a client sends is mostly there when it is accepted.
+        let mut guard = match std::mem::take(&mut self.fresh) {
+            true => None,
+            false => match socket.poll_read_ready(cx) {
+                Poll::Ready(Ok(guard)) => Some(guard),
+                Poll::Ready(Err(_)) | Poll::Pending => return false,
+            },
+        };
+        match recv(socket, &mut scratch[..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => {
+                self.input_ended = true;
+                self.gone = is_gone(socket);
+                self.tell(if self.gone { Input::FullClosed } else { Input::HalfClosed });
+            }
+            Ok((read, _)) => {
+                if let (Some(guard), true) = (&mut guard, read < scratch.len()) {
+                    guard.clear_ready();
+                }
+                add(&worker.served.figures.bytes_in, read);
+                self.hear(&scratch[..read]);
+            }
+            // Nobody wakes this task for more until the next turn has asked for it.
+            Err(Errno::AGAIN) => {
+                if let Some(guard) = &mut guard {
+                    guard.clear_ready();
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => self.lose_client(),
+        }
+        true
+    }
+
+    fn hear(&mut self, mut bytes: &[u8]) {
+        while self.heeded && !self.session.is_closed() {
+            match self.request.next(&mut bytes) {
+                Ok(None) => return,
+                Ok(Some(Said::Arguments(argv))) => {
+                    self.argv = argv;
+                    self.tell(Input::Arguments);
+                }
+                Ok(Some(Said::Stdin(bytes))) => self.stdin.write(bytes),
+                Ok(Some(Said::EndMark)) => self.tell(Input::EndMark),
+                Err(violation) => {
+                    count(&self.worker.served.figures.protocol_errors);
+                    let (pid, uid) = self.peer;
+                    let name = self.worker.served.name();
+                    tracing::debug!(target: "exec", "{name}: uid {uid}, pid {pid}: {violation}");
+                    self.heeded = false;
+                    self.tell(Input::Violation);
+                }
+            }
+        }
+    }
+
+    /// Learns that a client is gone while nothing is read from it.
+    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.gone || (!self.input_ended && self.stdin.has_room()) {
+            return false;
+        }
+        let Some(socket) = &self.socket else { return false };
+        let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) else { return false };
+        if guard.ready().is_write_closed() {
+            drop(guard);
+            self.lose_client();
+            return true;
+        }
+        if self.queue.is_empty() {
+            guard.clear_ready();
+            self.parked = true;
+            // The next turn asks to be woken by the next change.
+            return true;
+        }
+        false
+    }
+
+    fn lose_client(&mut self) {
+        self.input_ended = true;
+        self.gone = true;
+        self.tell(Input::FullClosed);
+    }
+
+    /// Reads a stream of the program.
+    fn poll_output(&mut self, stream: Stream, cx: &mut Context<'_>) -> bool {
+        self.paused = match self.paused {
+            true => self.queue.len() > LOW,
+            false => self.queue.len() >= HIGH,
+        };
+        let worker = self.worker.clone();
+        let mut frame = worker.frame.borrow_mut();
+        let mut moved = 0;
+        while !self.paused && moved < TURN {
+            let pipe = match stream {
+                Stream::Stdout => &self.stdout,
+                Stream::Stderr => &self.stderr,
+            };
+            let Some(pipe) = pipe else { break };
+            let Poll::Ready(Ok(mut guard)) = pipe.poll_read_ready(cx) else { break };
+            let read = {
+                let mut values = frame.values().map(IoSliceMut::new);
+                rustix::io::readv(pipe, &mut values)
+            };
+            match read {
+                Ok(0) => {}
+                Ok(read) => {
+                    if read < PAIRS * MAX_VALUE {
+                        guard.clear_ready();
+                    }
+                    moved += read;
+                    if !self.discard {
+                        self.put(frame.close(stream, read), cx);
+                    }
+                    continue;
+                }
+                Err(Errno::AGAIN) => {
+                    guard.clear_ready();
+                    continue;
+                }
+                Err(Errno::INTR) => continue,
+                // As good as its end.
+                Err(_) => {}
+            }
+            match stream {
+                Stream::Stdout => self.stdout = None,
+                Stream::Stderr => self.stderr = None,
+            }
+            self.tell(Input::OutputEnded(stream));
+            return true;
+        }
+        moved > 0
+    }
+
+    /// Learns what the stage has to say, and then how the program ended.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        if let Some(stage) = &mut self.stage {
+            let Poll::Ready(failure) = stage.poll_failure(cx) else { return false };
+            self.stage = None;
+            moved = true;
+            if let Some(error) = failure {
+                self.fail(&error);
+                self.tell(Input::ExecFailed);
+            }
+        }
+        if let Some(leader) = &self.leader
+            && !self.leader_ended
+            && let Poll::Ready(status) = leader.poll_ended(cx)
+        {
+            self.leader_ended = true;
+            self.tell(Input::LeaderEnded(status));
+            moved = true;
+        }
+        moved
+    }
+}
+
+/// Whether the other end is closed as a whole, and not for sending alone.
+fn is_gone(socket: &AsyncFd<OwnedFd>) -> bool {
+    let mut asked = [PollFd::new(socket, PollFlags::empty())];
+    let looked = poll(&mut asked, Some(&Timespec::default()));
+    looked.is_ok() && asked[0].revents().contains(PollFlags::HUP)
+}

@@ -1,0 +1,210 @@
+//! A socket that is bound, and the threads that serve it.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use coproc_core::exit::ExitStatus;
+use coproc_core::process::Setting;
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::{mpsc, watch};
+
+use crate::alive::Alive;
+use crate::allow::Allow;
+use crate::config::ExecSocket;
+use crate::figures::Figures;
+use crate::listener::{BindError, Listener};
+use crate::peer::Peers;
+use crate::worker;
+
+/// How many descriptors one connection needs at most: its socket, three pipes, the pidfd, the stage's
+/// report, the spool, and the socket of one that is heard out.
+const DESCRIPTORS: u64 = 8;
+/// How many the rest of the process needs.
+const SPARE: u64 = 64;
+
+/// How far the threads are to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Not,
+    /// Nothing more is accepted; programs get TERM.
+    InOrder,
+    /// Programs get KILL.
+    Now,
+}
+
+/// What a run did, for those who subscribed.
+#[derive(Clone, Debug)]
+pub(crate) enum Happened {
+    Started { pid: i32, program: Box<str>, uid: u32 },
+    Exited { pid: i32, program: Box<str>, status: Option<ExitStatus>, timed_out: bool },
+}
+
+/// What all connections of a socket need.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) config: ExecSocket,
+    pub(crate) setting: Setting,
+    pub(crate) allow: Option<Allow>,
+    pub(crate) peers: Option<Peers>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) max_connections: u32,
+    pub(crate) alive: Arc<Alive>,
+}
+
+impl Served {
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+}
+
+/// A socket that is bound and whose users, groups and variables were looked up. Clients may connect;
+/// they wait until it is served.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) served: Arc<Served>,
+}
+
+/// Why a socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Something that it names is not there; a sentence.
+    #[error("{0}")]
+    Names(String),
+}
+
+impl Bound {
+    /// Looks everything up that the socket needs and binds it at `path`. `inherited` are the
+    /// variables of the wrapper.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn open(
+        config: &ExecSocket,
+        path: &Path,
+        inherited: &[(OsString, OsString)],
+    ) -> Result<Self, OpenError> {
+        let config = config.clone();
+        let passed = |(key, _): &&(OsString, OsString)| {
+            let names = config.env_pass.as_ref();
+            names.is_none_or(|names| names.iter().any(|name| key == name.as_str()))
+        };
+        let inherited: Vec<_> = inherited.iter().filter(passed).cloned().collect();
+        let setting = Setting::look_up(&config.name, &config.context, &inherited, &[])
+            .map_err(|error| OpenError::Names(error.reason))?;
+        let peers = Peers::look_up(&config).map_err(OpenError::Names)?;
+        let owner = config.owner.as_deref();
+        let listener = Listener::bind(path, config.mode, owner, config.max_queue)?;
+        let served = Served {
+            setting,
+            allow: config.allow.as_deref().map(Allow::new),
+            peers,
+            figures: Arc::default(),
+            max_connections: within_limit(&config),
+            alive: Arc::default(),
+            config,
+        };
+        Ok(Self { listener: Arc::new(listener), served: Arc::new(served) })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.served.name()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.listener.path()
+    }
+
+    /// How many connections it serves at once.
+    pub fn max_connections(&self) -> u32 {
+        self.served.max_connections
+    }
+
+    /// Waits until nothing serves it any more and all that ran is killed; false if that took longer.
+    pub fn wait(&self, limit: Duration) -> bool {
+        self.served.alive.wait(limit)
+    }
+
+    /// What it has done so far.
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.served.figures
+    }
+}
+
+/// As many connections as there are descriptors for.
+fn within_limit(config: &ExecSocket) -> u32 {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let fit = limit.saturating_sub(SPARE) / DESCRIPTORS;
+    let fit = u32::try_from(fit).unwrap_or(u32::MAX).max(1);
+    if fit < config.max_connections {
+        tracing::warn!(
+            target: "exec",
+            "{}: at most {fit} of {} connections are served at once: there are {limit} descriptors",
+            config.name,
+            config.max_connections
+        );
+    }
+    fit.min(config.max_connections)
+}
+
+/// The threads of one socket. Dropping it kills what they run.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// Each thread holds a receiver for as long as it lives.
+    stop: Arc<watch::Sender<Stop>>,
+}
+
+impl Server {
+    /// Starts the threads.
+    pub(crate) fn start(bound: &Bound, events: Option<mpsc::Sender<Happened>>) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(Stop::Not);
+        let processors = || thread::available_parallelism().map_or(1, usize::from);
+        let configured = bound.served.config.workers.map(|number| number as usize);
+        let server = Self { stop: Arc::new(stop) };
+        for number in 0..configured.unwrap_or_else(processors) {
+            let served = bound.served.clone();
+            let socket = bound.listener.socket()?;
+            let (events, stopped) = (events.clone(), stopped.clone());
+            let alive = bound.served.alive.enter();
+            thread::Builder::new().name(format!("coproc-exec-{number}")).spawn(move || {
+                let _alive = alive;
+                if let Err(error) = worker::work(served, socket, events, stopped) {
+                    tracing::error!(target: "exec", "a thread cannot serve: {error}");
+                }
+            })?;
+        }
+        Ok(server)
+    }
+
+    /// Tells the threads how far to stop.
+    pub(crate) fn stop(&self, stop: Stop) {
+        self.stop.send_if_modified(|now| {
+            let further = *now != Stop::Now && *now != stop;
+            if further {
+                *now = stop;
+            }
+            further
+        });
+    }
+
+    /// Resolves when the last thread has ended.
+    pub(crate) fn over(&self) -> impl Future<Output = ()> + 'static {
+        let stop = self.stop.clone();
+        async move { stop.closed().await }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Stop::Now);
+    }
+}
