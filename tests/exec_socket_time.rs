@@ -50,6 +50,23 @@ together! {
         server.done();
     }
 
+    /// A client that reads nothing has its place for no longer than its program may live.
+    fn a_client_that_does_not_read_gives_its_place_back() {
+        let server = Server::new(&["-t", "1", "-k", "3", "-m", "1"]);
+        let mut deaf = server.client();
+        deaf.send(request(&["yes"]));
+        let begun = std::time::Instant::now();
+        eventually("the place is free", || {
+            let mut next = server.client();
+            // One that comes too early is closed, perhaps before it has spoken.
+            next.try_send(UNAME).is_ok() && next.rest().bytes == LINUX.as_bytes()
+        });
+        // A second after KILL, not another kill timeout later.
+        assert!(begun.elapsed().as_millis() < 7500, "{:?}", begun.elapsed());
+        drop(deaf);
+        server.done();
+    }
+
     fn e28_term_is_followed_by_kill() {
         let server = Server::new(&["-t", "1", "-k", "2"]);
         let file = server.place.at("pid");

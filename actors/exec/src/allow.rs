@@ -31,9 +31,11 @@ impl Allow {
         Self(rules)
     }
 
-    /// The first rule that matches; `None` where the run is not allowed. `program` is what
-    /// `argv`'s first word was found to be.
-    pub(crate) fn ask(&self, program: &Path, argv: &[CString]) -> Option<Allowance> {
+    /// What the first rule that matches says, and the very path that it allowed, which alone is to
+    /// be run: whoever can change a link on the way to `program` could lead there another time
+    /// than here. `None` where the run is not allowed. `program` is what `argv`'s first word was
+    /// found to be.
+    pub(crate) fn ask(&self, program: &Path, argv: &[CString]) -> Option<(Allowance, PathBuf)> {
         let program = in_its_folder(program);
         let mut words = None;
         let rule = self.0.iter().find(|rule| match &rule.matches {
@@ -42,7 +44,8 @@ impl Allow {
                 pattern.is_match(words.get_or_insert_with(|| quoted(&program, argv)))
             }
         })?;
-        Some(Allowance { timeout: rule.timeout, kill_timeout: rule.kill_timeout })
+        let allowance = Allowance { timeout: rule.timeout, kill_timeout: rule.kill_timeout };
+        Some((allowance, program))
     }
 }
 
@@ -104,6 +107,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_run_is_what_was_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("bin");
+        std::os::unix::fs::symlink("/usr/bin", &link).unwrap();
+        let allow = Allow::new(&[rule(Matches::Program("/usr/bin/env".into()))]);
+        let (_, program) = allow.ask(&link.join("env"), &argv(&["env"])).unwrap();
+        assert_eq!(program, Path::new("/usr/bin/env"));
+    }
+
+    #[test]
     fn words_cannot_be_taken_for_several() {
         let pattern = Regex::new("^(?:/[a-z/]*/git log [a-z]+)$").unwrap();
         let allow = Allow::new(&[rule(Matches::Argv(pattern))]);
@@ -122,7 +135,7 @@ mod tests {
             Rule { timeout: seconds(1), ..rule(Matches::Program("/none/a".into())) },
             Rule { timeout: seconds(2), ..rule(Matches::Argv(all)) },
         ]);
-        let timeout = |path| allow.ask(Path::new(path), &argv(&["x"])).unwrap().timeout;
+        let timeout = |path| allow.ask(Path::new(path), &argv(&["x"])).unwrap().0.timeout;
         assert_eq!((timeout("/none/a"), timeout("/none/b")), (seconds(1), seconds(2)));
     }
 

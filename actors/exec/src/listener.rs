@@ -6,8 +6,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, chmod, fchmod, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, chmod, fchmod, flock};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
     socket_with,
@@ -137,6 +139,12 @@ impl Drop for Listener {
     }
 }
 
+/// How long another server may take to bind or to find that it cannot. Whoever may write to the folder
+/// can hold the lock for ever, and that must not hold up the start.
+const LOCK_TIME: Duration = Duration::from_secs(1);
+/// How often it is looked whether the lock is free.
+const LOCK_LOOK: Duration = Duration::from_millis(10);
+
 /// The lock on a path's socket: a file beside it, which is there only while it is held.
 struct Lock {
     path: PathBuf,
@@ -148,17 +156,28 @@ impl Lock {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
+        let give_up = Instant::now() + LOCK_TIME;
         loop {
             let file = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
-                // Nobody's link is opened in place of the lock.
-                .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+                // Nobody's link is opened in place of the lock, and no pipe's reader is waited for.
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
                 .open(&path)?;
-            // Where the file system knows no locks, there is none to wait for.
-            let _ = flock(&file, FlockOperation::LockExclusive);
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::AGAIN) if Instant::now() < give_up => {
+                    std::thread::sleep(LOCK_LOOK);
+                    continue;
+                }
+                Err(Errno::AGAIN) => {
+                    let why = format!("`{}` is held by another process", path.display());
+                    return Err(io::Error::other(why));
+                }
+                // Where the file system knows no locks, there is none to wait for.
+                Ok(()) | Err(_) => {}
+            }
             let held = file.metadata()?;
             // Whoever held it before has removed it: the next one waits on another file.
             if path.symlink_metadata().is_ok_and(|m| (m.dev(), m.ino()) == (held.dev(), held.ino()))
@@ -181,6 +200,18 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    #[test]
+    fn a_lock_that_somebody_keeps_is_not_waited_for_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.sock");
+        let lock = File::create(folder.path().join("e.sock.lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let refused = Listener::bind(&path, 0o660, None, 8).unwrap_err();
+        assert!(refused.to_string().contains("is held by another process"), "{refused}");
+        drop(lock);
+        Listener::bind(&path, 0o660, None, 8).unwrap();
+    }
 
     #[test]
     fn the_file_has_its_mode_and_goes_with_the_listener_and_no_other() {

@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     timers: Timers,
     accepted: Instant,
     kill_timeout: Duration,
+    /// When TERM was sent.
+    ending_since: Option<Instant>,
     permit: Option<Permit>,
     /// Pid and uid of the client.
     peer: (i32, u32),
@@ -107,6 +109,7 @@ impl Connection {
         }
         Ok(Self {
             kill_timeout: config.kill_timeout,
+            ending_since: None,
             orders,
             session: Session::new(rules),
             timers,

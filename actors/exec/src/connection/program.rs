@@ -23,6 +23,8 @@ use crate::stdin::Stdin;
 const COURTESY: Duration = Duration::from_millis(100);
 /// How long what was killed may hold its output.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a client may take the last of its answer when its time is over.
+const LAST_SEND: Duration = Duration::from_millis(100);
 /// The longest part of a client's words in a line of the log, in bytes.
 const SHOWN: usize = 256;
 
@@ -80,10 +82,19 @@ impl Connection {
     fn arm(&mut self, timer: Timer) {
         let time = match timer {
             Timer::Courtesy => COURTESY,
-            Timer::Kill => self.kill_timeout,
+            Timer::Kill => {
+                self.ending_since = Some(Instant::now());
+                self.kill_timeout
+            }
             Timer::Patience => PATIENCE,
             Timer::Drain => self.worker.served.config.drain.unwrap_or(Duration::MAX),
-            Timer::Delivery => self.kill_timeout.saturating_add(PATIENCE),
+            // All is over when what was killed at last had its moment: a client that does not read
+            // has no second time as long.
+            Timer::Delivery => {
+                let whole = self.kill_timeout.saturating_add(PATIENCE);
+                let gone = self.ending_since.map_or(Duration::ZERO, |since| since.elapsed());
+                whole.saturating_sub(gone).max(LAST_SEND)
+            }
             // Armed when the connection was accepted.
             Timer::Header | Timer::Deadline => return,
         };
@@ -120,11 +131,11 @@ impl Connection {
             tracing::debug!(target: "exec", "{}: {}", served.name(), shown(&line));
         }
         let launched = served.setting.find(name).and_then(|found| {
-            let allowance = match &served.allow {
-                None => Some(Allowance::default()),
+            let allowed = match &served.allow {
+                None => Some((Allowance::default(), found)),
                 Some(allow) => allow.ask(&found, &argv),
             };
-            let Some(allowance) = allowance else {
+            let Some((allowance, found)) = allowed else {
                 return Err(SpawnError {
                     program: program.to_string(),
                     step: Step::Exec,
