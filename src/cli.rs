@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use coproc_core::duration::GoDuration;
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
 
@@ -70,6 +71,16 @@ pub enum Command {
         override_usage = "coproc exec-server [-v] [-d] [-q queue] [-M mode] [-m max] [-t seconds] [-k seconds] PATH"
     )]
     ExecServer(ExecServer),
+    /// Serve as a coordinator of tasks and nothing else, with the options of mistify's.
+    ///
+    /// Requests for tasks come in over HTTP and a Unix socket, and go to providers that are found
+    /// by their sockets.
+    ///
+    /// The options are -n, --service_name NAME (required); -s, --socket_dir DIR (/tmp/mistify); -p,
+    /// --external_port PORT (8080); -t, --request_timeout SECONDS (60); -l, --log_level LEVEL
+    /// (warning); and -c, --config_file FILE.
+    #[command(disable_help_flag = true)]
+    Coordinator(Coordinator),
     /// Validate the config: every problem at once, with its place and what was expected.
     ///
     /// Nothing is started, and nothing but the config files is looked at: neither programs nor
@@ -149,6 +160,15 @@ pub enum Command {
     /// Prints a line for each that is not well: the main process, a coprocess that is starting, not
     /// ready, waiting to be started again after a failure, or given up by its restart policy.
     Health(Client),
+    /// Have a task done by a provider, and print what comes of it.
+    ///
+    /// The request goes to the coordinator, which finds a provider of the task. The result is printed
+    /// as one line of JSON; a stream is copied to standard output as it comes. An error in place of an
+    /// answer goes to standard error.
+    ///
+    /// Arguments are said in JSON, or one by one with -a: whole numbers and booleans are taken as
+    /// such, all else is text, and dots in the key nest. Without any, the task gets null.
+    Task(Task),
 }
 
 /// Where the config comes from.
@@ -196,7 +216,15 @@ pub struct Exec {
 pub struct ExecServer {
     /// Options and the path.
     #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub words: Vec<std::ffi::OsString>,
+    pub words: Vec<OsString>,
+}
+
+/// `coproc coordinator`.
+#[derive(Clone, Debug, Args)]
+pub struct Coordinator {
+    /// The options, which are mistify's.
+    #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
 }
 
 /// `coproc debug`.
@@ -352,6 +380,47 @@ pub struct SendSignal {
     pub signal: Signal,
 }
 
+/// `coproc task`.
+#[derive(Clone, Debug, Args)]
+pub struct Task {
+    /// The socket of the coordinator, in place of the one that the config names.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// The config, as `run` reads it.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// An argument, or several with commas between them; may be repeated.
+    #[arg(short = 'a', long = "arg", value_name = "KEY=VALUE", conflicts_with = "json")]
+    pub args: Vec<String>,
+
+    /// An argument whose value is text, whatever it looks like; may be repeated.
+    #[arg(long = "raw-string", value_name = "KEY=VALUE", conflicts_with = "json")]
+    pub texts: Vec<String>,
+
+    /// Offer standard input to the provider as a stream.
+    #[arg(short, long)]
+    pub stream: bool,
+
+    /// How long the answer may take, such as 90s; without it as long as the coordinator's
+    /// request_timeout.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<GoDuration>,
+
+    /// Print the tasks that are offered and their providers, and ask for none.
+    #[arg(long, conflicts_with_all = ["name", "json", "args", "texts", "stream", "timeout"])]
+    pub list: bool,
+
+    /// The name of the task.
+    #[arg(value_name = "TASK", required_unless_present = "list", value_parser = task_name)]
+    pub name: Option<String>,
+
+    /// Its arguments, or `-` to read them from standard input.
+    #[arg(value_name = "JSON")]
+    pub json: Option<String>,
+}
+
 impl Cli {
     /// The definition with all that its help says. Parsing needs nothing of it, and most of the time
     /// nobody asks for help.
@@ -375,6 +444,14 @@ fn process_name(text: &str) -> Result<String, String> {
     match text.parse::<Name>() {
         Ok(_) | Err(coproc_core::name::NameError::Taken) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Refuses what can be no name of a task, since a folder bears it.
+fn task_name(text: &str) -> Result<String, String> {
+    match coproc_coordinator::router::is_task(text) {
+        true => Ok(text.to_owned()),
+        false => Err("it is not the name of a task".to_owned()),
     }
 }
 

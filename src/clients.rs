@@ -19,8 +19,8 @@ use crate::event_loop;
 /// The variable that names the socket of the wrapper one runs under.
 const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
 
-/// No wrapper answers on the control socket.
-const NOBODY_THERE: u8 = 3;
+/// Nobody answers on the socket.
+pub(crate) const NOBODY_THERE: u8 = 3;
 
 /// How an answer is shown.
 enum Show {
@@ -89,10 +89,9 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
         }
         Command::Health(client) => (client, Call::health(), Show::Culprits),
-        Command::Run(_) | Command::ExecServer(_) | Command::Check(_) | Command::Debug(_) => {
-            return None;
-        }
-        Command::Exec(_) | Command::Schema | Command::Version => return None,
+        Command::Run(_) | Command::Coordinator(_) | Command::ExecServer(_) => return None,
+        Command::Check(_) | Command::Debug(_) | Command::Schema | Command::Version => return None,
+        Command::Exec(_) | Command::Task(_) => return None,
         Command::Completions(_) | Command::Man(_) => return None,
     };
     Some(match socket(client, sources) {

@@ -2,7 +2,7 @@
 //!
 //! It is a config with one table and no main process, run by the same tree as any other.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
@@ -55,32 +55,8 @@ pub fn exec_server(words: &[OsString]) -> ExitCode {
     }
     let Some(text) = path.to_str() else { return refused("the path is not UTF-8 text") };
     set.push(format!("exec_socket.path={text}"));
-    set.extend(SETTINGS.map(str::to_owned));
-    // What the options cannot say, variables can; those of a wrapper around it are not for it.
-    let own = |key: &OsStr| {
-        let begins = |prefix: &str| key.as_bytes().starts_with(prefix.as_bytes());
-        let meant = begins("COPROC_LOG__") || begins("COPROC_EXEC_SOCKET__");
-        !meant && (begins("COPROC_") || begins("NW_"))
-    };
-    let sources = Sources {
-        environment: std::env::vars_os().filter(|(key, _)| !own(key)).collect(),
-        set,
-        folder: std::env::current_dir().unwrap_or_default(),
-        no_files: true,
-        ..Sources::default()
-    };
-    wrapper::run(&sources, MANNER)
+    wrapper::run(&Sources::alone("exec_socket", set), MANNER)
 }
-
-/// What makes the config that of a server alone. Without the split the pid is the serving process's,
-/// and what a program leaves running outlives the server, both as with sockexec.
-const SETTINGS: [&str; 5] = [
-    "main.kind=none",
-    "control.socket=none",
-    "subreaper=false",
-    "log.destination=STDERR",
-    "stray_timeout=0",
-];
 
 /// Reads options as getopt(3) does: bundled or not, a value attached or the next word, until the first
 /// word that is none. `None` is a wrong command line.

@@ -1,10 +1,12 @@
 //! coproc: a main process and its coprocesses under one supervision tree.
 
+pub mod builtin;
 pub mod cli;
 pub mod clients;
 pub mod commands;
 pub mod config;
 pub mod console;
+pub mod coordinator;
 pub mod event_loop;
 pub mod exec_client;
 pub mod exec_server;
@@ -14,6 +16,7 @@ pub mod manual;
 pub mod notes;
 pub mod reference;
 pub mod signals;
+pub mod task;
 pub mod wrapper;
 
 use std::ffi::OsString;
@@ -65,6 +68,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
         Command::ExecServer(args) => exec_server::exec_server(&args.words),
+        Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
+        Command::Coordinator(args) => coordinator::coordinator(&args.words),
         client_command => {
             clients::client(client_command, |client| sources(&cli, &client.config, &[]))
                 .unwrap_or(ExitCode::from(exit::FAILURE))

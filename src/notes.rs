@@ -72,6 +72,7 @@ pub fn of(command: &str) -> Notes {
         "run" => RUN,
         "exec" => EXEC,
         "exec-server" => EXEC_SERVER,
+        "coordinator" => COORDINATOR,
         "check" => CHECK,
         "debug" => DEBUG,
         "status" => client(&[
@@ -112,6 +113,7 @@ pub fn of(command: &str) -> Notes {
             client(&[("coproc emit backup", "Starts what has exec_event = \"custom.backup\".")])
         }
         "health" => HEALTH,
+        "task" => TASK,
         "schema" => printer(&[("coproc schema > coproc.schema.json", "For an editor.")]),
         "version" => printer(&[("coproc version", "Version, commit and time of the build.")]),
         "completions" => printer(&[
@@ -123,6 +125,28 @@ pub fn of(command: &str) -> Notes {
         _ => WHOLE,
     }
 }
+
+const COORDINATOR: Notes = Notes {
+    examples: &[
+        ("coproc coordinator -n main", "Requests at http://127.0.0.1:8080/ and in /tmp/mistify."),
+        ("coproc coordinator -n main -s /run/tasks -p 8090 -t 30", "In another place."),
+        ("coproc coordinator -c coordinator.json", "With the config file of mistify's."),
+    ],
+    status: &[
+        ("0", "TERM or INT came, and all that was open was answered."),
+        ("1", "It cannot be served: a wrong value, or a socket or port that is taken."),
+        ("2", "The command line is wrong."),
+    ],
+    environment: &[(
+        "COPROC_COORDINATOR__KEY, COPROC_LOG__KEY",
+        "A key of [coordinator] or [log], such as COPROC_COORDINATOR__LISTEN=0.0.0.0.",
+    )],
+    files: &[(
+        "FILE",
+        "With -c: service_name, socket_dir, external_port, request_timeout and log_level, as TOML, \
+         JSON or YAML by the ending of its name. Options win over it.",
+    )],
+};
 
 const WHOLE: Notes = Notes {
     examples: &[
@@ -280,6 +304,39 @@ const HEALTH: Notes = Notes {
     files: CLIENT_FILES,
 };
 
+const TASK: Notes = Notes {
+    examples: &[
+        ("coproc task Greet '{\"name\": \"you\"}'", "One task with its arguments."),
+        ("coproc task Greet -a name=you -a times=2", "The same arguments one by one."),
+        ("coproc task StreamEcho --stream < FILE", "With data for the provider."),
+        ("coproc task --list", "All tasks with their providers, and whether each is up."),
+    ],
+    status: &[
+        ("0", "Done; the answer was printed."),
+        ("1", "The request was refused, the task failed, or no answer came in time."),
+        ("2", "The command line, or the config that names the coordinator, is wrong."),
+        ("3", "No coordinator answers on its socket."),
+    ],
+    environment: &[
+        (
+            "COPROC_COORDINATOR_SOCKET",
+            "The coordinator's socket where --socket names none. Every process that coproc starts \
+             finds it set if there is a coordinator.",
+        ),
+        COPROC_CONFIG,
+        COPROC_KEYS,
+        NW_KEYS,
+    ],
+    files: &[
+        ("SOCKET_DIR/coordinator/NAME.sock", "The coordinator's socket."),
+        (
+            "SOCKET_DIR/response/coproc-task-PID.sock",
+            "To which the answer comes, while it is awaited.",
+        ),
+        CONFIG_FILES,
+    ],
+};
+
 const MAN: Notes = Notes {
     examples: &[
         ("coproc man | man -l -", "Read coproc(1)."),
@@ -381,7 +438,7 @@ mod tests {
         for name in names.chain([ROOT]) {
             for (example, _) in of(name).examples {
                 let mut words = shell_words::split(example).unwrap();
-                let end = words.iter().position(|word| [">", "|"].contains(&word.as_str()));
+                let end = words.iter().position(|word| [">", "<", "|"].contains(&word.as_str()));
                 words.truncate(end.unwrap_or(words.len()));
                 if words[0] == "command" {
                     words.remove(0);

@@ -210,7 +210,7 @@ case!(fn control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\
 case!(fn vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
 case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
 case!(fn template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
-case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[gateway]\n[coordinator]\n" });
+case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[gateway]\n" });
 case!(fn exec_socket_without_a_path: ["check"] { "coproc.toml": "[exec_socket]\nmode = \"0600\"\n" });
 case!(fn exec_socket_of_nothing: ["check"] { "coproc.toml": "[exec_socket]\n" });
 case!(fn exec_socket_is_no_table: ["check"] { "coproc.toml": "exec_socket = \"/run/e.sock\"\n" });

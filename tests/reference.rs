@@ -36,6 +36,7 @@ fn sparse() -> Value {
         "main": { "exec": "true", "ready": { "file": "/x" }, "live": { "file": "/x" } },
         "template": {},
         "exec_socket": { "path": "/x.sock" },
+        "coordinator": { "service_name": "c", "exec": { "allow": ["/bin/true"] } },
         "coprocess": { "agent": {
             "name": "agent",
             "exec": "true",

@@ -6,6 +6,7 @@ use std::iter;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use coproc_coordinator::table::CoordinatorTable;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Count;
 use coproc_core::duration::Span;
@@ -94,6 +95,8 @@ pub struct RootTable {
     pub template: Option<TemplateTable>,
     /// Sockets over which clients have programs run.
     pub exec_socket: Option<ExecSocketsTable>,
+    /// The coordinator of tasks. Without this table there is none.
+    pub coordinator: Option<CoordinatorTable>,
     /// The control socket.
     pub control: Option<ControlTable>,
 }
@@ -231,11 +234,11 @@ coproc_core::impl_scalar!(Vcpus, "Vcpus", {
 });
 
 /// The keys of the top level that are tables.
-pub(super) const TABLES: [&str; 6] =
-    ["log", "main", "coprocess", "template", "exec_socket", "control"];
+pub(super) const TABLES: [&str; 7] =
+    ["log", "main", "coprocess", "template", "exec_socket", "coordinator", "control"];
 
 /// Tables that a later version of coproc reads.
-pub(super) const RESERVED: [&str; 2] = ["gateway", "coordinator"];
+pub(super) const RESERVED: [&str; 1] = ["gateway"];
 
 /// What the program sets itself.
 pub(super) const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time"];

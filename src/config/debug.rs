@@ -36,7 +36,12 @@ struct Shown {
 const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 7] = [
+pub(super) const FLAGS: [&str; 12] = [
+    "coprocess",
+    "allow_unix_hooks_from_http",
+    "keep_ids",
+    "rotate",
+    "strict_http",
     "log_arguments",
     "notify",
     "background",
@@ -45,7 +50,8 @@ pub(super) const FLAGS: [&str; 7] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 10] = [
+pub(super) const COUNTS: [&str; 14] = [
+    "max_running",
     "vcpu_count",
     "queue",
     "keep",
@@ -56,6 +62,9 @@ pub(super) const COUNTS: [&str; 10] = [
     "max_connections",
     "max_queue",
     "workers",
+    "external_port",
+    "max_inflight",
+    "max_clients",
 ];
 
 /// Renders the config. `config` is the one with facts.

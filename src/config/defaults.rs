@@ -12,6 +12,7 @@ pub(super) fn layer(
     coprocesses: &[String],
     template: bool,
     exec_sockets: &[Path],
+    coordinator: bool,
     environment: &[(String, String)],
 ) -> Layer {
     let mut layer = Layer::new("defaults");
@@ -39,6 +40,9 @@ pub(super) fn layer(
     fill(&["control"], &CONTROL_DEFAULTS);
     if template {
         fill(&["template"], &TEMPLATE_DEFAULTS);
+    }
+    if coordinator {
+        fill(&["coordinator"], &coproc_coordinator::table::DEFAULTS);
     }
     for key in coprocesses {
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);

@@ -136,6 +136,22 @@ fn parsed(
     }
 }
 
+/// The values of the top level of a file, as texts, by their keys in lower case. Relative paths begin
+/// in `folder`.
+pub fn top_level_values(
+    folder: &FilePath,
+    file: &FilePath,
+) -> Result<Vec<(String, String)>, super::ConfigErrors> {
+    let mut problems = Vec::new();
+    match layer(folder, file, &mut problems) {
+        Some(layer) if problems.is_empty() => {
+            let entries = layer.entries().iter();
+            Ok(entries.map(|entry| (entry.key.clone(), entry.node.show(&|_| false))).collect())
+        }
+        _ => Err(super::ConfigErrors::from(problems)),
+    }
+}
+
 /// Reads a text as if it were a file of that name. For tests of the formats.
 #[doc(hidden)]
 pub fn order_of_coprocesses(name: &str, text: &str) -> Result<Vec<String>, String> {

@@ -22,11 +22,13 @@ mod toml;
 mod tree;
 mod yaml;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
 use coproc_exec::config::ExecSocket;
@@ -39,7 +41,7 @@ use crate::log::LogConfig;
 pub use self::core::{ControlConfig, RootTable};
 pub use self::debug::{Format, debug};
 pub use self::facts::{Facts, FactsError};
-pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses};
+pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};
 pub use self::origin::{Origin, Place, Source};
 pub use self::report::{ConfigErrors, Problem, secret};
 pub use self::schema::schema;
@@ -70,7 +72,35 @@ pub struct Sources {
     pub no_files: bool,
 }
 
+/// What makes a config that of one table alone. Without the split the pid is the serving process's, and
+/// what a program leaves running outlives the server, both as with the programs that are stood in for.
+const ALONE: [&str; 5] = [
+    "main.kind=none",
+    "control.socket=none",
+    "subreaper=false",
+    "log.destination=STDERR",
+    "stray_timeout=0",
+];
+
 impl Sources {
+    /// The sources of a wrapper that is there for one table and nothing else: `set`, and variables of
+    /// that table and of the log. Those of a wrapper around it are not for it.
+    pub fn alone(table: &str, mut set: Vec<String>) -> Self {
+        set.extend(ALONE.map(str::to_owned));
+        let meant = [format!("COPROC_{}__", table.to_uppercase()), "COPROC_LOG__".to_owned()];
+        let stays = |key: &OsStr| {
+            let begins = |prefix: &str| key.as_bytes().starts_with(prefix.as_bytes());
+            meant.iter().any(|prefix| begins(prefix)) || !(begins("COPROC_") || begins("NW_"))
+        };
+        Self {
+            environment: std::env::vars_os().filter(|(key, _)| stays(key)).collect(),
+            set,
+            folder: std::env::current_dir().unwrap_or_default(),
+            no_files: true,
+            ..Self::default()
+        }
+    }
+
     /// The value of a variable that is set, is text and is not empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let (_, value) = self.environment.iter().find(|(key, _)| key == name)?;
@@ -113,6 +143,8 @@ pub struct Config {
     pub coprocesses: Vec<Coprocess>,
     /// The exec sockets.
     pub exec_sockets: Vec<ExecSocket>,
+    /// The coordinator; its folder is not yet interpolated.
+    pub coordinator: Option<Coordinator>,
     /// The log.
     pub log: LogConfig,
     /// The control socket.
@@ -157,7 +189,31 @@ pub struct Loaded {
     template: bool,
 }
 
+impl Config {
+    /// The coordinator with the names in its folder replaced, and that folder absolute: where the
+    /// wrapper was started, there relative paths begin.
+    pub fn placed_coordinator(&self) -> Option<Coordinator> {
+        let mut coordinator = self.coordinator.clone()?;
+        let folder = self.scope.interpolate(&coordinator.socket_dir.to_string_lossy());
+        coordinator.socket_dir = std::path::absolute(&folder).unwrap_or(folder.into());
+        Some(coordinator)
+    }
+}
+
 impl Loaded {
+    /// The coordinator as a client looks for it; the error is a sentence. The machine is looked at
+    /// only where its folder depends on that.
+    pub fn coordinator(&self) -> Result<Option<Coordinator>, String> {
+        let folder = self.config.coordinator.as_ref().map(|one| one.socket_dir.to_string_lossy());
+        match folder {
+            Some(folder) if folder.contains("${") => {
+                let config = self.with_facts(std::process::id());
+                config.map(|config| config.placed_coordinator()).map_err(|error| error.to_string())
+            }
+            _ => Ok(self.config.placed_coordinator()),
+        }
+    }
+
     /// The table of all keys as they were read, before defaults that depend on others.
     pub fn table(&self) -> &RootTable {
         &self.root

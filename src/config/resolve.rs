@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::Span;
@@ -75,7 +76,9 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         keys.clear();
     }
     let exec_sockets = exec::paths(&stack.0);
-    stack.0.insert(0, defaults::layer(&keys, template, &exec_sockets, &variables));
+    let coordinator = table("coordinator");
+    let defaults = defaults::layer(&keys, template, &exec_sockets, coordinator, &variables);
+    stack.0.insert(0, defaults);
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
         merged.remove("coprocess");
@@ -251,6 +254,7 @@ impl Resolver<'_> {
             })
             .collect::<Vec<_>>();
         self.check_sockets(&exec_paths, &exec_sockets);
+        let coordinator = self.coordinator();
         self.check_names(keys);
         self.check_events(keys);
         let (log, log_warnings) = log?;
@@ -260,6 +264,7 @@ impl Resolver<'_> {
             main: main?,
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
+            coordinator: coordinator?,
             log,
             control: self.control(&run_path),
             run_path,
@@ -304,6 +309,14 @@ impl Resolver<'_> {
                 .and_then(|table| table.listen.clone())
                 .map_or_else(Vec::new, |Addresses(addresses)| addresses),
         }
+    }
+
+    /// The coordinator, if there is one; `None` where its table is wrong.
+    fn coordinator(&mut self) -> Option<Option<Coordinator>> {
+        let path = ["coordinator".to_owned()];
+        let Some(table) = self.root.coordinator.clone() else { return Some(None) };
+        let refused = self.refused(&path);
+        self.took(&path, table.resolve(&refused)).map(Some)
     }
 
     /// Turns what a table found wrong with itself into problems with their places.

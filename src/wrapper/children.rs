@@ -3,11 +3,14 @@
 use std::rc::Rc;
 
 use actix::Addr;
+use coproc_coordinator::actor::CoordinatorActor;
 use coproc_coprocess::actor::CoprocessActor;
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::supervision::{ChildId, Rebuilds};
-use coproc_exec::{Bound, ExecActor};
+use coproc_exec::ExecActor;
+
+use crate::builtin::{BuiltIn, Offers};
 
 /// One of the root's children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +21,17 @@ pub(super) enum Child {
     Main,
     /// The control socket.
     Control,
+    /// The coordinator.
+    Coordinator,
+    /// Who offers coproc's own tasks.
+    BuiltIn,
     /// The coprocess in this place of the config.
     Coprocess(usize),
     /// The exec socket in this place of the config.
     ExecSocket(usize),
 }
 
-const FIRST_COPROCESS: ChildId = 3;
+const FIRST_COPROCESS: ChildId = 5;
 /// Counted down from here.
 const FIRST_EXEC_SOCKET: ChildId = ChildId::MAX;
 
@@ -34,6 +41,8 @@ impl Child {
             Self::Broker => 0,
             Self::Main => 1,
             Self::Control => 2,
+            Self::Coordinator => 3,
+            Self::BuiltIn => 4,
             Self::Coprocess(place) => FIRST_COPROCESS + place,
             Self::ExecSocket(place) => FIRST_EXEC_SOCKET - place,
         }
@@ -44,6 +53,8 @@ impl Child {
             0 => Self::Broker,
             1 => Self::Main,
             2 => Self::Control,
+            3 => Self::Coordinator,
+            4 => Self::BuiltIn,
             id if id > ChildId::MAX / 2 => Self::ExecSocket(FIRST_EXEC_SOCKET - id),
             id => Self::Coprocess(id - FIRST_COPROCESS),
         }
@@ -72,14 +83,62 @@ impl Supervised {
 
 /// An exec socket with what its supervisor keeps for it from one actor to the next.
 pub(super) struct Served {
-    pub(super) bound: Bound,
+    pub(super) bound: coproc_exec::Bound,
     /// Strong: without it the actor would end. `None` while it is being rebuilt.
     pub(super) actor: Option<Addr<ExecActor>>,
     pub(super) rebuilds: Rebuilds,
 }
 
 impl Served {
-    pub(super) fn new(bound: Bound) -> Self {
+    pub(super) fn new(bound: coproc_exec::Bound) -> Self {
         Self { bound, actor: None, rebuilds: Rebuilds::default() }
+    }
+}
+
+/// The coordinator with what its supervisor keeps for it from one actor to the next.
+pub(super) struct Coordinating {
+    pub(super) bound: coproc_coordinator::Bound,
+    /// Strong: without it the actor would end. `None` while it is being rebuilt.
+    pub(super) actor: Option<Addr<CoordinatorActor>>,
+    pub(super) rebuilds: Rebuilds,
+}
+
+impl Coordinating {
+    pub(super) fn new(bound: coproc_coordinator::Bound) -> Self {
+        Self { bound, actor: None, rebuilds: Rebuilds::default() }
+    }
+}
+
+/// Coproc's own tasks with what their supervisor keeps for them from one actor to the next.
+pub(super) struct Offering {
+    pub(super) offers: Offers,
+    /// Strong: without it the actor would end. `None` while it is being rebuilt.
+    pub(super) actor: Option<Addr<BuiltIn>>,
+    pub(super) rebuilds: Rebuilds,
+}
+
+impl Offering {
+    pub(super) fn new(offers: Offers) -> Self {
+        Self { offers, actor: None, rebuilds: Rebuilds::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_tell_children_apart() {
+        let single =
+            [Child::Broker, Child::Main, Child::Control, Child::Coordinator, Child::BuiltIn];
+        let places = |child: fn(usize) -> Child| (0..100).map(child);
+        let all = single
+            .into_iter()
+            .chain(places(Child::Coprocess))
+            .chain(places(Child::ExecSocket))
+            .collect::<Vec<_>>();
+        for child in &all {
+            assert_eq!(Child::from_id(child.id()), *child);
+        }
     }
 }

@@ -22,7 +22,7 @@ use coproc_main::messages::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::children::{Served, Supervised};
+use super::children::{Coordinating, Served, Supervised};
 use super::lifecycle::Stage;
 use super::root::Root;
 
@@ -190,10 +190,14 @@ impl Root {
         let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
         let last_exit = self.main_exit;
         let exec_sockets: Vec<_> = self.exec_sockets.iter().map(exec_socket_of).collect();
+        let coordinator = self.coordinator.as_ref().map(coordinator_of);
         let answer = move |main: Value| {
             let mut status = json!({ "main": main, "coprocesses": coprocesses });
             if !exec_sockets.is_empty() {
                 status["exec_sockets"] = exec_sockets.into();
+            }
+            if let Some(coordinator) = coordinator {
+                status["coordinator"] = coordinator;
             }
             Ok(status)
         };
@@ -249,6 +253,21 @@ impl Root {
             let _ = reply.send(Ok(culprits.into()));
         });
     }
+}
+
+/// What the coordinator does, and who registered for which tasks.
+fn coordinator_of(coordinator: &Coordinating) -> Value {
+    let bound = &coordinator.bound;
+    let config = bound.config();
+    let figures = serde_json::to_value(bound.figures()).unwrap_or_default();
+    json!({
+        "service_name": config.service_name,
+        "socket_dir": config.socket_dir.display().to_string(),
+        "internal": config.internal().display().to_string(),
+        "external": bound.address().map(|address| format!("http://{address}/")),
+        "figures": figures,
+        "tasks": serde_json::to_value(bound.tasks()).unwrap_or_default(),
+    })
 }
 
 /// What is to be said of a coprocess that is not well.

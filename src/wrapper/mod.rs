@@ -3,9 +3,9 @@
 //! # Theory of operation
 //!
 //! One thread carries all actors: the root, the EventBroker, the main process's actor, one actor
-//! for each coprocess and each exec socket, and the control socket's. A second thread waits for signals and a third
-//! reads and writes all output; both only send messages here, so nothing an actor does can hold up
-//! the reading of a log, and no log destination can hold up an actor.
+//! for each coprocess and each exec socket, the coordinator's and the control socket's. A second thread
+//! waits for signals and a third reads and writes all output; both only send messages here, so nothing
+//! an actor does can hold up the reading of a log, and no log destination can hold up an actor.
 //!
 //! Decisions are taken by pure machines ([`lifecycle`] here, `lifecycle` of a coprocess, `reload`
 //! of the main process); actors carry their effects out. An event is worked off by the broker:
@@ -18,6 +18,7 @@ mod metrics;
 mod paths;
 mod root;
 mod run;
+mod tasks;
 mod templates;
 
 pub use run::{Manner, run};

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances, Sources};
+use coproc_coordinator::actor::{self as coordinator, CoordinatorActor};
 use coproc_coprocess::actor::{self as coprocess, BrokerIs, CoprocessActor, GaveUp};
 use coproc_core::broker::{
     Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Subscribe, Subscription,
@@ -21,20 +22,22 @@ use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
-use coproc_exec::{self as exec, Bound, ExecActor};
+use coproc_exec::{self as exec, ExecActor};
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
 use coproc_main::reload::Tally;
 use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::children::{Child, Served, Supervised};
+use super::children::{Child, Coordinating, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::templates::Templates;
+use crate::builtin::{self, BuiltIn, Offers};
 use crate::config::Config;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
+use crate::task::COORDINATOR_VARIABLE;
 
 /// What of the stop time is kept for the coprocesses once the main process is gone.
 const COPROCESSES_SHARE: Duration = Duration::from_secs(5);
@@ -50,7 +53,8 @@ pub(crate) struct Parts {
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(crate) control: Entrances,
     pub(crate) templates: Option<Rc<Templates>>,
-    pub(crate) exec_sockets: Vec<Bound>,
+    pub(crate) exec_sockets: Vec<exec::Bound>,
+    pub(crate) coordinator: Option<coproc_coordinator::Bound>,
     /// Where the exit code is left.
     pub(crate) code: Rc<Cell<u8>>,
 }
@@ -71,6 +75,8 @@ pub(crate) struct Root {
     pub(super) reloads: Rc<Cell<Tally>>,
     pub(super) coprocesses: Vec<Supervised>,
     pub(super) exec_sockets: Vec<Served>,
+    pub(super) coordinator: Option<Coordinating>,
+    built_in: Option<Offering>,
     entrances: Rc<Entrances>,
     pub(super) guests: Rc<Guests>,
     control: Option<Addr<ControlActor>>,
@@ -95,9 +101,23 @@ struct Booted(Walked);
 #[rtype(result = "()")]
 struct Rendered(Result<(), String>);
 
+/// The coordinator has finished.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Drained;
+
 impl Root {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, output, inherited, control, templates, exec_sockets, code } = parts;
+        let Parts {
+            config,
+            output,
+            inherited,
+            control,
+            templates,
+            exec_sockets,
+            coordinator,
+            code,
+        } = parts;
         Self {
             wrapper: match config.main.kind {
                 Kind::None => Wrapper::alone(),
@@ -105,6 +125,11 @@ impl Root {
             },
             coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
             exec_sockets: exec_sockets.into_iter().map(Served::new).collect(),
+            built_in: coordinator
+                .as_ref()
+                .and_then(|bound| Offers::of(bound.config()))
+                .map(Offering::new),
+            coordinator: coordinator.map(Coordinating::new),
             config,
             began: SystemTime::now(),
             output,
@@ -199,6 +224,29 @@ impl Root {
                 let actor = ExecActor::new(socket.bound.clone(), broker, awaited, lifeline);
                 socket.actor = Some(actor.start());
             }
+            Child::Coordinator => {
+                let Some(bound) = self.coordinator.as_ref().map(|one| one.bound.clone()) else {
+                    return;
+                };
+                let actor = CoordinatorActor::new(bound, self.lifeline(child, ctx)).start();
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.actor = Some(actor);
+                }
+            }
+            Child::BuiltIn if self.built_in.is_none() => {}
+            Child::BuiltIn => {
+                let lifeline = self.lifeline(child, ctx);
+                let surroundings = builtin::Surroundings {
+                    output: self.output.clone(),
+                    inherited: self.inherited.clone(),
+                    added: self.added_variables(),
+                    root: ctx.address().recipient(),
+                };
+                if let Some(offering) = &mut self.built_in {
+                    let actor = BuiltIn::new(offering.offers.clone(), surroundings, lifeline);
+                    offering.actor = Some(actor.start());
+                }
+            }
             Child::Coprocess(place) => {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
@@ -245,12 +293,13 @@ impl Root {
 
     /// How a child finds the wrapper that it runs under.
     fn added_variables(&self) -> Vec<(&'static str, String)> {
-        match &self.entrances.socket {
-            Some(listener) => {
-                vec![("COPROC_SOCKET", listener.path().display().to_string())]
-            }
-            None => Vec::new(),
-        }
+        let control = self.entrances.socket.as_ref();
+        let control = control.map(|listener| ("COPROC_SOCKET", listener.path().to_owned()));
+        let coordinator = self.coordinator.as_ref();
+        let coordinator =
+            coordinator.map(|one| (COORDINATOR_VARIABLE, one.bound.config().internal()));
+        let all = control.into_iter().chain(coordinator);
+        all.map(|(variable, path)| (variable, path.display().to_string())).collect()
     }
 
     fn happened(&mut self, input: Input, ctx: &mut Context<Self>) {
@@ -285,21 +334,12 @@ impl Root {
                 }
             }
             Effect::StopMain(signal) => {
-                let all = self.config.shutdown_timeout;
-                // Of a short time both get a half.
-                let share = all.saturating_sub(COPROCESSES_SHARE).max(all / 2);
-                let limit = self.config.main.stop_timeout.unwrap_or(share);
+                let limit = self.config.main.stop_timeout.unwrap_or(self.share());
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Stop { signal, kill_at: Instant::now() + limit });
                 }
             }
-            Effect::PublishExit => {
-                let mut event = Event::new(Phase::Exit);
-                if let Some(pid) = self.main_pid {
-                    event = event.with("pid", pid);
-                }
-                self.publish(event, |_| Happened(Input::ExitDone), ctx);
-            }
+            Effect::PublishExit => self.drain_coordinator(ctx),
             Effect::StopAll => self.stop_all(ctx),
             Effect::KillAll => {
                 for child in &self.coprocesses {
@@ -313,6 +353,9 @@ impl Root {
                 }
                 for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
                     socket.do_send(exec::Kill);
+                }
+                if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
+                    actor.do_send(coordinator::Kill);
                 }
                 self.stop_all(ctx);
                 ctx.run_later(DEATH, |root, ctx| root.happened(Input::Deadline, ctx));
@@ -343,6 +386,46 @@ impl Root {
             // A broker that dies lets everybody go on.
             root.do_send(message(worked_off.await.unwrap_or_default()));
         });
+    }
+
+    /// What of the stop time there is before the coprocesses are told to stop.
+    fn share(&self) -> Duration {
+        let all = self.config.shutdown_timeout;
+        // Of a short time both get a half.
+        all.saturating_sub(COPROCESSES_SHARE).max(all / 2)
+    }
+
+    /// Lets the coordinator finish while those who answer its requests are still there; then `exit`
+    /// is published.
+    fn drain_coordinator(&self, ctx: &mut Context<Self>) {
+        let actor = self.coordinator.as_ref().and_then(|one| one.actor.clone());
+        let Some(actor) = actor else { return self.publish_exit(ctx) };
+        let (done, drained) = oneshot::channel();
+        actor.do_send(coordinator::Drain { done });
+        let built_in = self.built_in.as_ref().and_then(|offering| offering.actor.clone());
+        let (until, root) = (Instant::now() + self.share(), ctx.address());
+        actix_rt::spawn(async move {
+            // One that dies has nothing left to finish.
+            if timeout_at(until, drained).await.is_err() {
+                actor.do_send(coordinator::Kill);
+            }
+            if let Some(built_in) = built_in {
+                // What was asked for over the socket of this machine is answered without the
+                // coordinator.
+                let (done, answered) = oneshot::channel();
+                built_in.do_send(builtin::Stop(done));
+                let _ = timeout_at(until, answered).await;
+            }
+            root.do_send(Drained);
+        });
+    }
+
+    fn publish_exit(&self, ctx: &mut Context<Self>) {
+        let mut event = Event::new(Phase::Exit);
+        if let Some(pid) = self.main_pid {
+            event = event.with("pid", pid);
+        }
+        self.publish(event, |_| Happened(Input::ExitDone), ctx);
     }
 
     fn stop_all(&self, ctx: &mut Context<Self>) {
@@ -439,6 +522,9 @@ impl Actor for Root {
         for place in 0..self.exec_sockets.len() {
             self.build(Child::ExecSocket(place), ctx);
         }
+        self.build(Child::Coordinator, ctx);
+        self.build(Child::BuiltIn, ctx);
+        self.await_tasks();
         self.build(Child::Control, ctx);
         self.publish(Event::new(Phase::PreStart), Booted, ctx);
     }
@@ -488,6 +574,14 @@ impl Handler<Happened> for Root {
 
     fn handle(&mut self, Happened(input): Happened, ctx: &mut Context<Self>) {
         self.happened(input, ctx);
+    }
+}
+
+impl Handler<Drained> for Root {
+    type Result = ();
+
+    fn handle(&mut self, _: Drained, ctx: &mut Context<Self>) {
+        self.publish_exit(ctx);
     }
 }
 
@@ -608,6 +702,20 @@ impl Handler<ChildExited> for Root {
                 socket.actor = None;
                 socket.rebuilds.died(now)
             }
+            Child::Coordinator => match &mut self.coordinator {
+                Some(coordinator) => {
+                    coordinator.actor = None;
+                    coordinator.rebuilds.died(now)
+                }
+                None => return,
+            },
+            Child::BuiltIn => match &mut self.built_in {
+                Some(offering) => {
+                    offering.actor = None;
+                    offering.rebuilds.died(now)
+                }
+                None => return,
+            },
             Child::Coprocess(place) => {
                 let child = &mut self.coprocesses[place];
                 child.actor = None;

@@ -15,7 +15,6 @@ use coproc_control::server::Entrances;
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::{identity, seal_descriptors};
 use coproc_core::supervision::log_panics;
-use coproc_exec::Bound;
 use coproc_exec::config::ExecSocket;
 use coproc_template::{Owner, Renderer};
 
@@ -119,14 +118,23 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
         manner.run_path.then(|| PidFiles::write(&config.run_path, pid, config.main.kind));
     let inherited: Vec<_> = std::env::vars_os().collect();
     // Before anything is started: who comes early waits in their queues.
-    let exec_sockets = match exec_sockets(&config, &inherited) {
+    let bound = exec_sockets(&config, &inherited)
+        .inspect_err(|why| tracing::error!(target: "exec", fatal = true, "{why}"))
+        .and_then(|sockets| {
+            let coordinator = coordinator(&config)
+                .inspect_err(|why| tracing::error!(target: "coordinator", fatal = true, "{why}"))?;
+            Ok((sockets, coordinator))
+        });
+    let (exec_sockets, coordinator) = match bound {
         Ok(bound) => bound,
         Err(why) => {
-            tracing::error!(target: "exec", fatal = true, "{why}");
             output_thread.finish(Instant::now() + LAST_LINES);
             return Err(why);
         }
     };
+    if let Some(bound) = &coordinator {
+        announce(bound);
+    }
 
     let code = Rc::new(Cell::new(FAILURE));
     let templates = match templates(&config) {
@@ -144,6 +152,7 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
         control: Entrances { socket, ports },
         exec_sockets,
         templates: templates.clone(),
+        coordinator,
         code: code.clone(),
         config: Rc::new(config),
     };
@@ -191,15 +200,35 @@ fn templates(config: &Config) -> Result<Option<Templates>, String> {
 pub(super) fn exec_sockets(
     config: &Config,
     inherited: &[(OsString, OsString)],
-) -> Result<Vec<Bound>, String> {
+) -> Result<Vec<coproc_exec::Bound>, String> {
     let open = |socket: &ExecSocket| {
         let path = PathBuf::from(config.scope.interpolate(&socket.path));
         // Where the wrapper was started, there relative paths begin.
         let path = std::path::absolute(&path).unwrap_or(path);
-        Bound::open(socket, &path, inherited)
+        coproc_exec::Bound::open(socket, &path, inherited)
             .map_err(|error| format!("exec socket `{}`: {error}", socket.name))
     };
     config.exec_sockets.iter().map(open).collect()
+}
+
+/// The coordinator, bound and not yet served. The error is a sentence.
+pub(super) fn coordinator(config: &Config) -> Result<Option<coproc_coordinator::Bound>, String> {
+    let Some(coordinator) = config.placed_coordinator() else { return Ok(None) };
+    coproc_coordinator::Bound::open(coordinator)
+        .map(Some)
+        .map_err(|error| format!("coordinator: {error}"))
+}
+
+/// Says where a coordinator is to be found.
+fn announce(bound: &coproc_coordinator::Bound) {
+    let config = bound.config();
+    let external = bound.address().map_or("none".into(), |address| format!("http://{address}/"));
+    tracing::info!(
+        target: "coordinator",
+        "server addresses: internal unix://{}, response unix://{}, external {external}",
+        config.internal().display(),
+        config.response().display(),
+    );
 }
 
 /// The control socket, or why there is none where that is no error.

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::children::Child;
 use super::root::{Parts, Root};
-use super::run::exec_sockets;
+use super::run::{coordinator, exec_sockets};
 use crate::config::{self, Sources};
 use crate::log;
 use crate::signals::OsSignal;
@@ -44,7 +44,10 @@ impl Handler<Break> for Root {
             Child::ExecSocket(place) => {
                 self.exec_sockets[place].actor.as_ref().unwrap().do_send(Panic);
             }
-            Child::Control => unreachable!("it has no faults to show"),
+            Child::Coordinator => {
+                self.coordinator.as_ref().unwrap().actor.as_ref().unwrap().do_send(Panic);
+            }
+            Child::Control | Child::BuiltIn => unreachable!("it has no faults to show"),
         }
     }
 }
@@ -96,6 +99,7 @@ impl Tree {
         keep_panics();
         let code = Rc::new(Cell::new(STILL_RUNNING));
         let exec_sockets = exec_sockets(&config, &environment).unwrap();
+        let coordinator = coordinator(&config).unwrap();
         let parts = Parts {
             config: Rc::new(config),
             output,
@@ -103,6 +107,7 @@ impl Tree {
             control: Entrances::default(),
             templates: None,
             exec_sockets,
+            coordinator,
             code: code.clone(),
         };
         Self { root: Root::new(parts).start(), code, folder, _log: log }
@@ -354,6 +359,83 @@ fn an_exec_socket_is_served_again_and_its_file_stays() {
         tree.until("nothing runs", nothing).await;
         assert!(!alive(sleep));
         assert_eq!(call().await, "6:stdout,3:hi\n,8:exitcode,1:0,");
+        assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
+fn a_coordinator_is_served_again_and_forgets_nothing() {
+    actix::System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("d");
+        let tree = Tree::start(&format!(
+            "[coordinator]\nservice_name = \"c\"\nsocket_dir = {base:?}\nlisten = \"none\"\n"
+        ));
+        tree.pid("main").await;
+        std::fs::create_dir(base.join("t")).unwrap();
+        let provider = tokio::net::UnixListener::bind(base.join("t/1-p.sock")).unwrap();
+        let ask = async |id: &str| {
+            let request = format!(
+                r#"{{"id":"{id}","task":"t","responsehook":{{"Scheme":"http","Host":"127.0.0.1:1"}}}}"#
+            );
+            let mut client =
+                tokio::net::UnixStream::connect(base.join("coordinator/c.sock")).await.unwrap();
+            let mut framed = (request.len() as u32).to_be_bytes().to_vec();
+            framed.extend(request.as_bytes());
+            let _ = client.write_all(&framed).await;
+            let take = async {
+                let (mut stream, _) = provider.accept().await.unwrap();
+                let _ = stream.write_all(b"\0\0\0\x02{}").await;
+                let _ = stream.read(&mut [0; 4096]).await;
+            };
+            let mut answer = Vec::new();
+            let both = async { tokio::join!(take, client.read_to_end(&mut answer)).1 };
+            // What the dying thread had begun goes with it.
+            let answered = tokio::time::timeout(Duration::from_secs(1), both).await;
+            let expected = format!(r#"{{"error":"","id":"{id}""#);
+            matches!(answered, Ok(Ok(_)))
+                && String::from_utf8_lossy(&answer).contains(&expected)
+        };
+        assert!(ask("one").await);
+        tree.root.do_send(Break(Child::Coordinator));
+        let mut tries = 0;
+        while !ask(&format!("two{tries}")).await {
+            tries += 1;
+            assert!(tries < 20, "it is not served again");
+        }
+        let waiting = |status: &Value| status["coordinator"]["figures"]["waiting"].as_u64();
+        assert!(tree.until("it is told of", waiting).await >= 2);
+        tree.root.do_send(OsSignal(coproc_core::signal::Signal::TERM));
+        tree.root.do_send(OsSignal(coproc_core::signal::Signal::TERM));
+        tree.stop().await;
+    });
+}
+
+#[test]
+fn an_exec_socket_and_a_coordinator_live_side_by_side() {
+    actix::System::new().block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, base) = (folder.path().join("e.sock"), folder.path().join("d"));
+        let tree = Tree::start(&format!(
+            "[exec_socket]\npath = {path:?}\n\
+             [coordinator]\nservice_name = \"c\"\nsocket_dir = {base:?}\nlisten = \"none\"\n"
+        ));
+        tree.pid("main").await;
+        let call = async |socket: &std::path::Path, request: &[u8]| {
+            let mut client = tokio::net::UnixStream::connect(socket).await.unwrap();
+            client.write_all(request).await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        let run = async || call(&path, b"1:1,4:true,0:,").await;
+        assert_eq!(run().await, "8:exitcode,1:0,");
+        let refused = call(&base.join("coordinator/c.sock"), b"\0\0\0\x02{}").await;
+        assert!(refused.contains("missing id"), "{refused}");
+        tree.root.do_send(Break(Child::Coordinator));
+        let died = || tree.log().contains("the actor of Coordinator");
+        tree.until("it died", |_: &Value| died().then_some(())).await;
+        assert_eq!(run().await, "8:exitcode,1:0,");
         assert_eq!(tree.stop().await, 143);
     });
 }

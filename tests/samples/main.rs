@@ -8,5 +8,6 @@ mod coprocesses;
 mod listing;
 mod order;
 mod sample;
+mod tasks;
 mod users;
 mod web;

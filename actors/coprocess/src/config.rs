@@ -36,6 +36,8 @@ pub struct Coprocess {
     pub stop_timeout: Duration,
     /// How long `stop_exec` may take before it is killed.
     pub stop_exec_timeout: Duration,
+    /// The tasks that it offers to the coordinator.
+    pub tasks: Vec<String>,
 }
 
 impl Coprocess {

@@ -73,6 +73,12 @@ impl Standing {
         matches!(self.machine.state, State::Running { .. }) && !self.unready
     }
 
+    /// Whether it runs, or comes back without anybody asking for it.
+    pub fn is_coming(&self) -> bool {
+        let over = matches!(self.machine.state, State::Waiting | State::Stopped | State::Failed(_));
+        self.machine.wanted == Wanted::Up && !over
+    }
+
     /// Whether it was given up though its policy is to start it again: nothing within the wrapper
     /// will heal it.
     pub fn is_lost(&self) -> bool {

@@ -108,6 +108,10 @@ pub struct CoprocessTable {
     /// How long `stop_exec` may take before it is killed.
     #[schemars(example = &"30s")]
     pub stop_exec_timeout: Option<Span>,
+    /// The tasks that it offers to the coordinator. While it is started again, a request for one of
+    /// them waits for it within the request's time and is not refused. Default: none.
+    #[schemars(example = ["Greet"])]
+    pub tasks: Option<Words>,
 }
 
 /// A pause that grows from restart to restart. Up to a quarter of it is added by chance, so that
@@ -238,6 +242,7 @@ impl CoprocessTable {
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
             stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).get(),
             stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).get(),
+            tasks: self.tasks.map(|Words(tasks)| tasks).unwrap_or_default(),
         })
     }
 }

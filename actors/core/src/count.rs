@@ -23,6 +23,27 @@ crate::impl_scalar!(Count, "Count", {
     ]
 });
 
+/// A whole number above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positive(pub u32);
+
+impl Scalar for Positive {
+    const NOUN: &'static str = "a whole number above 0";
+    const EXPECTED: &'static str = "a number from 1 to 4294967295";
+    const NUMBERS: bool = true;
+
+    fn read(text: &str) -> Option<Self> {
+        Count::read(text).filter(|count| count.0 > 0).map(|count| Self(count.0))
+    }
+}
+
+crate::impl_scalar!(Positive, "Positive", {
+    "anyOf": [
+        { "type": "integer", "minimum": 1, "maximum": 4294967295u32 },
+        { "type": "string", "pattern": "^0*[1-9][0-9]*$" }
+    ]
+});
+
 /// A number of bytes, such as `65536` or `64KiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(pub u64);

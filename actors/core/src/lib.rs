@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod scalar;
 pub mod scope;
 pub mod signal;
+pub mod socket;
 pub mod supervision;
 pub mod text;
 pub mod words;

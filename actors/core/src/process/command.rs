@@ -24,8 +24,8 @@ pub struct Command {
     pub kind: Kind,
     /// Who sees its lines first.
     pub taps: Taps,
-    /// Descriptors beyond the three standard ones, each with the number that the program finds it
-    /// at, from 3 on.
+    /// Descriptors, each with the number that the program finds it at. One of the three standard
+    /// numbers takes the place of `/dev/null` or of a pipe to the log.
     pub descriptors: Vec<(i32, OwnedFd)>,
 }
 

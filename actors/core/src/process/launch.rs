@@ -134,10 +134,10 @@ fn pipe(owner: Option<(u32, u32)>) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// Copies at numbers above all those that the descriptors are passed at, so that putting one in its
-/// place never overwrites another.
+/// Copies at numbers above all those that the descriptors are passed at and the standard ones, so that
+/// putting one in its place never overwrites another.
 fn out_of_the_way(passed: Vec<(i32, OwnedFd)>) -> io::Result<Vec<(i32, OwnedFd)>> {
-    let above = passed.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
+    let above = passed.iter().map(|(number, _)| number + 1).fold(3, i32::max);
     passed
         .into_iter()
         .map(|(number, fd)| Ok((number, rustix::io::fcntl_dupfd_cloexec(&fd, above)?)))

@@ -1,0 +1,126 @@
+//! The ways into a coordinator: two Unix sockets and a port, bound before anything else begins.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use coproc_core::socket::{BindError, Listener};
+use nix::unistd::{Gid, Group, chown};
+use rustix::net::listen;
+
+use crate::config::Coordinator;
+use crate::router::RESERVED;
+
+/// How many clients may wait to be accepted on each socket.
+const QUEUE: u32 = 4096;
+
+/// Why a coordinator cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A socket cannot be bound.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// The port cannot be bound.
+    #[error("`{address}` cannot be bound: {error}")]
+    Port {
+        /// Which.
+        address: SocketAddr,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// A folder cannot be made.
+    #[error("the folder `{folder}` cannot be made: {error}")]
+    Folder {
+        /// Which.
+        folder: String,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// There is no such group.
+    #[error("group: `{0}` is no group of this machine")]
+    Group(String),
+}
+
+/// What is bound; each is taken away when it closes.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(crate) internal: Mutex<Option<Listener>>,
+    pub(crate) response: Mutex<Option<Listener>>,
+    pub(crate) port: Mutex<Option<TcpListener>>,
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// Closes a door for good; its file goes with it.
+pub(crate) fn close<T>(door: &Mutex<Option<T>>) {
+    door.lock().unwrap_or_else(PoisonError::into_inner).take();
+}
+
+/// Makes the folders and binds everything, or nothing.
+pub(crate) fn open(config: &Coordinator) -> Result<Doors, OpenError> {
+    let group = config.group.as_deref().map(find_group).transpose()?;
+    make_folder(&config.socket_dir, config.dir_mode, group)?;
+    for folder in RESERVED {
+        make_folder(&config.socket_dir.join(folder), config.dir_mode, group)?;
+    }
+    let bind = |path: &Path| Listener::bind(path, config.socket_mode, (None, group), QUEUE);
+    let response = bind(&config.response())?;
+    let internal = bind(&config.internal())?;
+    let port = match config.listen {
+        None => None,
+        Some(ip) => {
+            let address = SocketAddr::new(ip, config.external_port);
+            let bind = || -> io::Result<_> {
+                let port = TcpListener::bind(address)?;
+                // std's own queue is short: who comes in a crowd would be reset.
+                listen(&port, i32::try_from(QUEUE).unwrap_or(i32::MAX))?;
+                port.set_nonblocking(true)?;
+                Ok((port.local_addr()?, port))
+            };
+            Some(bind().map_err(|error| OpenError::Port { address, error })?)
+        }
+    };
+    let (address, port) = port.unzip();
+    Ok(Doors {
+        internal: Mutex::new(Some(internal)),
+        response: Mutex::new(Some(response)),
+        port: Mutex::new(port),
+        address,
+    })
+}
+
+/// Makes a folder with all that leads to it. One that is there stays as it is.
+pub(crate) fn make_folder(path: &Path, mode: u32, group: Option<Gid>) -> Result<(), OpenError> {
+    let refused = |error| OpenError::Folder { folder: path.display().to_string(), error };
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_folder(parent, mode, group)?;
+    }
+    match fs::create_dir(path) {
+        Ok(()) => {}
+        // Somebody was faster, whose folder it is.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            return Ok(());
+        }
+        Err(error) => return Err(refused(error)),
+    }
+    // The mask may have taken some of the mode.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(refused)?;
+    if group.is_some() {
+        chown(path, None, group).map_err(|error| refused(error.into()))?;
+    }
+    Ok(())
+}
+
+/// A group by its name or number.
+pub(crate) fn find_group(name: &str) -> Result<Gid, OpenError> {
+    if let Ok(number) = name.parse() {
+        return Ok(Gid::from_raw(number));
+    }
+    let found = Group::from_name(name).ok().flatten();
+    found.map(|group| group.gid).ok_or_else(|| OpenError::Group(name.to_owned()))
+}

@@ -1,0 +1,28 @@
+//! The coordinator: requests for tasks come in over HTTP and a Unix socket, go to a provider that is
+//! found by its socket, and its response goes to where the requester wants it.
+//!
+//! Requests never pass through the actor: threads of their own serve them.
+
+pub mod actor;
+pub mod allow;
+mod awaited;
+pub mod config;
+pub mod directory;
+mod door;
+pub mod exec_task;
+mod figures;
+mod forward;
+mod hook;
+mod http_client;
+mod http_server;
+mod oneshot;
+pub mod router;
+mod serve;
+mod server;
+mod stream;
+pub mod table;
+pub mod tracker;
+mod unix;
+
+pub use figures::Snapshot;
+pub use server::{Bound, OpenError};

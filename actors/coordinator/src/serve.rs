@@ -1,0 +1,236 @@
+//! The life of the thread: it opens the doors to connections, lets deadlines pass, and closes the
+//! doors in the order in which nothing is lost.
+
+use std::future::pending;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coproc_acomm::Response;
+use coproc_acomm::unix::Link;
+use coproc_core::process::watch;
+use rustix::net::{SocketFlags, accept_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::door::close;
+use crate::hook::deliver;
+use crate::http_server;
+use crate::server::{Bound, Shared, Sockets, Stop};
+use crate::unix;
+
+/// How long nothing is accepted after the system had no room for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a requester is told whose request nobody answered.
+pub(crate) const TIMEOUT: &str = "response timeout";
+
+/// Serves until it is told to stop, and until all that waits has its answer or `stop_timeout` is over.
+pub(crate) async fn serve(
+    bound: Bound,
+    sockets: Sockets,
+    mut stop: watch::Receiver<Stop>,
+) -> io::Result<()> {
+    let Bound { shared, doors } = bound;
+    let (last, last_seen) = watch::channel(Stop::Not);
+    let seats = shared.config.max_connections;
+    let mut http = Entrance::new(seats, stop.clone());
+    let mut internal = Entrance::new(seats, stop.clone());
+    let mut response = Entrance::new(seats, last_seen);
+    if let Some(port) = sockets.port {
+        let (shared, doors) = (shared.clone(), doors.clone());
+        http.open(
+            TcpListener::from_std(port)?,
+            move || close(&doors.port),
+            move |stream, stop| http_server::serve(shared.clone(), stream, stop),
+        );
+    }
+    if let Some(socket) = sockets.internal {
+        let (shared, doors) = (shared.clone(), doors.clone());
+        internal.open(
+            watch(socket, Interest::READABLE)?,
+            move || close(&doors.internal),
+            move |stream, stop| unix::request(shared.clone(), stream, stop),
+        );
+    }
+    if let Some(socket) = sockets.response {
+        let (shared, doors) = (shared.clone(), doors.clone());
+        response.open(
+            watch(socket, Interest::READABLE)?,
+            move || close(&doors.response),
+            move |stream, stop| unix::response(shared.clone(), stream, stop),
+        );
+    }
+    tokio::spawn(expire(shared.clone()));
+    let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
+    let orderly = async {
+        http.closed().await;
+        internal.closed().await;
+        shared.tracker().stop();
+        while !shared.tracker().is_idle() {
+            shared.left.notified().await;
+        }
+        last.send_replace(Stop::InOrder);
+        response.closed().await;
+    };
+    let limit = shared.config.stop_timeout;
+    tokio::select! {
+        () = orderly => {}
+        () = tokio::time::sleep(limit) => {
+            let left = shared.tracker().waiting();
+            tracing::warn!(
+                target: "coordinator",
+                "stop_timeout is over: {left} requests are left without a response"
+            );
+        }
+        _ = stop.wait_for(|stop| *stop >= Stop::Now) => {}
+    }
+    if *stop.borrow() == Stop::Left {
+        return Ok(());
+    }
+    close(&doors.port);
+    close(&doors.internal);
+    close(&doors.response);
+    Ok(())
+}
+
+/// Answers requests whose time is over. One timer serves them all.
+async fn expire(shared: Arc<Shared>) {
+    loop {
+        let next = shared.tracker().next_deadline();
+        let over = async {
+            match next {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => {}
+            () = shared.deadline.notified() => continue,
+        }
+        loop {
+            let late = shared.tracker().expire(Instant::now());
+            let Some(origin) = late else { break };
+            shared.figures.timed_out.add();
+            let response = Response::error(&*origin.id, TIMEOUT);
+            deliver(&shared, origin, response);
+        }
+    }
+}
+
+/// A listener of either kind.
+trait Door: Send + 'static {
+    type Stream: Send + 'static;
+
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// A Unix listener whose clients are not made known to the event loop at once.
+type Unix = AsyncFd<OwnedFd>;
+
+impl Door for Unix {
+    type Stream = Link;
+
+    async fn next(&self) -> io::Result<Link> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let accept = |socket: &OwnedFd| Ok(accept_with(socket, flags)?);
+        Ok(Link::new(self.async_io(Interest::READABLE, accept).await?.into()))
+    }
+}
+
+impl Door for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+/// One way in: who comes is served in a task of its own, so many at a time.
+struct Entrance {
+    seats: Arc<Semaphore>,
+    all: u32,
+    stop: watch::Receiver<Stop>,
+    accepting: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Entrance {
+    fn new(seats: usize, stop: watch::Receiver<Stop>) -> Self {
+        let all = u32::try_from(seats).unwrap_or(u32::MAX);
+        Self { seats: Arc::new(Semaphore::new(seats)), all, stop, accepting: None }
+    }
+
+    fn open<D, C, F, W>(&mut self, door: D, close: C, serve: F)
+    where
+        D: Door + Sync,
+        C: FnOnce() + Send + 'static,
+        F: Fn(D::Stream, watch::Receiver<Stop>) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (seats, mut stop) = (self.seats.clone(), self.stop.clone());
+        self.accepting = Some(tokio::spawn(async move {
+            let seated = |stream: D::Stream, seat: OwnedSemaphorePermit, stop| {
+                let served = serve(stream, stop);
+                tokio::spawn(async move {
+                    served.await;
+                    drop(seat);
+                });
+            };
+            loop {
+                let stopped = stop.clone();
+                let accepted = tokio::select! {
+                    told = stop.wait_for(|stop| *stop != Stop::Not) => match told.as_deref() {
+                        Ok(Stop::Now | Stop::Left) => return,
+                        _ => break,
+                    },
+                    accepted = accept(&door, &seats) => accepted,
+                };
+                match accepted {
+                    Some((stream, seat)) => seated(stream, seat, stopped),
+                    None => return,
+                }
+            }
+            close();
+            // Who came before the door closed is served.
+            while let Ok(Ok(stream)) = tokio::time::timeout(Duration::ZERO, door.next()).await {
+                let Ok(seat) = seats.clone().acquire_owned().await else { return };
+                seated(stream, seat, stop.clone());
+            }
+        }));
+    }
+
+    /// Resolves when nobody is accepted any more and the last connection has ended.
+    async fn closed(&mut self) {
+        if let Some(accepting) = self.accepting.take() {
+            let _ = accepting.await;
+        }
+        let _ = self.seats.acquire_many(self.all).await;
+    }
+}
+
+/// The next client, once there is a seat for it.
+async fn accept<D: Door>(
+    door: &D,
+    seats: &Arc<Semaphore>,
+) -> Option<(D::Stream, OwnedSemaphorePermit)> {
+    let seat = seats.clone().acquire_owned().await.ok()?;
+    loop {
+        match door.next().await {
+            Ok(stream) => return Some((stream, seat)),
+            Err(error) => {
+                tracing::warn!(target: "coordinator", "cannot accept: {error}");
+                // Out of descriptors: others have to be closed first.
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Resolves a moment after the order to stop came: who has sent nothing by then will not.
+pub(crate) async fn stopped(mut stop: watch::Receiver<Stop>) {
+    let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
+    tokio::time::sleep(PAUSE).await;
+}

@@ -1,0 +1,232 @@
+//! A coordinator whose sockets are bound, what its connections share, and the thread that serves it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use coproc_acomm::Url;
+use coproc_core::socket::Listener;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::awaited::Awaited;
+use crate::config::Coordinator;
+use crate::directory::{Directory, Task, reordered, tasks};
+use crate::door::{Doors, open};
+use crate::figures::{Figures, Snapshot};
+use crate::router::Order;
+use crate::serve::serve;
+use crate::stream::{Secret, Streams};
+use crate::tracker::Tracker;
+
+pub use crate::door::OpenError;
+
+/// How many responses are being delivered at once; further ones wait.
+const DELIVERIES: usize = 128;
+
+/// How far the thread is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    Not,
+    /// Nothing more is accepted; what waits for a response gets it.
+    InOrder,
+    /// At once.
+    Now,
+    /// At once, and the doors stay open for the thread that is started next.
+    Left,
+}
+
+/// What all connections share. It outlives the actor and its thread.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Coordinator,
+    pub(crate) directory: Directory,
+    pub(crate) figures: Figures,
+    pub(crate) awaited: Awaited,
+    pub(crate) deliveries: Semaphore,
+    /// Where HTTP is listened on.
+    pub(crate) address: Option<SocketAddr>,
+    tracker: Mutex<Tracker>,
+    streams: Mutex<Streams>,
+    /// A deadline is there where none was.
+    pub(crate) deadline: Notify,
+    /// A response has left.
+    pub(crate) left: Notify,
+}
+
+impl Shared {
+    pub(crate) fn tracker(&self) -> MutexGuard<'_, Tracker> {
+        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the address of a stream out; the answer is its query.
+    pub(crate) fn publish(&self, source: Url) -> io::Result<String> {
+        let (secret, now): (Secret, _) = (random()?, Instant::now());
+        let ttl = self.config.stream_ttl;
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + ttl;
+        Ok(self.streams().publish(source, secret, now, now + ttl, end.as_secs()))
+    }
+
+    pub(crate) fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bits that nobody can guess.
+pub(crate) fn random() -> io::Result<Secret> {
+    let mut bytes = Secret::default();
+    let mut missing = bytes.as_mut_slice();
+    while !missing.is_empty() {
+        let length = rustix::rand::getrandom(&mut *missing, rustix::rand::GetRandomFlags::empty())?;
+        missing = &mut missing[length..];
+    }
+    Ok(bytes)
+}
+
+/// A coordinator whose sockets are bound. Clients may connect; they wait until it is served.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) doors: Arc<Doors>,
+}
+
+impl Bound {
+    /// Makes the folders and binds both sockets and the port.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says; whoever serves there already is unharmed.
+    pub fn open(config: Coordinator) -> Result<Self, OpenError> {
+        let doors = open(&config)?;
+        if config.priority_order == Order::Number {
+            for task in reordered(&config.socket_dir) {
+                tracing::warn!(
+                    target: "coordinator",
+                    "the providers of `{task}` are asked by their priorities as numbers, which is \
+                     another order than by their names (priority_order = \"text\")"
+                );
+            }
+        }
+        let shared = Shared {
+            directory: Directory::new(
+                config.socket_dir.clone(),
+                config.priority_order,
+                config.rotate,
+            ),
+            figures: Figures::default(),
+            awaited: Awaited::default(),
+            deliveries: Semaphore::new(DELIVERIES),
+            address: doors.address,
+            tracker: Mutex::new(Tracker::new(config.max_inflight)),
+            streams: Mutex::new(Streams::new(config.max_inflight)),
+            deadline: Notify::new(),
+            left: Notify::new(),
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared), doors: Arc::new(doors) })
+    }
+
+    /// How it is configured.
+    pub fn config(&self) -> &Coordinator {
+        &self.shared.config
+    }
+
+    /// Where it listens for HTTP.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.shared.address
+    }
+
+    /// Names the tasks whose providers are there or come back by themselves; a request for one of
+    /// them waits while its provider is away.
+    pub fn await_tasks(&self, tasks: BTreeSet<String>) {
+        self.shared.awaited.set(tasks);
+    }
+
+    /// What it has done so far.
+    pub fn figures(&self) -> Snapshot {
+        let (waiting, leaving) = {
+            let tracker = self.shared.tracker();
+            (tracker.waiting(), tracker.leaving())
+        };
+        let open_streams = self.shared.streams().len();
+        Snapshot { waiting, leaving, open_streams, ..self.shared.figures.snapshot() }
+    }
+
+    /// The tasks that somebody registered for, and who. This reads folders.
+    pub fn tasks(&self) -> Vec<Task> {
+        tasks(&self.shared.config.socket_dir, self.shared.config.priority_order)
+    }
+}
+
+/// The sockets, for the thread.
+pub(crate) struct Sockets {
+    pub(crate) internal: Option<OwnedFd>,
+    pub(crate) response: Option<OwnedFd>,
+    pub(crate) port: Option<TcpListener>,
+}
+
+impl Bound {
+    fn sockets(&self) -> io::Result<Sockets> {
+        let unix = |door: &Mutex<Option<Listener>>| {
+            let door = door.lock().unwrap_or_else(PoisonError::into_inner);
+            door.as_ref().map(Listener::socket).transpose()
+        };
+        let port = self.doors.port.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Sockets {
+            internal: unix(&self.doors.internal)?,
+            response: unix(&self.doors.response)?,
+            port: port.as_ref().map(TcpListener::try_clone).transpose()?,
+        })
+    }
+}
+
+/// The thread of a coordinator. Dropping it ends the thread, and leaves the doors open.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// The thread holds a receiver for as long as it lives.
+    stop: Arc<watch::Sender<Stop>>,
+}
+
+impl Server {
+    /// Starts the thread.
+    pub(crate) fn start(bound: &Bound) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(Stop::Not);
+        let (bound, sockets) = (bound.clone(), bound.sockets()?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        thread::Builder::new().name("coproc-coord".into()).spawn(move || {
+            let watched = stopped.clone();
+            if let Err(error) = runtime.block_on(serve(bound, sockets, stopped)) {
+                tracing::error!(target: "coordinator", "the thread cannot serve: {error}");
+            }
+            // A name that is being looked up is not waited for.
+            runtime.shutdown_background();
+            drop(watched);
+        })?;
+        Ok(Self { stop: Arc::new(stop) })
+    }
+
+    /// Tells the thread how far to stop.
+    pub(crate) fn stop(&self, stop: Stop) {
+        self.stop.send_if_modified(|now| {
+            let further = *now < stop;
+            if further {
+                *now = stop;
+            }
+            further
+        });
+    }
+
+    /// Resolves when the thread has ended.
+    pub(crate) fn over(&self) -> impl Future<Output = ()> + 'static {
+        let stop = self.stop.clone();
+        async move { stop.closed().await }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Stop::Left);
+    }
+}
