@@ -16,10 +16,11 @@ run:
 test: deps
 	$(CARGO) test --workspace
 
-## Measures coproc beside s6, runit, supervisord and tini, in one run.
+## Measures coproc beside s6, runit, supervisord and tini, and its coordinator beside an echo.
 bench:
 	@sh .ci/install bench
 	$(CARGO) bench --bench wrapper
+	$(CARGO) bench --bench coordinator
 
 ## Writes docs/config.md anew from the schema of the config.
 docs:
