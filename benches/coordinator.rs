@@ -68,9 +68,8 @@ impl Stage {
         let folder = base.join("d");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("work")).unwrap();
-        let start = |command: &mut Command| {
-            command.stdin(Stdio::null()).process_group(0).spawn().unwrap()
-        };
+        let start =
+            |command: &mut Command| command.stdin(Stdio::null()).process_group(0).spawn().unwrap();
         let coordinator = start(
             Command::new(env!("CARGO_BIN_EXE_coproc"))
                 .args(["coordinator", "-n", "bench", "-p", "1", "-t", "600", "-s"])
@@ -80,7 +79,8 @@ impl Stage {
         let echo = start(
             Command::new(std::env::current_exe().unwrap()).arg("echo").arg(folder.join("echo")),
         );
-        let listener = std::os::unix::net::UnixListener::bind(folder.join("work/1-p.sock")).unwrap();
+        let listener =
+            std::os::unix::net::UnixListener::bind(folder.join("work/1-p.sock")).unwrap();
         std::thread::spawn(move || alone(provide(listener)));
         let stage = Self { folder, coordinator, echo };
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -73,7 +73,8 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         keys.clear();
     }
     let coordinator = table("coordinator");
-    stack.0.insert(0, defaults::layer(&keys, template, coordinator, &variables));
+    let nats = stack.node(&["coordinator", "nats"].map(str::to_owned)).is_some();
+    stack.0.insert(0, defaults::layer(&keys, template, coordinator, nats, &variables));
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
         merged.remove("coprocess");

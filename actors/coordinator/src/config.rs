@@ -7,6 +7,7 @@ use std::time::Duration;
 use coproc_acomm::Url;
 
 use crate::allow::Allow;
+use crate::nats::Nats;
 use crate::router::Order;
 
 /// A coordinator.
@@ -64,6 +65,8 @@ pub struct Coordinator {
     pub dir_mode: u32,
     /// The group that sockets and folders are given to.
     pub group: Option<String>,
+    /// How tasks are shared with other coordinators; `None` where they are not.
+    pub nats: Option<Nats>,
 }
 
 impl Coordinator {

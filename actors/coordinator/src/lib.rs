@@ -13,6 +13,7 @@ mod forward;
 mod hook;
 mod http_client;
 mod http_server;
+pub mod nats;
 mod oneshot;
 pub mod router;
 mod serve;

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::door::close;
 use crate::hook::deliver;
 use crate::http_server;
+use crate::nats;
 use crate::server::{Bound, Shared, Sockets, Stop};
 use crate::unix;
 
@@ -59,6 +60,7 @@ pub(crate) async fn serve(
         );
     }
     tokio::spawn(expire(shared.clone()));
+    tokio::spawn(nats::serve(shared.clone(), stop.clone()));
     let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
     let orderly = async {
         http.closed().await;

@@ -14,9 +14,10 @@ use crate::config::Coordinator;
 use crate::directory::{Directory, Task, reordered, tasks};
 use crate::door::{Doors, open};
 use crate::figures::{Figures, Snapshot};
+use crate::nats::Link;
 use crate::router::Order;
 use crate::serve::serve;
-use crate::stream::{Secret, Streams};
+use crate::stream::{Secret, Streams, hexadecimal};
 use crate::tracker::Tracker;
 
 pub use crate::door::OpenError;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) deliveries: Semaphore,
     /// Where HTTP is listened on.
     pub(crate) address: Option<SocketAddr>,
+    /// What there is to share tasks with other coordinators.
+    pub(crate) link: Option<Link>,
     tracker: Mutex<Tracker>,
     streams: Mutex<Streams>,
     /// A deadline is there where none was.
@@ -105,6 +108,11 @@ impl Bound {
                 );
             }
         }
+        let name = || random().map(|bits| hexadecimal(&bits)).map_err(OpenError::Random);
+        let link = match &config.nats {
+            Some(nats) => Some(Link::new(nats.clone(), &name()?)),
+            None => None,
+        };
         let shared = Shared {
             directory: Directory::new(
                 config.socket_dir.clone(),
@@ -114,6 +122,7 @@ impl Bound {
             figures: Figures::default(),
             deliveries: Semaphore::new(DELIVERIES),
             address: doors.address,
+            link,
             tracker: Mutex::new(Tracker::new(config.max_inflight)),
             streams: Mutex::new(Streams::new(config.max_inflight)),
             deadline: Notify::new(),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::allow::{Allow, Host};
 use crate::config::Coordinator;
+use crate::nats::table::NatsTable;
 use crate::router::{MAX_NAME, Order, is_name};
 
 /// The coordinator of tasks: requests come in over HTTP and a Unix socket, and go to providers that
@@ -110,6 +111,8 @@ pub struct CoordinatorTable {
     /// wrapper's own.
     #[schemars(example = &"adm")]
     pub group: Option<Text>,
+    /// Tasks shared with other coordinators.
+    pub nats: Option<NatsTable>,
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
@@ -323,6 +326,13 @@ impl CoordinatorTable {
                 );
             }
         }
+        let nats = match self.nats.map(NatsTable::resolve).transpose() {
+            Ok(nats) => nats,
+            Err(more) => {
+                refusals.extend(more);
+                None
+            }
+        };
         if !refusals.is_empty() {
             return Err(refusals);
         }
@@ -364,6 +374,7 @@ impl CoordinatorTable {
             socket_mode: self.socket_mode.map_or(0o660, |mode| mode.0),
             dir_mode: self.dir_mode.map_or(0o750, |mode| mode.0),
             group: self.group.map(|Text(group)| group),
+            nats,
         })
     }
 }

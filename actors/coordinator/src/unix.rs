@@ -36,7 +36,7 @@ pub(crate) async fn response(
     stop: watch::Receiver<Stop>,
 ) {
     let Ok(message) = message(&shared, &mut stream, stop).await else { return };
-    let mut response = match Response::decode(&message) {
+    let response = match Response::decode(&message) {
         Ok(response) => response,
         Err(error) => {
             tracing::warn!(
@@ -50,6 +50,11 @@ pub(crate) async fn response(
     };
     drop(message);
     answer(&shared, &mut stream, &Response::ack("")).await;
+    answered(&shared, response);
+}
+
+/// Sends a response on to whoever waits for it.
+pub(crate) fn answered(shared: &Arc<Shared>, mut response: Response) {
     let origin = shared.tracker().answer(&response.id);
     let Some(origin) = origin else {
         shared.figures.unknown.add();
@@ -62,7 +67,7 @@ pub(crate) async fn response(
     };
     shared.figures.responses.add();
     response.id = origin.id.to_string();
-    deliver(&shared, origin, response);
+    deliver(shared, origin, response);
 }
 
 /// Reads the one message of a connection; else what there is to answer, if anything.
