@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use crate::rig::{Answer, Hook, Rig, ok, unix};
@@ -45,6 +46,9 @@ fn once_each(messages: &[Value], prefix: &str, count: usize) {
 fn a_thousand_tasks_at_once_and_none_is_lost_or_answered_twice() {
     const TASKS: usize = 1000;
     let rig = Arc::new(Rig::with(&[("request_timeout", "60s")]));
+    // These requesters, their provider and their hook need more descriptors than the coordinator.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(65536), hard).unwrap();
     let hook = Hook::start();
     let f = rig.provider("foo", "1-f.sock", Answer::Result(json!(1)));
     let asking: Vec<_> = (0..TASKS)

@@ -1,8 +1,12 @@
 //! Messages over Unix sockets. Nothing here has a time limit; who calls it sets one.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream as Plain;
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -12,6 +16,10 @@ use crate::message::Response;
 
 /// How much is read at a time.
 const READ: usize = 8 << 10;
+/// The first pause before a connection is tried again whose listener has a full queue.
+const PAUSE: Duration = Duration::from_millis(1);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why no message came.
 #[derive(Debug, thiserror::Error)]
@@ -55,20 +63,7 @@ pub async fn receive<S>(stream: &mut S, max: usize) -> Result<Vec<u8>, ReceiveEr
 where
     S: AsyncRead + Unpin,
 {
-    let mut decoder = Decoder::new(max);
-    let mut piece = [0; READ];
-    loop {
-        let length = stream.read(&mut piece).await?;
-        if length == 0 {
-            return Err(match decoder.is_empty() {
-                true => ReceiveError::Closed,
-                false => ReceiveError::Cut,
-            });
-        }
-        if let Progress::Complete { message, .. } = decoder.push(&piece[..length])? {
-            return Ok(message);
-        }
-    }
+    rest(stream, &mut Decoder::new(max)).await
 }
 
 /// Writes one message, in one piece as far as the system takes it.
@@ -83,23 +78,158 @@ where
     stream.write_all(&frame).await
 }
 
+async fn rest<S>(stream: &mut S, decoder: &mut Decoder) -> Result<Vec<u8>, ReceiveError>
+where
+    S: AsyncRead + Unpin,
+{
+    let mut piece = [0; READ];
+    loop {
+        let length = stream.read(&mut piece).await?;
+        if let Some(message) = taken(decoder, &piece[..length])? {
+            return Ok(message);
+        }
+    }
+}
+
+/// A connection. It is made known to the event loop only when something has to be waited for: most
+/// messages are there whole, and there is room for most acks.
+#[derive(Debug)]
+pub struct Link(Stream);
+
+#[derive(Debug)]
+enum Stream {
+    Plain(Plain),
+    Watched(UnixStream),
+    /// Only after the event loop refused it.
+    Lost,
+}
+
+impl Link {
+    /// A connection that was accepted and does not block.
+    pub fn new(stream: Plain) -> Self {
+        Self(Stream::Plain(stream))
+    }
+
+    /// Connects to the socket at `path`, and waits while its queue is full.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn connect(path: &Path) -> io::Result<Self> {
+        let address = SocketAddrUnix::new(path)?;
+        let mut pause = PAUSE;
+        loop {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+            match connect(&socket, &address) {
+                Ok(()) => return Ok(Self::new(socket.into())),
+                Err(Errno::AGAIN) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The message, if all of it is there already.
+    ///
+    /// # Errors
+    /// As [`ReceiveError`] says.
+    pub fn receive_now(&mut self, decoder: &mut Decoder) -> Result<Option<Vec<u8>>, ReceiveError> {
+        let Stream::Plain(stream) = &mut self.0 else { return Ok(None) };
+        let mut piece = [0; READ];
+        loop {
+            match stream.read(&mut piece) {
+                Ok(length) => {
+                    if let Some(message) = taken(decoder, &piece[..length])? {
+                        return Ok(Some(message));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Reads the rest of one message. What follows it is not read, or passed over.
+    ///
+    /// # Errors
+    /// As [`ReceiveError`] says.
+    pub async fn receive(&mut self, decoder: &mut Decoder) -> Result<Vec<u8>, ReceiveError> {
+        rest(self.watched()?, decoder).await
+    }
+
+    /// Writes one message, in one piece as far as the system takes it.
+    ///
+    /// # Errors
+    /// When the peer is gone, or the message has no room in a frame.
+    pub async fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        let frame = frame::encode(message).map_err(io::Error::other)?;
+        let written = self.write(&frame)?;
+        self.finish(&frame[written..]).await
+    }
+
+    /// Writes what there is room for.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Stream::Plain(stream) = &mut self.0 else { return Ok(0) };
+        match stream.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            written => written,
+        }
+    }
+
+    async fn finish(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match bytes {
+            [] => Ok(()),
+            rest => self.watched()?.write_all(rest).await,
+        }
+    }
+
+    /// The connection as the event loop knows it.
+    fn watched(&mut self) -> io::Result<&mut UnixStream> {
+        if let Stream::Plain(_) = &self.0
+            && let Stream::Plain(stream) = std::mem::replace(&mut self.0, Stream::Lost)
+        {
+            self.0 = Stream::Watched(UnixStream::from_std(stream)?);
+        }
+        match &mut self.0 {
+            Stream::Watched(stream) => Ok(stream),
+            Stream::Plain(_) | Stream::Lost => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+/// Hands a piece on; an empty one is the end of the stream.
+fn taken(decoder: &mut Decoder, piece: &[u8]) -> Result<Option<Vec<u8>>, ReceiveError> {
+    if piece.is_empty() {
+        return Err(match decoder.is_empty() {
+            true => ReceiveError::Closed,
+            false => ReceiveError::Cut,
+        });
+    }
+    Ok(match decoder.push(piece)? {
+        Progress::Complete { message, .. } => Some(message),
+        Progress::Partial => None,
+    })
+}
+
 /// Sends a message to the socket at `path` and waits for the ack, whose error may be set.
 ///
 /// # Errors
 /// As [`ExchangeError`] says, in the original's words.
 pub async fn exchange(path: &Path, message: &[u8], max: usize) -> Result<Response, ExchangeError> {
-    let mut stream = UnixStream::connect(path).await.map_err(|error| {
+    let frame =
+        frame::encode(message).map_err(|error| ExchangeError::Unheard(error.to_string()))?;
+    let mut link = Link::connect(path).await.map_err(|error| {
         let word = reason(&error);
         ExchangeError::Absent(format!("dial unix {}: connect: {word}", path.display()))
     })?;
     let unclear = |error: io::Error| ExchangeError::Unclear(reason(&error));
-    let frame =
-        frame::encode(message).map_err(|error| ExchangeError::Unheard(error.to_string()))?;
-    let first = stream.write(&frame).await;
-    let written = first.map_err(|error| ExchangeError::Unheard(reason(&error)))?;
+    let written = link.write(&frame).map_err(|error| ExchangeError::Unheard(reason(&error)))?;
     // A peer that refuses before it has read all of it breaks the writing off; what it says counts.
-    let all = stream.write_all(&frame[written..]).await.map_err(unclear);
-    let ack = receive(&mut stream, max).await;
+    let all = link.finish(&frame[written..]).await.map_err(unclear);
+    let ack = link.receive(&mut Decoder::new(max)).await;
     all.or_else(|error| ack.is_ok().then_some(()).ok_or(error))?;
     let ack = ack.map_err(|error| match error {
         ReceiveError::System(error) => unclear(error),
@@ -138,10 +268,11 @@ mod tests {
             let path = folder.path().join("s");
             let listener = UnixListener::bind(&path).unwrap();
             let server = async {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let message = receive(&mut stream, 1 << 20).await.unwrap();
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut link = Link(Stream::Watched(stream));
+                let message = link.receive(&mut Decoder::new(1 << 20)).await.unwrap();
                 assert_eq!(message.len(), 300_000);
-                send(&mut stream, &Response::ack("x").encode()).await.unwrap();
+                link.send(&Response::ack("x").encode()).await.unwrap();
             };
             let message = vec![b' '; 300_000];
             let ((), ack) = tokio::join!(server, exchange(&path, &message, 1000));
@@ -161,7 +292,7 @@ mod tests {
             let listener = UnixListener::bind(&path).unwrap();
             let server = async |answer: &[u8]| {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                receive(&mut stream, 1 << 20).await.unwrap();
+                let _ = stream.read(&mut [0; 100]).await.unwrap();
                 stream.write_all(answer).await.unwrap();
             };
             let asked =
@@ -179,5 +310,42 @@ mod tests {
             let dead = exchange(&path, b"{}", 1000).await.unwrap_err().to_string();
             assert_eq!(dead, format!("dial unix {}: connect: connection refused", path.display()));
         });
+    }
+
+    #[test]
+    fn a_full_queue_is_waited_for() {
+        run(async {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("s");
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+            rustix::net::bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+            rustix::net::listen(&socket, 0).unwrap();
+            let listener = UnixListener::from_std(socket.into()).unwrap();
+            let first = Link::connect(&path).await.unwrap();
+            let second = async { Link::connect(&path).await.unwrap() };
+            let accepting = async {
+                tokio::time::sleep(PAUSE * 3).await;
+                listener.accept().await.unwrap()
+            };
+            let (second, _) = tokio::join!(second, accepting);
+            drop((first, second));
+        });
+    }
+
+    #[test]
+    fn what_is_there_is_taken_at_once_in_any_number_of_pieces() {
+        let (mut one, other) = Plain::pair().unwrap();
+        other.set_nonblocking(true).unwrap();
+        let mut link = Link::new(other);
+        let mut decoder = Decoder::new(100);
+        for piece in [&b"\0\0"[..], b"\0\x02{"] {
+            one.write_all(piece).unwrap();
+            assert!(link.receive_now(&mut decoder).unwrap().is_none());
+        }
+        one.write_all(b"}").unwrap();
+        assert_eq!(link.receive_now(&mut decoder).unwrap().unwrap(), b"{}");
+        drop(one);
+        assert!(matches!(link.receive_now(&mut decoder), Err(ReceiveError::Closed)));
     }
 }

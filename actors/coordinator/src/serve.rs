@@ -3,11 +3,17 @@
 
 use std::future::pending;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coproc_acomm::Response;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use coproc_acomm::unix::Link;
+use coproc_core::process::watch_descriptor;
+use rustix::net::{SocketFlags, accept_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::door::close;
@@ -46,7 +52,7 @@ pub(crate) async fn serve(
     if let Some(socket) = sockets.internal {
         let (shared, doors) = (shared.clone(), doors.clone());
         internal.open(
-            UnixListener::from_std(socket)?,
+            watch_descriptor(socket, Interest::READABLE)?,
             move || close(&doors.internal),
             move |stream, stop| unix::request(shared.clone(), stream, stop),
         );
@@ -54,7 +60,7 @@ pub(crate) async fn serve(
     if let Some(socket) = sockets.response {
         let (shared, doors) = (shared.clone(), doors.clone());
         response.open(
-            UnixListener::from_std(socket)?,
+            watch_descriptor(socket, Interest::READABLE)?,
             move || close(&doors.response),
             move |stream, stop| unix::response(shared.clone(), stream, stop),
         );
@@ -124,11 +130,16 @@ trait Door: Send + 'static {
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-impl Door for UnixListener {
-    type Stream = UnixStream;
+/// A Unix listener whose clients are not made known to the event loop at once.
+type Unix = AsyncFd<OwnedFd>;
 
-    async fn next(&self) -> io::Result<UnixStream> {
-        Ok(self.accept().await?.0)
+impl Door for Unix {
+    type Stream = Link;
+
+    async fn next(&self) -> io::Result<Link> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let accept = |socket: &OwnedFd| Ok(accept_with(socket, flags)?);
+        Ok(Link::new(self.async_io(Interest::READABLE, accept).await?.into()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -14,7 +15,7 @@ use crate::config::Coordinator;
 use crate::directory::{Directory, Task, reordered, tasks};
 use crate::door::{Doors, open};
 use crate::figures::{Figures, Snapshot};
-use crate::nats::Link;
+use crate::nats::Peers;
 use crate::router::Order;
 use crate::serve::serve;
 use crate::stream::{Secret, Streams, hexadecimal};
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
     /// Where HTTP is listened on.
     pub(crate) address: Option<SocketAddr>,
     /// What there is to share tasks with other coordinators.
-    pub(crate) link: Option<Link>,
+    pub(crate) peers: Option<Peers>,
     tracker: Mutex<Tracker>,
     streams: Mutex<Streams>,
     /// A deadline is there where none was.
@@ -109,8 +110,8 @@ impl Bound {
             }
         }
         let name = || random().map(|bits| hexadecimal(&bits)).map_err(OpenError::Random);
-        let link = match &config.nats {
-            Some(nats) => Some(Link::new(nats.clone(), &name()?)),
+        let peers = match &config.nats {
+            Some(nats) => Some(Peers::new(nats.clone(), &name()?)),
             None => None,
         };
         let shared = Shared {
@@ -122,7 +123,7 @@ impl Bound {
             figures: Figures::default(),
             deliveries: Semaphore::new(DELIVERIES),
             address: doors.address,
-            link,
+            peers,
             tracker: Mutex::new(Tracker::new(config.max_inflight)),
             streams: Mutex::new(Streams::new(config.max_inflight)),
             deadline: Notify::new(),
@@ -160,8 +161,8 @@ impl Bound {
 
 /// The sockets, for the thread.
 pub(crate) struct Sockets {
-    pub(crate) internal: Option<std::os::unix::net::UnixListener>,
-    pub(crate) response: Option<std::os::unix::net::UnixListener>,
+    pub(crate) internal: Option<OwnedFd>,
+    pub(crate) response: Option<OwnedFd>,
     pub(crate) port: Option<TcpListener>,
 }
 
@@ -169,7 +170,7 @@ impl Bound {
     fn sockets(&self) -> io::Result<Sockets> {
         let unix = |door: &Mutex<Option<Listener>>| {
             let door = door.lock().unwrap_or_else(PoisonError::into_inner);
-            door.as_ref().map(|listener| listener.socket().map(Into::into)).transpose()
+            door.as_ref().map(Listener::socket).transpose()
         };
         let port = self.doors.port.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Sockets {

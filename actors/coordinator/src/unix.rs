@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use coproc_acomm::unix::{ReceiveError, receive, send};
+use coproc_acomm::frame::Decoder;
+use coproc_acomm::unix::{Link, ReceiveError};
 use coproc_acomm::{DecodeError, Request, Response};
-use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::forward::{Entrance, take};
@@ -13,12 +13,8 @@ use crate::serve::stopped;
 use crate::server::{Shared, Stop};
 
 /// A request from this machine.
-pub(crate) async fn request(
-    shared: Arc<Shared>,
-    mut stream: UnixStream,
-    stop: watch::Receiver<Stop>,
-) {
-    let ack = match message(&shared, &mut stream, stop).await {
+pub(crate) async fn request(shared: Arc<Shared>, mut link: Link, stop: watch::Receiver<Stop>) {
+    let ack = match message(&shared, &mut link, stop).await {
         Ok(message) => match Request::decode(&message) {
             Ok(request) => take(&shared, request, Entrance::Unix).await,
             Err(DecodeError(why)) => Response::error("", why),
@@ -26,16 +22,12 @@ pub(crate) async fn request(
         Err(Some(refused)) => refused,
         Err(None) => return,
     };
-    answer(&shared, &mut stream, &ack).await;
+    answer(&shared, &mut link, &ack).await;
 }
 
 /// A response from a provider.
-pub(crate) async fn response(
-    shared: Arc<Shared>,
-    mut stream: UnixStream,
-    stop: watch::Receiver<Stop>,
-) {
-    let Ok(message) = message(&shared, &mut stream, stop).await else { return };
+pub(crate) async fn response(shared: Arc<Shared>, mut link: Link, stop: watch::Receiver<Stop>) {
+    let Ok(message) = message(&shared, &mut link, stop).await else { return };
     let response = match Response::decode(&message) {
         Ok(response) => response,
         Err(error) => {
@@ -49,7 +41,7 @@ pub(crate) async fn response(
         }
     };
     drop(message);
-    answer(&shared, &mut stream, &Response::ack("")).await;
+    answer(&shared, &mut link, &Response::ack("")).await;
     answered(&shared, response);
 }
 
@@ -73,17 +65,25 @@ pub(crate) fn answered(shared: &Arc<Shared>, mut response: Response) {
 /// Reads the one message of a connection; else what there is to answer, if anything.
 async fn message(
     shared: &Shared,
-    stream: &mut UnixStream,
+    link: &mut Link,
     stop: watch::Receiver<Stop>,
 ) -> Result<Vec<u8>, Option<Response>> {
-    let received = async {
-        tokio::select! {
-            ready = stream.readable() => ready?,
-            () = stopped(stop) => return Err(ReceiveError::Closed),
+    let mut decoder = Decoder::new(shared.config.max_message);
+    let received = match link.receive_now(&mut decoder) {
+        Ok(None) => {
+            let began = !decoder.is_empty();
+            let received = async {
+                tokio::select! {
+                    received = link.receive(&mut decoder) => received,
+                    () = stopped(stop), if !began => Err(ReceiveError::Closed),
+                }
+            };
+            tokio::time::timeout(shared.config.read_timeout, received).await
         }
-        receive(stream, shared.config.max_message).await
+        Ok(Some(message)) => Ok(Ok(message)),
+        Err(error) => Ok(Err(error)),
     };
-    match tokio::time::timeout(shared.config.read_timeout, received).await {
+    match received {
         Ok(Ok(message)) => Ok(message),
         Ok(Err(error @ ReceiveError::TooLarge(_))) => {
             tracing::warn!(target: "coordinator", "a message is refused: {error}");
@@ -98,9 +98,9 @@ async fn message(
     }
 }
 
-async fn answer(shared: &Shared, stream: &mut UnixStream, ack: &Response) {
+async fn answer(shared: &Shared, link: &mut Link, ack: &Response) {
     let message = ack.encode();
-    let sent = tokio::time::timeout(shared.config.read_timeout, send(stream, &message)).await;
+    let sent = tokio::time::timeout(shared.config.read_timeout, link.send(&message)).await;
     if !matches!(sent, Ok(Ok(()))) {
         tracing::debug!(target: "coordinator", "an ack did not reach its requester");
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use async_nats::RequestErrorKind;
 use coproc_acomm::{Request, Response, Url};
 
-use super::Link;
+use super::Peers;
 use crate::forward::{Entrance, enter};
 use crate::hook::{Try, outside};
 use crate::oneshot::is_source;
@@ -30,16 +30,16 @@ pub(crate) async fn send_away(
     if entrance == Entrance::Shared || !is_task(&request.task) {
         return Err(none());
     }
-    let link = shared.link.as_ref().ok_or_else(none)?;
-    let client = link.connected().ok_or_else(none)?;
+    let peers = shared.peers.as_ref().ok_or_else(none)?;
+    let client = peers.connected().ok_or_else(none)?;
     let (hop, origin) = enter(shared, &request.id, hook, entrance, now)?;
     let given = async {
         if let Some(source) = request.stream.take_if(|source| source.is_unix()) {
             request.stream = Some(reachable(shared, &origin, source)?);
         }
         request.id = hop.to_string();
-        request.hook = Some(link.hook());
-        offer(link, &client, &request, &hop).await
+        request.hook = Some(peers.hook());
+        offer(peers, &client, &request, &hop).await
     }
     .await;
     match given {
@@ -50,18 +50,18 @@ pub(crate) async fn send_away(
 }
 
 async fn offer(
-    link: &Link,
+    peers: &Peers,
     client: &async_nats::Client,
     request: &Request,
     hop: &Arc<str>,
 ) -> Result<(), String> {
     let message = async_nats::Request::new()
         .payload(request.encode().into())
-        .timeout(Some(link.config.ack_timeout));
-    link.open().insert(hop.clone());
-    let answer = client.send_request(link.task(&request.task), message).await;
+        .timeout(Some(peers.config.ack_timeout));
+    peers.open().insert(hop.clone());
+    let answer = client.send_request(peers.task(&request.task), message).await;
     // From here on nobody gets it who has not claimed it yet.
-    link.open().remove(hop);
+    peers.open().remove(hop);
     let ack = answer.map_err(|error| match error.kind() {
         RequestErrorKind::NoResponders => NO_PROVIDERS.to_owned(),
         RequestErrorKind::TimedOut => "ack timeout".to_owned(),
@@ -88,11 +88,11 @@ pub(crate) async fn return_response(
     response: &Response,
     query: Option<&str>,
 ) -> Try {
-    let Some(link) = &shared.link else { return Try::Refused("nothing is shared".to_owned()) };
-    let Some(home) = link.home(&origin.hook) else {
+    let Some(peers) = &shared.peers else { return Try::Refused("nothing is shared".to_owned()) };
+    let Some(home) = peers.home(&origin.hook) else {
         return Try::Refused("it is no coordinator".to_owned());
     };
-    let Some(client) = link.connected() else {
+    let Some(client) = peers.connected() else {
         return Try::Again("the NATS server is away".to_owned());
     };
     let mut response = response.clone();
@@ -109,7 +109,7 @@ pub(crate) async fn return_response(
     }
     let message = async_nats::Request::new()
         .payload(payload.into())
-        .timeout(Some(link.config.ack_timeout.min(shared.config.hook_timeout / 2)));
+        .timeout(Some(peers.config.ack_timeout.min(shared.config.hook_timeout / 2)));
     match client.send_request(format!("{home}.response"), message).await {
         Ok(_) => Try::Delivered,
         Err(error) => Try::Again(error.to_string()),

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::folders::Folders;
-use super::{Link, Login};
+use super::{Login, Peers};
 use crate::forward::{Entrance, take};
 use crate::router::NO_PROVIDERS;
 use crate::server::{Shared, Stop};
@@ -32,23 +32,23 @@ const YES: &str = "yes";
 /// Serves other coordinators until nothing more is to be accepted. What they sent back is taken for as
 /// long as the thread lives.
 pub(crate) async fn serve(shared: Arc<Shared>, mut stop: watch::Receiver<Stop>) {
-    let Some(link) = &shared.link else { return };
+    let Some(peers) = &shared.peers else { return };
     let told = async {
         // Its sender is there for as long as the thread is wanted.
         let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
     };
     tokio::select! {
-        shared = share(&shared, link) => if let Err(error) = shared {
+        shared = share(&shared, peers) => if let Err(error) = shared {
             tracing::error!(target: "coordinator", "tasks are not shared: {error}");
         },
         () = told => {}
     }
 }
 
-async fn share(shared: &Arc<Shared>, link: &Link) -> io::Result<()> {
-    let client = connect(link, &shared.config.service_name).await.map_err(io::Error::other)?;
-    let own = client.subscribe(format!("{}.*", link.own)).await.map_err(io::Error::other)?;
-    *link.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(client.clone());
+async fn share(shared: &Arc<Shared>, peers: &Peers) -> io::Result<()> {
+    let client = connect(peers, &shared.config.service_name).await.map_err(io::Error::other)?;
+    let own = client.subscribe(format!("{}.*", peers.own)).await.map_err(io::Error::other)?;
+    *peers.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(client.clone());
     tokio::spawn(hear(shared.clone(), client.clone(), own));
     let folders = Folders::open(shared.config.socket_dir.clone())?;
     let mut offered = Offered(HashMap::new());
@@ -65,7 +65,7 @@ async fn share(shared: &Arc<Shared>, link: &Link) -> io::Result<()> {
             if offered.0.contains_key(&task) {
                 continue;
             }
-            let subject = link.task(&task);
+            let subject = peers.task(&task);
             let group = client.queue_subscribe(subject, GROUP.to_owned()).await;
             let requests = group.map_err(io::Error::other)?;
             let taking = tokio::spawn(take_in(shared.clone(), client.clone(), requests));
@@ -85,13 +85,13 @@ impl Drop for Offered {
 }
 
 /// Returns at once; the connection comes about when the server is there, and again when it was away.
-async fn connect(link: &Link, name: &str) -> Result<Client, async_nats::ConnectError> {
+async fn connect(peers: &Peers, name: &str) -> Result<Client, async_nats::ConnectError> {
     let options = ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
-        .connection_timeout(link.config.connect_timeout)
+        .connection_timeout(peers.config.connect_timeout)
         .subscription_capacity(QUEUE)
-        .custom_inbox_prefix(format!("{}.inbox", link.config.subject))
+        .custom_inbox_prefix(format!("{}.inbox", peers.config.subject))
         .reconnect_delay_callback(|tries| {
             let tries = u32::try_from(tries).unwrap_or(u32::MAX);
             Duration::from_millis(100).saturating_mul(tries).min(LONGEST_PAUSE)
@@ -101,22 +101,22 @@ async fn connect(link: &Link, name: &str) -> Result<Client, async_nats::ConnectE
             Event::Disconnected => tracing::warn!(target: "coordinator", "NATS: disconnected"),
             event => tracing::warn!(target: "coordinator", "NATS: {}", shown(&event.to_string())),
         });
-    let options = match &link.config.login {
+    let options = match &peers.config.login {
         Login::None => options,
         Login::User(user, password) => options.user_and_password(user.clone(), password.clone()),
         Login::Token(token) => options.token(token.clone()),
     };
-    options.connect(link.config.servers.as_slice()).await
+    options.connect(peers.config.servers.as_slice()).await
 }
 
 /// Answers claims and takes responses.
 async fn hear(shared: Arc<Shared>, client: Client, mut messages: Subscriber) {
     while let Some(message) = messages.next().await {
-        let Some(link) = &shared.link else { return };
+        let Some(peers) = &shared.peers else { return };
         let answer = match message.subject.rsplit('.').next() {
             Some("claim") => {
                 let hop = String::from_utf8_lossy(&message.payload);
-                let granted = link.open().remove(&*hop);
+                let granted = peers.open().remove(&*hop);
                 if granted { YES } else { "no" }.into()
             }
             Some("response") => match Response::decode(&message.payload) {
@@ -134,7 +134,7 @@ async fn hear(shared: Arc<Shared>, client: Client, mut messages: Subscriber) {
 
 /// Takes the requests of one task.
 async fn take_in(shared: Arc<Shared>, client: Client, mut requests: Subscriber) {
-    let Some(seats) = shared.link.as_ref().map(|link| link.seats.clone()) else { return };
+    let Some(seats) = shared.peers.as_ref().map(|peers| peers.seats.clone()) else { return };
     while let Some(message) = requests.next().await {
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
         let (shared, client) = (shared.clone(), client.clone());
@@ -150,11 +150,11 @@ async fn take_in(shared: Arc<Shared>, client: Client, mut requests: Subscriber) 
 }
 
 async fn consider(shared: &Arc<Shared>, client: &Client, request: Request) -> Response {
-    let home = shared.link.as_ref().and_then(|link| {
-        let home = link.home(request.hook.as_ref()?)?;
-        Some((link, home))
+    let home = shared.peers.as_ref().and_then(|peers| {
+        let home = peers.home(request.hook.as_ref()?)?;
+        Some((peers, home))
     });
-    let Some((link, home)) = home else {
+    let Some((peers, home)) = home else {
         return Response::error(request.id, "response hook is not allowed");
     };
     if shared.directory.sockets(&request.task, Instant::now()).is_empty() {
@@ -162,7 +162,7 @@ async fn consider(shared: &Arc<Shared>, client: &Client, request: Request) -> Re
     }
     let claim = async_nats::Request::new()
         .payload(request.id.clone().into())
-        .timeout(Some(link.config.ack_timeout));
+        .timeout(Some(peers.config.ack_timeout));
     match client.send_request(format!("{home}.claim"), claim).await {
         Ok(answer) if answer.payload == YES => take(shared, request, Entrance::Shared).await,
         _ => Response::error(request.id, "the request was given up"),

@@ -56,7 +56,7 @@ pub enum Login {
 
 /// What all connections share of it.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Peers {
     config: Nats,
     /// What the subjects of this coordinator begin with.
     own: String,
@@ -67,7 +67,7 @@ pub(crate) struct Link {
     seats: Arc<Semaphore>,
 }
 
-impl Link {
+impl Peers {
     /// `name` is nobody else's.
     pub(crate) fn new(config: Nats, name: &str) -> Self {
         Self {
@@ -130,7 +130,7 @@ fn token(task: &str) -> String {
 mod tests {
     use super::*;
 
-    fn link() -> Link {
+    fn peers() -> Peers {
         let config = Nats {
             servers: vec!["nats://127.0.0.1".into()],
             subject: "a.b".into(),
@@ -139,24 +139,24 @@ mod tests {
             ack_timeout: Duration::from_secs(1),
             max_requests: 1,
         };
-        Link::new(config, "00ff")
+        Peers::new(config, "00ff")
     }
 
     #[test]
     fn tasks_are_one_part_of_a_subject() {
-        assert_eq!(link().task("CPUInfo"), "a.b.task.CPUInfo");
-        assert_eq!(link().task("a b.c*>ü"), "a.b.task.a=20b=2Ec=2A=3E=C3=BC");
-        assert_eq!(link().task("a=20b"), "a.b.task.a=3D20b");
+        assert_eq!(peers().task("CPUInfo"), "a.b.task.CPUInfo");
+        assert_eq!(peers().task("a b.c*>ü"), "a.b.task.a=20b=2Ec=2A=3E=C3=BC");
+        assert_eq!(peers().task("a=20b"), "a.b.task.a=3D20b");
     }
 
     #[test]
     fn only_coordinators_are_answered() {
-        let link = link();
-        assert_eq!(link.home(&link.hook()), Some("a.b.to.00ff"));
+        let peers = peers();
+        assert_eq!(peers.home(&peers.hook()), Some("a.b.to.00ff"));
         for subject in ["a.b.to.", "a.b.to.*", "a.b.to.x.y", "a.b.task.x", "$SYS.x", "a.b.to.a b"] {
-            let hook = Url { opaque: subject.into(), ..link.hook() };
-            assert_eq!(link.home(&hook), None, "{subject}");
+            let hook = Url { opaque: subject.into(), ..peers.hook() };
+            assert_eq!(peers.home(&hook), None, "{subject}");
         }
-        assert_eq!(link.home(&Url { scheme: "http".into(), ..link.hook() }), None);
+        assert_eq!(peers.home(&Url { scheme: "http".into(), ..peers.hook() }), None);
     }
 }

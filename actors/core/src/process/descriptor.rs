@@ -8,7 +8,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Hands a descriptor to the event loop of this thread.
-pub(super) fn watch_descriptor(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+///
+/// # Errors
+/// When it is none that can be waited for, such as a file.
+pub fn watch_descriptor(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one descriptor for as long as it lives, and it lives in the `AsyncFd`.
     Ok(unsafe { AsyncFd::register_with_interest(fd, interest) }?)
 }

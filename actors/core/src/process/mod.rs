@@ -23,7 +23,7 @@ pub mod table;
 
 pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
-pub use descriptor::hung_up;
+pub use descriptor::{hung_up, watch_descriptor};
 pub(crate) use error::plain;
 pub use error::{SpawnError, Step};
 pub use keeper::{Gone, Process, Report};
