@@ -35,7 +35,7 @@ fn sparse() -> Value {
     json!({
         "main": { "exec": "true", "ready": { "file": "/x" }, "live": { "file": "/x" } },
         "template": {},
-        "coordinator": { "service_name": "c" },
+        "coordinator": { "service_name": "c", "nats": { "url": "nats://h", "user": "u" } },
         "coprocess": { "agent": {
             "name": "agent",
             "exec": "true",
@@ -91,6 +91,10 @@ fn around(path: &str, key: &Key) -> Value {
     if is_kind_of_probe(path, key) {
         let place = place(path);
         set(&mut config, &place[..place.len() - 1], json!({}));
+    }
+    // Who has a token has no user.
+    if path == "coordinator.nats.token" {
+        config["coordinator"]["nats"] = json!({ "url": "nats://h" });
     }
     config
 }

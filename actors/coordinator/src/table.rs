@@ -111,7 +111,8 @@ pub struct CoordinatorTable {
     /// wrapper's own.
     #[schemars(example = &"adm")]
     pub group: Option<Text>,
-    /// Tasks shared with other coordinators.
+    /// The NATS server through which tasks are shared with other coordinators. Default: none are.
+    #[schemars(example = serde_json::json!({ "url": "nats://10.0.0.5:4222" }))]
     pub nats: Option<NatsTable>,
 }
 

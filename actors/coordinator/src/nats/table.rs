@@ -25,13 +25,13 @@ pub struct NatsTable {
     /// What the subjects begin with. Coordinators share with those that have the same.
     #[schemars(example = &"site.tasks")]
     pub subject: Option<Text>,
-    /// The user, for servers that ask for one.
+    /// The user, for servers that ask for one. Default: none.
     #[schemars(example = &"coordinator")]
     pub user: Option<Text>,
-    /// The user's password.
+    /// The user's password. Default: an empty one.
     #[schemars(example = &"a-long-random-text")]
     pub password: Option<Text>,
-    /// The token, for servers that ask for one.
+    /// The token, for servers that ask for one. Default: none.
     #[schemars(example = &"a-long-random-text")]
     pub token: Option<Text>,
     /// How long a connection to the server may take; it is tried again for ever.
