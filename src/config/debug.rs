@@ -48,7 +48,7 @@ pub(super) const FLAGS: [&str; 10] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 10] = [
+pub(super) const COUNTS: [&str; 11] = [
     "vcpu_count",
     "queue",
     "keep",
@@ -59,6 +59,7 @@ pub(super) const COUNTS: [&str; 10] = [
     "external_port",
     "max_inflight",
     "max_clients",
+    "max_requests",
 ];
 
 /// Renders the config. `config` is the one with facts.

@@ -46,6 +46,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut stop: watch::Receiver<Stop>) 
 }
 
 async fn share(shared: &Arc<Shared>, peers: &Peers) -> io::Result<()> {
+    // What a thread that died had offered is not granted any more.
+    peers.open().clear();
     let client = connect(peers, &shared.config.service_name).await.map_err(io::Error::other)?;
     let own = client.subscribe(format!("{}.*", peers.own)).await.map_err(io::Error::other)?;
     *peers.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(client.clone());

@@ -67,7 +67,11 @@ impl NatsTable {
             refusals.push(missing.expected("the URL of a server"));
         }
         if let Some(server) = servers.iter().find(|server| !is_server(server)) {
-            let what = format!("`{}` is not the URL of a NATS server", printable(server));
+            let what = match Url::parse(server).is_ok_and(|url| url.user) {
+                // They are not to be shown.
+                true => "the URL has credentials, which belong to `user` and `password`".to_owned(),
+                false => format!("`{}` is not the URL of a NATS server", printable(server)),
+            };
             refusals.push(wrong("url", what).expected("`nats://HOST`, with a port if need be"));
         }
         let subject = self.subject.map_or_else(|| "coproc".to_owned(), |Text(subject)| subject);
@@ -139,6 +143,8 @@ mod tests {
         for url in ["a", "tls://a", "http://a", "nats://", "nats://u:p@a", "nats://a/x"] {
             assert!(resolve(&format!(r#"{{"url": "{url}"}}"#)).is_err(), "{url}");
         }
+        let credentials = resolve(r#"{"url": "nats://u:a-secret@a"}"#).unwrap_err();
+        assert!(!credentials[0].contains("a-secret"), "{credentials:?}");
         for subject in ["", ".", "a.", "a b", "*", "a.>", "$SYS"] {
             let json = format!(r#"{{"url": "nats://a", "subject": "{subject}"}}"#);
             assert!(resolve(&json).is_err(), "{subject}");
