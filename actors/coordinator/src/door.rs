@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use coproc_core::socket::{BindError, Listener};
 use nix::unistd::{Gid, Group, chown};
+use rustix::net::listen;
 
 use crate::config::Coordinator;
 use crate::router::RESERVED;
@@ -76,6 +77,8 @@ pub(crate) fn open(config: &Coordinator) -> Result<Doors, OpenError> {
             let address = SocketAddr::new(ip, config.external_port);
             let bind = || -> io::Result<_> {
                 let port = TcpListener::bind(address)?;
+                // std's own queue is short: who comes in a crowd would be reset.
+                listen(&port, i32::try_from(QUEUE).unwrap_or(i32::MAX))?;
                 port.set_nonblocking(true)?;
                 Ok((port.local_addr()?, port))
             };
