@@ -66,11 +66,12 @@ pub(crate) async fn serve(
         );
     }
     tokio::spawn(expire(shared.clone()));
-    tokio::spawn(nats::serve(shared.clone(), stop.clone()));
+    let sharing = tokio::spawn(nats::serve(shared.clone(), stop.clone()));
     let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
     let orderly = async {
         http.closed().await;
         internal.closed().await;
+        let _ = sharing.await;
         shared.tracker().stop();
         while !shared.tracker().is_idle() {
             shared.left.notified().await;

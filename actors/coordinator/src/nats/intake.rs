@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
 use coproc_acomm::{DecodeError, Request, Response};
 use futures_util::StreamExt;
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::folders::Folders;
 use super::{Login, Peers};
@@ -37,15 +37,34 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut stop: watch::Receiver<Stop>) 
         // Its sender is there for as long as the thread is wanted.
         let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
     };
+    let mut offered = Offered::new();
     tokio::select! {
-        shared = share(&shared, peers) => if let Err(error) = shared {
+        shared = share(&shared, peers, &mut offered) => if let Err(error) = shared {
             tracing::error!(target: "coordinator", "tasks are not shared: {error}");
         },
         () = told => {}
     }
+    if peers.connected().is_none() {
+        return;
+    }
+    let left = async {
+        // Who came before the groups were left is answered.
+        for (leave, taking) in offered.into_values() {
+            drop(leave);
+            let _ = taking.await;
+        }
+        let all = u32::try_from(peers.config.max_requests).unwrap_or(u32::MAX);
+        let _ = peers.seats.acquire_many(all).await;
+    };
+    if tokio::time::timeout(peers.config.ack_timeout, left).await.is_err() {
+        tracing::warn!(target: "coordinator", "NATS: the groups are not left in time");
+    }
 }
 
-async fn share(shared: &Arc<Shared>, peers: &Peers) -> io::Result<()> {
+/// The tasks that this coordinator takes for others. To drop the first part is to leave the group.
+type Offered = HashMap<String, (oneshot::Sender<()>, JoinHandle<()>)>;
+
+async fn share(shared: &Arc<Shared>, peers: &Peers, offered: &mut Offered) -> io::Result<()> {
     // What a thread that died had offered is not granted any more.
     peers.open().clear();
     let client = connect(peers, &shared.config.service_name).await.map_err(io::Error::other)?;
@@ -53,36 +72,21 @@ async fn share(shared: &Arc<Shared>, peers: &Peers) -> io::Result<()> {
     *peers.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(client.clone());
     tokio::spawn(hear(shared.clone(), client.clone(), own));
     let folders = Folders::open(shared.config.socket_dir.clone())?;
-    let mut offered = Offered(HashMap::new());
     loop {
         let tasks = folders.tasks();
-        offered.0.retain(|task, taking| {
-            let stays = tasks.contains(task);
-            if !stays {
-                taking.abort();
-            }
-            stays
-        });
+        offered.retain(|task, _| tasks.contains(task));
         for task in tasks {
-            if offered.0.contains_key(&task) {
+            if offered.contains_key(&task) {
                 continue;
             }
             let subject = peers.task(&task);
             let group = client.queue_subscribe(subject, GROUP.to_owned()).await;
             let requests = group.map_err(io::Error::other)?;
-            let taking = tokio::spawn(take_in(shared.clone(), client.clone(), requests));
-            offered.0.insert(task, taking.abort_handle());
+            let (leave, left) = oneshot::channel();
+            let taking = take_in(shared.clone(), client.clone(), requests, left);
+            offered.insert(task, (leave, tokio::spawn(taking)));
         }
         folders.changed().await?;
-    }
-}
-
-/// The tasks that this coordinator takes for others. Dropping it leaves their groups.
-struct Offered(HashMap<String, AbortHandle>);
-
-impl Drop for Offered {
-    fn drop(&mut self) {
-        self.0.values().for_each(AbortHandle::abort);
     }
 }
 
@@ -134,10 +138,27 @@ async fn hear(shared: Arc<Shared>, client: Client, mut messages: Subscriber) {
     }
 }
 
-/// Takes the requests of one task.
-async fn take_in(shared: Arc<Shared>, client: Client, mut requests: Subscriber) {
+/// Takes the requests of one task until its group is left, and those that came before that.
+async fn take_in(
+    shared: Arc<Shared>,
+    client: Client,
+    mut requests: Subscriber,
+    mut left: oneshot::Receiver<()>,
+) {
     let Some(seats) = shared.peers.as_ref().map(|peers| peers.seats.clone()) else { return };
-    while let Some(message) = requests.next().await {
+    let mut leaving = false;
+    loop {
+        let message = tokio::select! {
+            message = requests.next() => message,
+            _ = &mut left, if !leaving => {
+                leaving = true;
+                match requests.drain().await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
+            }
+        };
+        let Some(message) = message else { return };
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
         let (shared, client) = (shared.clone(), client.clone());
         tokio::spawn(async move {
