@@ -36,7 +36,11 @@ fn sparse() -> Value {
         "main": { "exec": "true", "ready": { "file": "/x" }, "live": { "file": "/x" } },
         "template": {},
         "exec_socket": { "path": "/x.sock" },
-        "coordinator": { "service_name": "c", "exec": { "allow": ["/bin/true"] } },
+        "coordinator": {
+            "service_name": "c",
+            "exec": { "allow": ["/bin/true"] },
+            "nats": { "url": "nats://h", "user": "u" },
+        },
         "coprocess": { "agent": {
             "name": "agent",
             "exec": "true",
@@ -92,6 +96,10 @@ fn around(path: &str, key: &Key) -> Value {
     if is_kind_of_probe(path, key) {
         let place = place(path);
         set(&mut config, &place[..place.len() - 1], json!({}));
+    }
+    // Who has a token has no user.
+    if path == "coordinator.nats.token" {
+        config["coordinator"]["nats"] = json!({ "url": "nats://h" });
     }
     config
 }

@@ -50,7 +50,7 @@ pub(super) const FLAGS: [&str; 12] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 14] = [
+pub(super) const COUNTS: [&str; 15] = [
     "max_running",
     "vcpu_count",
     "queue",
@@ -65,6 +65,7 @@ pub(super) const COUNTS: [&str; 14] = [
     "external_port",
     "max_inflight",
     "max_clients",
+    "max_requests",
 ];
 
 /// Renders the config. `config` is the one with facts.

@@ -13,6 +13,7 @@ pub(super) fn layer(
     template: bool,
     exec_sockets: &[Path],
     coordinator: bool,
+    nats: bool,
     environment: &[(String, String)],
 ) -> Layer {
     let mut layer = Layer::new("defaults");
@@ -43,6 +44,9 @@ pub(super) fn layer(
     }
     if coordinator {
         fill(&["coordinator"], &coproc_coordinator::table::DEFAULTS);
+    }
+    if nats {
+        fill(&["coordinator", "nats"], &coproc_coordinator::nats::table::DEFAULTS);
     }
     for key in coprocesses {
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);

@@ -77,7 +77,8 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     }
     let exec_sockets = exec::paths(&stack.0);
     let coordinator = table("coordinator");
-    let defaults = defaults::layer(&keys, template, &exec_sockets, coordinator, &variables);
+    let nats = stack.node(&["coordinator", "nats"].map(str::to_owned)).is_some();
+    let defaults = defaults::layer(&keys, template, &exec_sockets, coordinator, nats, &variables);
     stack.0.insert(0, defaults);
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {

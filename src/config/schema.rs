@@ -9,12 +9,13 @@ use super::defaults::LISTS;
 type Defaults = [(&'static str, &'static str)];
 
 /// The tables whose defaults are a layer of the config of their own, by the names of their types.
-const TABLES: [(&str, &Defaults); 7] = [
+const TABLES: [(&str, &Defaults); 8] = [
     ("LogTable", &crate::log::table::DEFAULTS),
     ("MainTable", &coproc_main::table::DEFAULTS),
     ("CoprocessTable", &coproc_coprocess::table::DEFAULTS),
     ("ExecSocketTable", &coproc_exec::table::DEFAULTS),
     ("CoordinatorTable", &coproc_coordinator::table::DEFAULTS),
+    ("NatsTable", &coproc_coordinator::nats::table::DEFAULTS),
     ("ControlTable", &CONTROL_DEFAULTS),
     ("TemplateTable", &TEMPLATE_DEFAULTS),
 ];

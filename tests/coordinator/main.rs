@@ -9,6 +9,7 @@ mod hooks;
 mod life;
 mod load;
 mod messages;
+mod nats;
 mod rig;
 mod routing;
 mod streams;

@@ -8,6 +8,7 @@ use coproc_acomm::Url;
 
 use crate::allow::Allow;
 use crate::exec_task::ExecTask;
+use crate::nats::Nats;
 use crate::router::Order;
 
 /// A coordinator.
@@ -69,6 +70,8 @@ pub struct Coordinator {
     pub exec: Option<ExecTask>,
     /// Whether the task `coprocess` is offered.
     pub coprocess: bool,
+    /// How tasks are shared with other coordinators; `None` where they are not.
+    pub nats: Option<Nats>,
 }
 
 impl Coordinator {

@@ -170,11 +170,8 @@ pub struct Provider {
 
 /// All tasks for which there are sockets below a socket directory, by name.
 pub fn tasks(socket_dir: &Path, order: Order) -> Vec<Task> {
-    let entries = fs::read_dir(socket_dir).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let mut tasks: Vec<_> = folders
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| is_task(name))
+    let mut tasks: Vec<_> = folders(socket_dir)
+        .into_iter()
         .map(|task| {
             let folder = socket_dir.join(&task);
             let provider = |name: String| {
@@ -192,6 +189,19 @@ pub fn tasks(socket_dir: &Path, order: Order) -> Vec<Task> {
         .collect();
     tasks.sort_by(|a, b| a.task.cmp(&b.task));
     tasks
+}
+
+/// The names of the folders of tasks.
+pub(crate) fn folders(socket_dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(socket_dir).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| is_task(name)).collect()
+}
+
+/// Whether anybody registered in a task's folder.
+pub(crate) fn has_sockets(folder: &Path) -> bool {
+    !names(folder, Order::Text).is_empty()
 }
 
 /// The tasks whose providers the original would ask in another order.

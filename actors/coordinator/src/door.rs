@@ -42,6 +42,9 @@ pub enum OpenError {
     /// There is no such group.
     #[error("group: `{0}` is no group of this machine")]
     Group(String),
+    /// The system gives no random bits.
+    #[error("there are no random bits: {0}")]
+    Random(io::Error),
 }
 
 /// What is bound; each is taken away when it closes.

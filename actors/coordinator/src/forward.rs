@@ -10,6 +10,7 @@ use coproc_acomm::{Request, Response, Url};
 use std::net::SocketAddr;
 
 use crate::awaited::Arrivals;
+use crate::nats::{is_shared, send_away};
 use crate::oneshot::{self, OneShot};
 use crate::router::{Asked, NO_PROVIDERS, Step, step};
 use crate::server::{Shared, random};
@@ -30,6 +31,8 @@ pub(crate) enum Entrance {
     Unix,
     /// The port, at this address of ours.
     Http(SocketAddr),
+    /// Another coordinator.
+    Shared,
 }
 
 /// Finds a provider for a request; the answer is the ack.
@@ -62,7 +65,7 @@ async fn route(
     let now = Instant::now();
     let sockets = shared.directory.sockets(&request.task, now);
     if sockets.is_empty() && !shared.awaited.includes(&request.task) {
-        return Err(NO_PROVIDERS.to_owned());
+        return send_away(shared, request, hook, entrance, now).await;
     }
     let one_shot = match &request.stream {
         Some(source) if source.is_http() => Some(oneshot::open(shared, &request.task, source)?),
@@ -91,31 +94,7 @@ async fn track(
     entrance: Entrance,
     now: Instant,
 ) -> Result<(), String> {
-    let hop: Arc<str> = match shared.config.keep_ids {
-        true => request.id.as_str().into(),
-        false => {
-            let bits = random().map_err(|error| error.to_string())?;
-            hexadecimal(&bits).into()
-        }
-    };
-    let origin = Origin {
-        id: request.id.as_str().into(),
-        hook,
-        arrived: match entrance {
-            Entrance::Http(address) => Some(address),
-            Entrance::Unix => None,
-        },
-        deadline: now + shared.config.request_timeout,
-    };
-    let first = {
-        let mut tracker = shared.tracker();
-        let first = tracker.next_deadline().is_none();
-        tracker.track(hop.clone(), origin).map_err(|refusal| refusal.to_string())?;
-        first
-    };
-    if first {
-        shared.deadline.notify_one();
-    }
+    let (hop, _) = enter(shared, &request.id, hook, entrance, now)?;
     request.id = hop.to_string();
     request.hook = Some(Url::unix(shared.config.response().display().to_string()));
     let asked = ask_or_wait(shared, sockets, &request, now).await;
@@ -165,6 +144,42 @@ async fn ask_or_wait(
         }
         sockets = shared.directory.sockets(task, Instant::now());
     }
+}
+
+/// Has a request tracked; the answer is the id by which others get to know it.
+pub(crate) fn enter(
+    shared: &Shared,
+    id: &str,
+    hook: Url,
+    entrance: Entrance,
+    now: Instant,
+) -> Result<(Arc<str>, Origin), String> {
+    let hop: Arc<str> = match shared.config.keep_ids {
+        true => id.into(),
+        false => {
+            let bits = random().map_err(|error| error.to_string())?;
+            hexadecimal(&bits).into()
+        }
+    };
+    let origin = Origin {
+        id: id.into(),
+        hook,
+        arrived: match entrance {
+            Entrance::Http(address) => Some(address),
+            Entrance::Unix | Entrance::Shared => None,
+        },
+        deadline: now + shared.config.request_timeout,
+    };
+    let first = {
+        let mut tracker = shared.tracker();
+        let first = tracker.next_deadline().is_none();
+        tracker.track(hop.clone(), origin.clone()).map_err(|refusal| refusal.to_string())?;
+        first
+    };
+    if first {
+        shared.deadline.notify_one();
+    }
+    Ok((hop, origin))
 }
 
 /// Asks one provider after the other.
@@ -220,15 +235,16 @@ fn check(shared: &Shared, request: &Request, entrance: Entrance) -> Result<Url, 
     if request.task.is_empty() {
         return Err(match entrance {
             Entrance::Http(_) => "request missing task",
-            Entrance::Unix => "missing task",
+            Entrance::Unix | Entrance::Shared => "missing task",
         }
         .to_owned());
     }
     let Some(hook) = &request.hook else { return Err("missing response hook".to_owned()) };
-    let outside = matches!(entrance, Entrance::Http(_));
+    let outside = entrance != Entrance::Unix;
     let allow = &shared.config.hook_allow;
     let refused = (outside && hook.is_unix() && !shared.config.allow_unix_hooks_from_http)
-        || (hook.is_http() && !allow.name(hook.host_name()));
+        || (hook.is_http() && !allow.name(hook.host_name()))
+        || is_shared(hook) != (entrance == Entrance::Shared);
     if refused {
         return Err("response hook is not allowed".to_owned());
     }

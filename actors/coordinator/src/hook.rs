@@ -4,11 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use coproc_acomm::unix::{ExchangeError, exchange};
 use coproc_acomm::{Response, Url};
 use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 
 use crate::http_client::{CallError, call, dial};
+use crate::nats::{is_shared, return_response};
 use crate::oneshot::is_source;
 use crate::server::Shared;
 use crate::tracker::Origin;
@@ -32,7 +34,7 @@ impl Drop for Leaving {
 }
 
 /// What came of one try.
-enum Try {
+pub(crate) enum Try {
     Delivered,
     Refused(String),
     Again(String),
@@ -65,13 +67,26 @@ async fn attempt_until_deadline(
     origin: &Origin,
     mut response: Response,
 ) -> Result<(), String> {
-    if !origin.hook.is_http() {
-        return Err(format!("`{}` is no scheme of a hook", origin.hook.scheme));
+    let hook = &origin.hook;
+    if !hook.is_http() && !hook.is_unix() && !is_shared(hook) {
+        return Err(format!("`{}` is no scheme of a hook", hook.scheme));
     }
-    let query = response.stream.take().and_then(|source| publish(shared, source));
+    // Who has a socket here can read what we can.
+    let query = match hook.is_unix() {
+        true => None,
+        false => response.stream.take().and_then(|source| publish(shared, source)),
+    };
     let mut pause = FIRST_PAUSE;
     loop {
-        let tried = attempt(shared, origin, &response, query.as_deref());
+        let tried = async {
+            match hook {
+                hook if hook.is_unix() => attempt_unix(shared, hook, &response).await,
+                hook if is_shared(hook) => {
+                    return_response(shared, origin, &response, query.as_deref()).await
+                }
+                _ => attempt(shared, origin, &response, query.as_deref()).await,
+            }
+        };
         let why = match tokio::time::timeout(shared.config.hook_timeout, tried).await {
             Ok(Try::Delivered) => return Ok(()),
             Ok(Try::Refused(why)) => return Err(why),
@@ -123,6 +138,16 @@ async fn attempt(
     }
 }
 
+/// To a requester on this machine whose request another coordinator took.
+async fn attempt_unix(shared: &Shared, hook: &Url, response: &Response) -> Try {
+    match exchange(&hook.socket(), &response.encode(), shared.config.max_message).await {
+        Ok(ack) if !ack.error.is_empty() => Try::Refused(format!("it says: {}", ack.error)),
+        Ok(_) => Try::Delivered,
+        Err(ExchangeError::Absent(why) | ExchangeError::Unheard(why)) => Try::Again(why),
+        Err(error) => Try::Refused(error.to_string()),
+    }
+}
+
 /// Makes a stream one that a client outside may ask for; the answer is the query of its address.
 fn publish(shared: &Shared, source: Url) -> Option<String> {
     if !is_source(shared, &source) {
@@ -138,7 +163,12 @@ fn publish(shared: &Shared, source: Url) -> Option<String> {
 
 /// The address of a published stream as its reader can reach it: by `public_url`, or at that address of
 /// ours at which its request came in, or from which its response goes out.
-fn outside(shared: &Shared, origin: &Origin, ours: Option<SocketAddr>, query: &str) -> Option<Url> {
+pub(crate) fn outside(
+    shared: &Shared,
+    origin: &Origin,
+    ours: Option<SocketAddr>,
+    query: &str,
+) -> Option<Url> {
     let mut url = match &shared.config.public_url {
         Some(url) => url.clone(),
         None => {

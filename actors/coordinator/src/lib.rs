@@ -15,6 +15,7 @@ mod forward;
 mod hook;
 mod http_client;
 mod http_server;
+pub mod nats;
 mod oneshot;
 pub mod router;
 mod serve;

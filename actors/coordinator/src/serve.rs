@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::door::close;
 use crate::hook::deliver;
 use crate::http_server;
+use crate::nats;
 use crate::server::{Bound, Shared, Sockets, Stop};
 use crate::unix;
 
@@ -65,10 +66,12 @@ pub(crate) async fn serve(
         );
     }
     tokio::spawn(expire(shared.clone()));
+    let sharing = tokio::spawn(nats::serve(shared.clone(), stop.clone()));
     let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
     let orderly = async {
         http.closed().await;
         internal.closed().await;
+        let _ = sharing.await;
         shared.tracker().stop();
         while !shared.tracker().is_idle() {
             shared.left.notified().await;

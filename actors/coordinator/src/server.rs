@@ -17,9 +17,10 @@ use crate::config::Coordinator;
 use crate::directory::{Directory, Task, reordered, tasks};
 use crate::door::{Doors, open};
 use crate::figures::{Figures, Snapshot};
+use crate::nats::Peers;
 use crate::router::Order;
 use crate::serve::serve;
-use crate::stream::{Secret, Streams};
+use crate::stream::{Secret, Streams, hexadecimal};
 use crate::tracker::Tracker;
 
 pub use crate::door::OpenError;
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) deliveries: Semaphore,
     /// Where HTTP is listened on.
     pub(crate) address: Option<SocketAddr>,
+    /// What there is to share tasks with other coordinators.
+    pub(crate) peers: Option<Peers>,
     tracker: Mutex<Tracker>,
     streams: Mutex<Streams>,
     /// A deadline is there where none was.
@@ -109,6 +112,11 @@ impl Bound {
                 );
             }
         }
+        let name = || random().map(|bits| hexadecimal(&bits)).map_err(OpenError::Random);
+        let peers = match &config.nats {
+            Some(nats) => Some(Peers::new(nats.clone(), &name()?)),
+            None => None,
+        };
         let shared = Shared {
             directory: Directory::new(
                 config.socket_dir.clone(),
@@ -119,6 +127,7 @@ impl Bound {
             awaited: Awaited::default(),
             deliveries: Semaphore::new(DELIVERIES),
             address: doors.address,
+            peers,
             tracker: Mutex::new(Tracker::new(config.max_inflight)),
             streams: Mutex::new(Streams::new(config.max_inflight)),
             deadline: Notify::new(),

@@ -20,6 +20,7 @@ use serde::{Deserialize, Deserializer};
 use crate::allow::{Allow, Host};
 use crate::config::Coordinator;
 use crate::exec_task::ExecTaskTable;
+use crate::nats::table::NatsTable;
 use crate::router::{MAX_NAME, Order, is_name};
 
 /// The coordinator of tasks: requests come in over HTTP and a Unix socket, and go to providers that
@@ -118,6 +119,9 @@ pub struct CoordinatorTable {
     /// stops and restarts them.
     #[schemars(example = true)]
     pub coprocess: Option<Flag>,
+    /// The NATS server through which tasks are shared with other coordinators. Default: none are.
+    #[schemars(example = serde_json::json!({ "url": "nats://10.0.0.5:4222" }))]
+    pub nats: Option<NatsTable>,
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
@@ -334,6 +338,13 @@ impl CoordinatorTable {
         }
         let missing = !is_refused("exec");
         let exec = self.exec.and_then(|table| table.resolve(missing, &mut refusals));
+        let nats = match self.nats.map(NatsTable::resolve).transpose() {
+            Ok(nats) => nats,
+            Err(more) => {
+                refusals.extend(more);
+                None
+            }
+        };
         if !refusals.is_empty() {
             return Err(refusals);
         }
@@ -377,6 +388,7 @@ impl CoordinatorTable {
             group: self.group.map(|Text(group)| group),
             exec,
             coprocess: flag(self.coprocess),
+            nats,
         })
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn request(shared: Arc<Shared>, mut link: Link, stop: watch::Re
 /// A response from a provider.
 pub(crate) async fn response(shared: Arc<Shared>, mut link: Link, stop: watch::Receiver<Stop>) {
     let Ok(message) = message(&shared, &mut link, stop).await else { return };
-    let mut response = match Response::decode(&message) {
+    let response = match Response::decode(&message) {
         Ok(response) => response,
         Err(error) => {
             tracing::warn!(
@@ -42,6 +42,11 @@ pub(crate) async fn response(shared: Arc<Shared>, mut link: Link, stop: watch::R
     };
     drop(message);
     answer(&shared, &mut link, &Response::ack("")).await;
+    answered(&shared, response);
+}
+
+/// Sends a response on to whoever waits for it.
+pub(crate) fn answered(shared: &Arc<Shared>, mut response: Response) {
     let origin = shared.tracker().answer(&response.id);
     let Some(origin) = origin else {
         shared.figures.unknown.add();
@@ -54,7 +59,7 @@ pub(crate) async fn response(shared: Arc<Shared>, mut link: Link, stop: watch::R
     };
     shared.figures.responses.add();
     response.id = origin.id.to_string();
-    deliver(&shared, origin, response);
+    deliver(shared, origin, response);
 }
 
 /// Reads the one message of a connection; else what there is to answer, if anything.
