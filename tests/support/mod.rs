@@ -286,9 +286,11 @@ impl Wrapper {
         found.flatten().unwrap_or_else(|| panic!("no line {n} with `{text}` in\n{}", self.dump()))
     }
 
-    /// The place of the first line that holds this text, to compare orders.
+    /// The place of the first line that holds this text, to compare orders. It is waited for: a child's
+    /// line may be logged before the line that tells of its start.
     #[track_caller]
     pub fn position(&self, text: &str) -> usize {
+        self.wait_for(text);
         let lines = self.lines();
         let found = lines.iter().position(|line| line.contains(text));
         found.unwrap_or_else(|| panic!("no line with `{text}` in\n{}", self.dump()))
