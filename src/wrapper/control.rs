@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use actix::{Context, Handler};
 use coproc_control::request::{Ask, Health, Order, Refused, Request};
-use coproc_coprocess::actor::{Command, CoprocessActor};
+use coproc_coprocess::actor::CoprocessActor;
 use coproc_coprocess::config::Restarts;
 use coproc_coprocess::lifecycle::{RunEnd, State, Wanted};
+use coproc_coprocess::messages::Command;
 use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::broker::Publish;
 use coproc_core::duration::GoDuration;
