@@ -106,8 +106,9 @@ pub struct ExecSocketTable {
     /// whom the file's mode lets.
     #[schemars(example = ["www-data"])]
     pub peer_users: Option<Words>,
-    /// Who may connect besides: groups by name or number, which are those whose primary group it is
-    /// and those whom the group database lists when the socket is opened. Default: none.
+    /// Who may connect besides: groups by name or number, one of which the client has as its primary or
+    /// as a supplementary group. Before Linux 4.13 those are its supplementary groups that the group
+    /// database lists when the socket is opened. Default: none.
     #[schemars(example = ["deploy"])]
     pub peer_groups: Option<Words>,
     /// Whether the log shows the arguments of programs, which may be secrets.

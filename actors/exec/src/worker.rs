@@ -3,13 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use coproc_core::process::{Remains, watch as watch_fd};
+use coproc_core::process::{Remains, peer_groups, watch as watch_fd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown, sockopt};
 use tokio::io::Interest;
@@ -160,7 +160,8 @@ impl Worker {
         let peer = peer.map_or((0, u32::MAX, u32::MAX), |peer| {
             (peer.pid.as_raw_nonzero().get(), peer.uid.as_raw(), peer.gid.as_raw())
         });
-        if served.peers.as_ref().is_some_and(|peers| !peers.allow(peer.1, peer.2)) {
+        let others = || peer_groups(client.as_fd()).ok().flatten();
+        if served.peers.as_ref().is_some_and(|peers| !peers.allow(peer.1, peer.2, others)) {
             count(&served.figures.refused);
             tracing::warn!(
                 target: "exec", "{}: uid {} and gid {} may not connect", served.name(), peer.1, peer.2

@@ -17,6 +17,7 @@ mod keeper;
 mod launch;
 mod leader;
 mod lookup;
+mod peer;
 mod report;
 mod run;
 mod sender;
@@ -34,6 +35,8 @@ pub use keeper::{Gone, Process, Report};
 pub use launch::{Piped, launch, seal_descriptors};
 pub use leader::{Leader, Remains};
 pub use lookup::{Lookup, find_program};
+
+pub use peer::peer_groups;
 pub use report::StageReport;
 pub use run::{Ended, run};
 pub use sender::{in_group, name_senders, receive};
