@@ -223,7 +223,7 @@ impl Worker {
     /// Ends a connection whose last byte was sent. A client that is still sending, as one whose end
     /// mark is on its way, reads the end at once, and may send a moment longer without an error.
     pub(crate) fn part(self: &Rc<Self>, client: OwnedFd, request: Option<Request>) {
-        let most = self.served.max_connections;
+        let most = self.served.farewells;
         if self.stop.get() != Stop::Not || self.farewells.get() >= most {
             return;
         }

@@ -35,7 +35,6 @@ pub use keeper::{Gone, Process, Report};
 pub use launch::{Piped, launch, seal_descriptors};
 pub use leader::{Leader, Remains};
 pub use lookup::{Lookup, find_program};
-
 pub use peer::peer_groups;
 pub use report::StageReport;
 pub use run::{Ended, run};
