@@ -168,6 +168,18 @@ together! {
         server.done();
     }
 
+    /// What was cut short within a string is not taken for complete: the program never reads an end.
+    fn e35_half_close_within_a_string() {
+        let server = Server::new(&[]);
+        for cut in ["10:hello", "10:", "1", "5:hello"] {
+            let mut client = server.client();
+            client.send([request(&["sh", "-c", "cat >/dev/null; echo complete"]), cut.into()].concat());
+            client.shut();
+            assert_eq!(client.rest().at_once().text(), "7:termsig,4:TERM,", "{cut}");
+        }
+        server.done();
+    }
+
     fn e37_half_close_before_the_arguments_are_there() {
         let server = Server::new(&[]);
         let mut client = server.client();

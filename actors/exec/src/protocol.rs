@@ -146,6 +146,11 @@ impl Request {
     }
 
     /// Whether the end mark has come.
+    /// Whether it ends in the middle of a string if nothing more comes.
+    pub fn is_cut(&self) -> bool {
+        !self.has_ended() && !self.decoder.is_between()
+    }
+
     pub fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Ended)
     }
@@ -327,6 +332,23 @@ mod tests {
 
     #[test]
     fn d18_an_argument_is_never_cut_short() {
+    fn a_request_is_cut_within_a_string_alone() {
+        let cut = |bytes: &[u8]| {
+            let (mut request, mut input) = (Request::default(), bytes);
+            while request.next(&mut input).unwrap().is_some() {}
+            request.is_cut()
+        };
+        for bytes in [&b""[..], b"1:1,3:cat,", b"1:1,3:cat,5:hello,", b"1:1,3:cat,0:,5:hel"] {
+            assert!(!cut(bytes), "{}", String::from_utf8_lossy(bytes));
+        }
+        for bytes in
+            [&b"1:1,3:cat,5"[..], b"1:1,3:cat,5:hel", b"1:1,3:cat,5:hello", b"1:1,3:cat,0:"]
+        {
+            assert!(cut(bytes), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
         assert_eq!(read(b"1:2,4:echo,3:a\0b,0:,", 1000), Err(Violation::Nul));
     }
 

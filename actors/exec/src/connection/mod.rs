@@ -215,7 +215,11 @@ impl Connection {
             Ok((0, _)) => {
                 self.input_ended = true;
                 self.gone = is_gone(socket);
-                self.tell(if self.gone { Input::FullClosed } else { Input::HalfClosed });
+                match (self.gone, self.request.is_cut()) {
+                    (true, _) => self.tell(Input::FullClosed),
+                    (false, true) if self.heeded => self.refuse(&"it ends within a string"),
+                    (false, _) => self.tell(Input::HalfClosed),
+                }
             }
             Ok((read, _)) => {
                 if let (Some(guard), true) = (&mut guard, read < scratch.len()) {
@@ -246,14 +250,7 @@ impl Connection {
                 }
                 Ok(Some(Said::Stdin(bytes))) => self.stdin.write(bytes),
                 Ok(Some(Said::EndMark)) => self.tell(Input::EndMark),
-                Err(violation) => {
-                    count(&self.worker.served.figures.protocol_errors);
-                    let (pid, uid) = self.peer;
-                    let name = self.worker.served.name();
-                    tracing::debug!(target: "exec", "{name}: uid {uid}, pid {pid}: {violation}");
-                    self.heeded = false;
-                    self.tell(Input::Violation);
-                }
+                Err(violation) => self.refuse(&violation),
             }
         }
     }
@@ -271,6 +268,16 @@ impl Connection {
             return true;
         }
         if self.queue.is_empty() {
+    /// Heeds nothing more of a request that breaks the protocol.
+    fn refuse(&mut self, why: &dyn std::fmt::Display) {
+        count(&self.worker.served.figures.protocol_errors);
+        let (pid, uid) = self.peer;
+        let name = self.worker.served.name();
+        tracing::debug!(target: "exec", "{name}: uid {uid}, pid {pid}: {why}");
+        self.heeded = false;
+        self.tell(Input::Violation);
+    }
+
             guard.clear_ready();
             self.parked = true;
             // The next turn asks to be woken by the next change.
