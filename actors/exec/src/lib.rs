@@ -14,6 +14,7 @@ mod actor;
 mod alive;
 mod allow;
 pub mod answer;
+pub mod arguments;
 pub mod client;
 pub mod config;
 mod connection;

@@ -1,6 +1,6 @@
 //! Starting a program: pipes, posix_spawn(3), and the keeper that takes over.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -28,7 +28,9 @@ pub fn launch(
     report: impl Fn(Report) + 'static,
 ) -> Result<Process, SpawnError> {
     let shown = command.argv.first().cloned().unwrap_or_default();
-    let (setting, prepared) = command.prepare()?;
+    let words = command.words()?;
+    let argv: Vec<_> = words.iter().map(|word| word.as_c_str()).collect();
+    let (setting, prepared) = command.prepare(&argv)?;
     let failed = |error: io::Error| SpawnError::system(&shown, Step::Descriptors, &error);
     let stdout = pipe(setting.owner).map_err(failed)?;
     let stderr = pipe(setting.owner).map_err(failed)?;
@@ -66,7 +68,7 @@ impl Setting {
     ///
     /// # Errors
     /// When it cannot be started; what the stage finds out comes later.
-    pub fn spawn(&self, program: &Path, argv: Vec<CString>) -> Result<Piped, SpawnError> {
+    pub fn spawn(&self, program: &Path, argv: &[&CStr]) -> Result<Piped, SpawnError> {
         let shown = argv.first().map(|name| name.to_string_lossy().into_owned());
         let shown = shown.unwrap_or_default();
         let failed = |error: io::Error| SpawnError::system(&shown, Step::Descriptors, &error);
@@ -93,7 +95,7 @@ struct Own {
 fn start(
     shown: &str,
     setting: &Setting,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     own: Own,
     mut passed: Vec<(i32, OwnedFd)>,
 ) -> Result<(Leader, Option<StageReport>), SpawnError> {
@@ -146,7 +148,7 @@ fn out_of_the_way(passed: Vec<(i32, OwnedFd)>) -> io::Result<Vec<(i32, OwnedFd)>
 
 fn spawn(
     setting: &Setting,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     own: &Own,
     passed: &[(i32, OwnedFd)],
 ) -> Result<Pid, nix::Error> {

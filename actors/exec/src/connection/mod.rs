@@ -7,7 +7,6 @@
 mod answer;
 mod program;
 
-use std::ffi::CString;
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
 use std::os::fd::OwnedFd;
@@ -23,6 +22,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
+use crate::arguments::Arguments;
 use crate::figures::{Permit, Run, add, count};
 use crate::protocol::{MAX_VALUE, PAIRS, Request, Said, Stream};
 use crate::queue::{HIGH, LOW, Queue, SEND};
@@ -65,7 +65,7 @@ pub(crate) struct Connection {
     /// The client is known to be gone.
     gone: bool,
 
-    argv: Vec<CString>,
+    argv: Arguments,
     leader: Option<Leader>,
     leader_ended: bool,
     stage: Option<StageReport>,
@@ -123,7 +123,7 @@ impl Connection {
             heeded: true,
             input_ended: false,
             gone: false,
-            argv: Vec::new(),
+            argv: Arguments::default(),
             leader: None,
             leader_ended: false,
             stage: None,
