@@ -212,6 +212,19 @@ together! {
         server.done();
     }
 
+    /// What has left the group and holds the output is waited for no longer than KILL takes, and the
+    /// program's own status is told.
+    fn e43_a_stranger_that_holds_the_output() {
+        let server = Server::new(&["-t", "1", "-k", "1"]);
+        let file = server.place.at("pid");
+        let stranger = format!("setsid sh -c 'echo $$ > {file}.new; mv {file}.new {file}; exec sleep 60'");
+        let answer = server.sh(&format!("{stranger} & sleep 0.3; exit 3")).at(3000);
+        assert_eq!(answer.text(), "8:exitcode,1:3,");
+        let stranger = nix::unistd::Pid::from_raw(noted(&file));
+        nix::sys::signal::kill(stranger, nix::sys::signal::SIGKILL).unwrap();
+        server.done();
+    }
+
     fn e43_output_may_be_waited_for_only_so_long() {
         let server = Server::with(&["-k", "1"], &[("DRAIN", "200ms")]);
         let answer = server.sh("echo a; (sleep 5; echo b) & exit 3").at(200);

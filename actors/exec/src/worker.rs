@@ -187,13 +187,11 @@ impl Worker {
         let orders = Rc::new(Orders::default());
         self.orders.borrow_mut().insert(id, orders.clone());
         let leave = Leave { worker: self.clone(), id };
-        match Connection::new(self, client, permit, orders, (peer.0, peer.1)) {
-            Ok(connection) => drop(tokio::task::spawn_local(async move {
-                let _leave = leave;
-                connection.run().await;
-            })),
-            Err(error) => tracing::warn!(target: "exec", "a connection is dropped: {error}"),
-        }
+        let connection = Connection::new(self, client, permit, orders, (peer.0, peer.1));
+        tokio::task::spawn_local(async move {
+            let _leave = leave;
+            connection.run().await;
+        });
     }
 
     /// Keeps the number of a group a moment longer.

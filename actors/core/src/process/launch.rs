@@ -36,6 +36,7 @@ pub fn launch(
     let stderr = pipe(setting.owner).map_err(failed)?;
     let own = Own { stdin: None, stdout: stdout.1, stderr: stderr.1 };
     let (leader, stage) = start(&shown, &setting, &prepared, own, command.descriptors)?;
+    leader.watch().map_err(failed)?;
     let streams = [
         (Stream::Stdout, stdout.0, command.taps.stdout),
         (Stream::Stderr, stderr.0, command.taps.stderr),
@@ -76,11 +77,12 @@ impl Setting {
         let stdin = pipe(self.owner).map_err(failed)?;
         let stdout = pipe(self.owner).map_err(failed)?;
         let stderr = pipe(self.owner).map_err(failed)?;
+        let own = Own { stdin: Some(stdin.0), stdout: stdout.1, stderr: stderr.1 };
+        let (leader, stage) = start(&shown, self, &prepared, own, Vec::new())?;
+        // All that can wait until the program is on its way is done beside it.
         for ours in [&stdin.1, &stdout.0, &stderr.0] {
             rustix::io::ioctl_fionbio(ours, true).map_err(|error| failed(error.into()))?;
         }
-        let own = Own { stdin: Some(stdin.0), stdout: stdout.1, stderr: stderr.1 };
-        let (leader, stage) = start(&shown, self, &prepared, own, Vec::new())?;
         Ok(Piped { leader, stage, stdin: stdin.1, stdout: stdout.0, stderr: stderr.0 })
     }
 }
@@ -115,8 +117,7 @@ fn start(
         .map_err(|error| SpawnError::system(shown, Step::Spawn, &error.into()))?;
     // Our copies of the write ends go with `own` and `passed`: the last writer's end is the end of
     // what it says.
-    let leader = Leader::adopt(pid).map_err(failed)?;
-    Ok((leader, stage))
+    Ok((Leader::adopt(pid), stage))
 }
 
 /// Marks every descriptor that coproc itself inherited, beyond the three standard ones, so that no

@@ -6,19 +6,19 @@
 
 mod answer;
 mod program;
+mod socket;
 
 use std::future::poll_fn;
-use std::io::{self, IoSliceMut};
-use std::os::fd::OwnedFd;
+use std::io::IoSliceMut;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use coproc_core::process::{Leader, StageReport, watch};
+use coproc_core::process::{Leader, StageReport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
@@ -31,6 +31,7 @@ use crate::session::{Input, Rules, Session, Timer};
 use crate::stdin::Stdin;
 use crate::timers::Timers;
 use crate::worker::{Orders, Worker};
+use socket::Socket;
 
 /// How many turns are taken before others get theirs.
 const TURNS: usize = 4;
@@ -51,8 +52,7 @@ pub(crate) struct Connection {
     /// Pid and uid of the client.
     peer: (i32, u32),
 
-    /// `None` once it was closed or handed on.
-    socket: Option<AsyncFd<OwnedFd>>,
+    socket: Socket,
     request: Request,
     /// Nothing was read yet.
     fresh: bool,
@@ -72,6 +72,8 @@ pub(crate) struct Connection {
     stdin: Stdin,
     stdout: Option<AsyncFd<OwnedFd>>,
     stderr: Option<AsyncFd<OwnedFd>>,
+    /// A stream has just ended: the other mostly has as well, and is looked at before it says so.
+    ending: bool,
     /// The line and the code that tell why the program could not be started.
     failure: Option<(Vec<u8>, i32)>,
     run: Option<Run>,
@@ -93,21 +95,20 @@ impl Connection {
         permit: Permit,
         orders: Rc<Orders>,
         peer: (i32, u32),
-    ) -> io::Result<Self> {
+    ) -> Self {
         let config = &worker.served.config;
         let rules = Rules {
             half_close: config.half_close,
             exec_failure: config.exec_failure,
             drains: config.drain.is_some(),
         };
-        let socket = watch(client, Interest::READABLE | Interest::WRITABLE)?;
         let accepted = Instant::now();
         let mut timers = Timers::new();
         timers.arm(Timer::Header, accepted, config.header_timeout);
         if let Some(timeout) = config.timeout {
             timers.arm(Timer::Deadline, accepted, timeout);
         }
-        Ok(Self {
+        Self {
             kill_timeout: config.kill_timeout,
             ending_since: None,
             orders,
@@ -116,7 +117,7 @@ impl Connection {
             accepted,
             permit: Some(permit),
             peer,
-            socket: Some(socket),
+            socket: Socket::Plain(client),
             request: Request::default(),
             fresh: true,
             parked: false,
@@ -130,6 +131,7 @@ impl Connection {
             stdin: Stdin::default(),
             stdout: None,
             stderr: None,
+            ending: false,
             failure: None,
             run: None,
             arguments: 0,
@@ -138,7 +140,7 @@ impl Connection {
             discard: false,
             answered: false,
             worker,
-        })
+        }
     }
 
     /// Serves the client until the connection is over.
@@ -149,7 +151,7 @@ impl Connection {
             && !self.input_ended
             && !self.gone
         {
-            self.worker.part(socket.into_inner(), None);
+            self.worker.part(socket, None);
         }
     }
 
@@ -158,6 +160,10 @@ impl Connection {
         for _ in 0..TURNS {
             let mut moved = self.poll_orders();
             while let Poll::Ready(timer) = self.timers.poll(cx) {
+                // What still holds the output is waited for no longer: the status is told if there is one.
+                if timer == Timer::Patience {
+                    self.look_for_end();
+                }
                 self.tell(Input::Passed(timer));
                 moved = true;
             }
@@ -168,7 +174,7 @@ impl Connection {
             moved |= self.poll_output(Stream::Stderr, cx);
             moved |= self.poll_end(cx);
             // What is short waits for what may come with it in the same moment.
-            if !moved || self.queue.len() >= SEND {
+            if !moved || self.answered || self.queue.len() >= SEND {
                 moved |= self.poll_send(cx);
             }
             if self.session.is_closed() {
@@ -202,15 +208,22 @@ impl Connection {
         }
         let worker = self.worker.clone();
         let mut scratch = worker.scratch.borrow_mut();
-        let Some(socket) = &self.socket else { return false };
         // What a client sends is mostly there when it is accepted.
-        let mut guard = match std::mem::take(&mut self.fresh) {
-            true => None,
-            false => match socket.poll_read_ready(cx) {
-                Poll::Ready(Ok(guard)) => Some(guard),
-                Poll::Ready(Err(_)) | Poll::Pending => return false,
-            },
+        let fresh = std::mem::take(&mut self.fresh);
+        if !fresh {
+            self.socket.listen();
+        }
+        let mut guard = match self.socket.heard().map(|socket| socket.poll_read_ready(cx)) {
+            Some(Poll::Ready(Ok(guard))) => Some(guard),
+            Some(Poll::Pending) => return false,
+            None if fresh => None,
+            Some(Poll::Ready(Err(_))) | None => {
+                drop(scratch);
+                self.lose_client();
+                return true;
+            }
         };
+        let Some(socket) = self.socket.fd() else { return false };
         match recv(socket, &mut scratch[..], RecvFlags::DONTWAIT) {
             Ok((0, _)) => {
                 self.input_ended = true;
@@ -255,19 +268,6 @@ impl Connection {
         }
     }
 
-    /// Learns that a client is gone while nothing is read from it.
-    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.gone || (!self.input_ended && self.stdin.has_room()) {
-            return false;
-        }
-        let Some(socket) = &self.socket else { return false };
-        let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) else { return false };
-        if guard.ready().is_write_closed() {
-            drop(guard);
-            self.lose_client();
-            return true;
-        }
-        if self.queue.is_empty() {
     /// Heeds nothing more of a request that breaks the protocol.
     fn refuse(&mut self, why: &dyn std::fmt::Display) {
         count(&self.worker.served.figures.protocol_errors);
@@ -278,6 +278,20 @@ impl Connection {
         self.tell(Input::Violation);
     }
 
+    /// Learns that a client is gone while nothing is read from it.
+    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.gone || (!self.input_ended && self.stdin.has_room()) {
+            return false;
+        }
+        self.socket.listen();
+        let Some(socket) = self.socket.heard() else { return false };
+        let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) else { return false };
+        if guard.ready().is_write_closed() {
+            drop(guard);
+            self.lose_client();
+            return true;
+        }
+        if self.queue.is_empty() {
             guard.clear_ready();
             self.parked = true;
             // The next turn asks to be woken by the next change.
@@ -307,7 +321,11 @@ impl Connection {
                 Stream::Stderr => &self.stderr,
             };
             let Some(pipe) = pipe else { break };
-            let Poll::Ready(Ok(mut guard)) = pipe.poll_read_ready(cx) else { break };
+            let mut guard = match pipe.poll_read_ready(cx) {
+                Poll::Ready(Ok(guard)) => Some(guard),
+                Poll::Pending if std::mem::take(&mut self.ending) => None,
+                Poll::Pending | Poll::Ready(Err(_)) => break,
+            };
             let read = {
                 let mut values = frame.values().map(IoSliceMut::new);
                 rustix::io::readv(pipe, &mut values)
@@ -315,7 +333,7 @@ impl Connection {
             match read {
                 Ok(0) => {}
                 Ok(read) => {
-                    if read < PAIRS * MAX_VALUE {
+                    if let (Some(guard), true) = (&mut guard, read < PAIRS * MAX_VALUE) {
                         guard.clear_ready();
                     }
                     moved += read;
@@ -325,7 +343,9 @@ impl Connection {
                     continue;
                 }
                 Err(Errno::AGAIN) => {
-                    guard.clear_ready();
+                    if let Some(guard) = &mut guard {
+                        guard.clear_ready();
+                    }
                     continue;
                 }
                 Err(Errno::INTR) => continue,
@@ -336,6 +356,7 @@ impl Connection {
                 Stream::Stdout => self.stdout = None,
                 Stream::Stderr => self.stderr = None,
             }
+            self.ending = true;
             self.tell(Input::OutputEnded(stream));
             return true;
         }
@@ -354,8 +375,10 @@ impl Connection {
                 self.tell(Input::ExecFailed);
             }
         }
+        let awaited = self.is_silent() || self.worker.served.config.drain.is_some();
         if let Some(leader) = &self.leader
             && !self.leader_ended
+            && awaited
             && let Poll::Ready(status) = leader.poll_ended(cx)
         {
             self.leader_ended = true;
@@ -364,11 +387,27 @@ impl Connection {
         }
         moved
     }
+
+    /// Nobody holds the program's outputs any more: its end has come, or is all that is waited for.
+    fn is_silent(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
+    }
+
+    /// Learns of an end that nothing has woken this task for.
+    fn look_for_end(&mut self) {
+        if let Some(leader) = &self.leader
+            && !self.leader_ended
+            && let Some(status) = leader.look()
+        {
+            self.leader_ended = true;
+            self.tell(Input::LeaderEnded(status));
+        }
+    }
 }
 
 /// Whether the other end is closed as a whole, and not for sending alone.
-fn is_gone(socket: &AsyncFd<OwnedFd>) -> bool {
-    let mut asked = [PollFd::new(socket, PollFlags::empty())];
+fn is_gone(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
     let looked = poll(&mut asked, Some(&Timespec::default()));
     looked.is_ok() && asked[0].revents().contains(PollFlags::HUP)
 }
