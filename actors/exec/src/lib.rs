@@ -13,6 +13,7 @@
 mod actor;
 mod alive;
 mod allow;
+pub mod allow_table;
 pub mod answer;
 pub mod arguments;
 pub mod client;
