@@ -158,13 +158,16 @@ together! {
 
     fn e35_half_close_as_sockexec_took_it() {
         let server = Server::with(&[], &[("HALF_CLOSE", "disconnect")]);
-        let file = server.place.at("pid");
-        let mut client = server.client();
-        client.send(request(&["sh", "-c", &noting(&file, "sleep 60")]));
-        let pid = noted(&file);
-        client.shut();
-        assert_eq!(client.rest().text(), "");
-        gone(pid);
+        for input in ["", "5:cut"] {
+            let file = server.place.at("pid");
+            let mut client = server.client();
+            client.send([&request(&["sh", "-c", &noting(&file, "sleep 60")]), input].concat());
+            let pid = noted(&file);
+            client.shut();
+            assert_eq!(client.rest().text(), "");
+            gone(pid);
+            fs::remove_file(&file).unwrap();
+        }
         server.done();
     }
 

@@ -11,7 +11,7 @@ use rustix::net::{RecvFlags, recv};
 use super::Connection;
 use crate::figures::{add, count};
 use crate::protocol::Said;
-use crate::session::Input;
+use crate::session::{HalfClose, Input};
 
 impl Connection {
     /// Reads what the client sends.
@@ -41,10 +41,13 @@ impl Connection {
             Ok((0, _)) => {
                 self.input_ended = true;
                 self.gone = is_gone(socket);
-                match (self.gone, self.request.is_cut()) {
-                    (true, _) => self.tell(Input::FullClosed),
-                    (false, true) if self.heeded => self.refuse(&"it ends within a string"),
-                    (false, _) => self.tell(Input::HalfClosed),
+                let ends_stdin = worker.served.config.half_close == HalfClose::StdinEof;
+                match self.gone {
+                    true => self.tell(Input::FullClosed),
+                    false if ends_stdin && self.heeded && self.request.is_cut() => {
+                        self.refuse(&"it ends within a string");
+                    }
+                    false => self.tell(Input::HalfClosed),
                 }
             }
             Ok((read, _)) => {
