@@ -5,6 +5,7 @@
 mod support;
 
 mod fixtures;
+mod holes;
 mod hooks;
 mod life;
 mod load;
