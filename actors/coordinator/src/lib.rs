@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod allow;
 mod awaited;
+mod check;
 pub mod config;
 pub mod directory;
 mod door;

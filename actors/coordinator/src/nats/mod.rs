@@ -1,18 +1,21 @@
 //! Tasks that coordinators share through a NATS server: a request for which nobody registered here
 //! goes to one of the others that has a provider, and its response comes back.
 //!
-//! Each coordinator that has a provider for a task is in the task's queue group. Whoever gets a request
-//! claims it from where it came from before any provider hears of it. A request is given away once, and
-//! one whose requester was told of a failure is given to nobody any more: so nothing runs twice, and
-//! what the client keeps back while the server is away does not run late.
+//! Each coordinator that has a provider for a task, or knows one that comes back, is in the task's queue
+//! group. Whoever gets a request claims it from where it came from before any provider hears of it; a
+//! claim is granted once in a round. Where whoever claimed it says that nothing runs, the others are
+//! asked in further rounds, all at once. What nobody has claimed when its requester is told of a failure
+//! is granted to nobody any more: so nothing runs twice, and what the client keeps back while the server
+//! is away does not run late.
 
 mod away;
+mod claims;
 mod folders;
 mod intake;
+mod offer;
 pub mod table;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::Client;
@@ -20,8 +23,10 @@ use async_nats::connection::State;
 use coproc_acomm::Url;
 use tokio::sync::Semaphore;
 
-pub(crate) use away::{return_response, send_away};
+pub(crate) use away::{Passed, When, give_away, return_response};
 pub(crate) use intake::serve;
+
+use claims::Claims;
 
 /// The scheme of hooks that are other coordinators.
 const SCHEME: &str = "nats";
@@ -58,23 +63,30 @@ pub enum Login {
 #[derive(Debug)]
 pub(crate) struct Peers {
     config: Nats,
+    /// Nobody else's.
+    name: String,
     /// What the subjects of this coordinator begin with.
     own: String,
     /// The connection of the thread that serves.
     client: Mutex<Option<Client>>,
-    /// The requests that were offered and that nobody has claimed.
-    open: Mutex<HashSet<Arc<str>>>,
+    /// The requests that are offered.
+    claims: Claims,
+    /// One for each request of others that is offered to providers.
     seats: Arc<Semaphore>,
+    /// One for each request of others that waits for a provider.
+    waits: Arc<Semaphore>,
 }
 
 impl Peers {
     /// `name` is nobody else's.
     pub(crate) fn new(config: Nats, name: &str) -> Self {
         Self {
+            name: name.to_owned(),
             own: format!("{}.to.{name}", config.subject),
             client: Mutex::default(),
-            open: Mutex::default(),
+            claims: Claims::default(),
             seats: Arc::new(Semaphore::new(config.max_requests)),
+            waits: Arc::new(Semaphore::new(config.max_requests)),
             config,
         }
     }
@@ -85,13 +97,14 @@ impl Peers {
         (client.connection_state() == State::Connected).then_some(client)
     }
 
-    fn open(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The subject of a task.
+    /// The subject on which one coordinator of a task's group is asked.
     fn task(&self, task: &str) -> String {
         format!("{}.task.{}", self.config.subject, token(task))
+    }
+
+    /// The subject on which all of them are.
+    fn all(&self, task: &str) -> String {
+        format!("{}.all.{}", self.config.subject, token(task))
     }
 
     /// The subjects of another coordinator, if this hook is one.
