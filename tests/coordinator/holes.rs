@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::rig::{Answer, Hook, Rig, body, failed, frame, ok, unix};
 use crate::support::{self, PATIENCE, Place, Wrapper, eventually, free_port};
+use crate::wrapped::up;
 
 const NONE: &str = "no providers available for task";
 
@@ -249,4 +250,35 @@ fn k28_an_order_to_stop_is_heard_however_early_it_comes() {
         assert_eq!(wrapper.wait(), 0, "{}", wrapper.dump());
         assert!(!socket.exists());
     }
+}
+
+#[test]
+fn k24_requests_with_a_hook_of_their_own_are_counted() {
+    let mut rig = up("");
+    let hook = Hook::start();
+    let _f = rig.provider("foo", "50-f.sock", Answer::Ack);
+    // The same id twice: nobody keeps it, so that nobody can mind.
+    for _ in 0..2 {
+        assert_eq!(rig.ask(&request("a", unix("/x"))), ok("a"));
+    }
+    assert_eq!(rig.post(&request("b", hook.url("/"))), ok("b"));
+    let mut nope = request("c", unix("/x"));
+    nope["task"] = "nope".into();
+    assert_eq!(rig.ask(&nope), failed("c", NONE));
+    let output = rig.place.coproc(&["status", "--format", "json"]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let figures = &status["coordinator"]["figures"];
+    for (name, count) in
+        [("taken", 3), ("direct", 2), ("tracked", 1), ("refused", 1), ("waiting", 1), ("sent", 0)]
+    {
+        assert_eq!(figures[name], count, "{name} in {figures}");
+    }
+    let output = rig.place.coproc(&["status"]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains(": 1 waiting, 3 taken, 1 refused\n  foo by f\n"), "{table}");
+    assert_eq!(rig.post(&request("b", hook.url("/"))), failed("b", "request id already traacked"));
+    let hop = _f.requests.all().last().unwrap()["id"].clone();
+    rig.respond(&json!({ "id": hop, "result": 1 }));
+    hook.posts.nth(0);
+    assert_eq!(rig.wrapper.stop(), 0);
 }

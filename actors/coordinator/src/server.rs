@@ -163,6 +163,11 @@ impl Bound {
         Snapshot { waiting, leaving, open_streams, ..self.shared.figures.snapshot() }
     }
 
+    /// Whether it is connected to a NATS server; `None` where it shares nothing.
+    pub fn is_sharing(&self) -> Option<bool> {
+        self.shared.peers.as_ref().map(Peers::is_connected)
+    }
+
     /// The tasks that somebody registered for, and who. This reads folders.
     pub fn tasks(&self) -> Vec<Task> {
         tasks(&self.shared.config.socket_dir, self.shared.config.priority_order)

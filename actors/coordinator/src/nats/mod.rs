@@ -97,6 +97,11 @@ impl Peers {
         (client.connection_state() == State::Connected).then_some(client)
     }
 
+    /// Whether there is a connection.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected().is_some()
+    }
+
     /// The subject on which one coordinator of a task's group is asked.
     fn task(&self, task: &str) -> String {
         format!("{}.task.{}", self.config.subject, token(task))
