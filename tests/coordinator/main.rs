@@ -12,6 +12,7 @@ mod life;
 mod load;
 mod messages;
 mod nats;
+mod outside;
 mod rig;
 mod routing;
 mod streams;

@@ -15,7 +15,7 @@ use crate::check::check;
 use crate::nats::{Passed, When, give_away};
 use crate::oneshot;
 use crate::router::{Asked, NO_PROVIDERS, Step, step};
-use crate::server::{Shared, random};
+use crate::server::Shared;
 use crate::stream::hexadecimal;
 use crate::tracker::Origin;
 use crate::unix::shown;
@@ -122,7 +122,7 @@ pub(crate) fn enter(
     let hop: Arc<str> = match shared.config.keep_ids {
         true => id.into(),
         false => {
-            let bits = random().map_err(|error| Untaken::Refused(error.to_string()))?;
+            let bits = shared.random().map_err(|error| Untaken::Refused(error.to_string()))?;
             hexadecimal(&bits).into()
         }
     };
@@ -172,7 +172,7 @@ impl Way<'_> {
             asked => return asked,
         };
         let mut last = Untaken::Nobody(why);
-        let Err(Passed { untaken, later }) = give_away(self, When::Now).await else {
+        let Err(Passed { untaken, later }) = self.give_away(When::Now).await else {
             return Ok(());
         };
         match untaken {
@@ -183,7 +183,7 @@ impl Way<'_> {
         }
         let is_awaited = self.is_awaited();
         if is_awaited {
-            match self.wait_here().await {
+            match Box::pin(self.wait_here()).await {
                 Err(Untaken::Nobody(_)) => {}
                 asked => return asked,
             }
@@ -193,9 +193,17 @@ impl Way<'_> {
             return Err(last);
         }
         let when = if later.is_empty() { When::Now } else { When::Later(later) };
-        match give_away(self, when).await {
+        match self.give_away(when).await {
             Err(Passed { untaken: Untaken::Nobody(_), .. }) => Err(last),
             given => given.map_err(|passed| passed.untaken),
+        }
+    }
+
+    /// Few requests go this way, and it is not for the others to bear its size.
+    async fn give_away(&self, when: When) -> Result<(), Passed> {
+        match self.shared.peers {
+            Some(_) => Box::pin(give_away(self, when)).await,
+            None => Err(nobody().into()),
         }
     }
 

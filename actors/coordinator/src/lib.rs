@@ -18,6 +18,8 @@ mod http_client;
 mod http_server;
 pub mod nats;
 mod oneshot;
+mod random;
+pub mod requester;
 pub mod router;
 mod serve;
 mod server;
