@@ -3,6 +3,9 @@
 //!
 //! Requests never pass through the actor: threads of their own serve them.
 
+// What only coordinators that share need.
+#![cfg_attr(not(feature = "nats"), allow(dead_code))]
+
 pub mod actor;
 pub mod allow;
 mod awaited;

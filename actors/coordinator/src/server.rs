@@ -110,7 +110,7 @@ impl Bound {
         }
         let name = || random().map(|bits| hexadecimal(&bits)).map_err(OpenError::Random);
         let peers = match &config.nats {
-            Some(nats) => Some(Peers::new(nats.clone(), &name()?)),
+            Some(nats) => Peers::new(nats.clone(), &name()?),
             None => None,
         };
         let shared = Shared {

@@ -8,8 +8,9 @@ use async_nats::{Client, RequestErrorKind};
 use coproc_acomm::{Request, Response, Url};
 use tokio::time::{sleep, sleep_until};
 
-use super::Peers;
 use super::offer::{Offer, Verdict};
+use super::peers::Peers;
+use super::{Passed, When};
 use crate::forward::{Entrance, Tracked, Untaken, Way, enter};
 use crate::hook::{Try, outside};
 use crate::oneshot::is_source;
@@ -23,30 +24,6 @@ const NO_ADDRESS: &str = "the stream has no address that another coordinator can
 const CLAIMED: Duration = Duration::from_millis(250);
 /// In how many rounds a request is offered.
 const ROUNDS: u32 = 32;
-
-/// Whom a request is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    /// Whoever has a provider.
-    Now,
-    /// Whoever has one, or gets one back within the request's time, as these are known to.
-    Later(Vec<String>),
-}
-
-/// Nobody took it.
-#[derive(Clone, Debug)]
-pub(crate) struct Passed {
-    /// Why.
-    pub(crate) untaken: Untaken,
-    /// The coordinators that know a provider that comes back.
-    pub(crate) later: Vec<String>,
-}
-
-impl From<Untaken> for Passed {
-    fn from(untaken: Untaken) -> Self {
-        Self { untaken, later: Vec::new() }
-    }
-}
 
 /// Gives a request to another coordinator, if one takes it.
 pub(crate) async fn give_away(way: &Way<'_>, when: When) -> Result<(), Passed> {

@@ -12,9 +12,10 @@ use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::Login;
 use super::folders::Folders;
 use super::offer::{Offer, Verdict, claimed};
-use super::{Login, Peers};
+use super::peers::Peers;
 use crate::awaited::comes;
 use crate::forward::{Entrance, attempt, patience};
 use crate::router::NO_PROVIDERS;
