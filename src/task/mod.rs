@@ -2,6 +2,7 @@
 
 mod arguments;
 mod listing;
+mod remote;
 
 use std::future::pending;
 use std::io::{self, Read, Write};
@@ -10,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use coproc_coordinator::router::Order;
+use coproc_acomm::Url;
+use coproc_coordinator::router::{Order, is_task};
 use coproc_core::exit::{FAILURE, USAGE};
+use coproc_core::scalar::printable;
 use coproc_provider::{Call, CallError, Caller, Offer, Value, is_served};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
@@ -23,6 +26,9 @@ use crate::clients::NOBODY_THERE;
 use crate::config::{self, Sources};
 use crate::console::{self, answer, complain};
 use crate::event_loop;
+use remote::Remote;
+
+pub use remote::TOKEN_VARIABLE;
 
 /// The variable that names the socket of the coordinator that one runs under.
 pub const COORDINATOR_VARIABLE: &str = "COPROC_COORDINATOR_SOCKET";
@@ -38,6 +44,14 @@ struct Coordinator {
     socket: PathBuf,
     timeout: Duration,
     order: Order,
+}
+
+/// Where a coordinator is reached.
+enum Place {
+    /// By its socket.
+    Here(Coordinator),
+    /// Over HTTP.
+    There(Remote),
 }
 
 /// Why there is no answer, in a sentence, and the exit status that says so.
@@ -74,12 +88,13 @@ pub fn task(task: &Task, sources: Sources) -> ExitCode {
 }
 
 fn carry_out(task: &Task, sources: Sources) -> Result<io::Result<()>, Failure> {
+    let (task, sources, url) = settle(task, sources)?;
+    let task = &task;
     let args = arguments(task)?;
-    let coordinator = coordinator(task, sources)?;
-    if task.list {
-        return list(&coordinator);
-    }
-    let call = Call::new(task.name.clone().unwrap_or_default(), args);
+    let place = match url.filter(|url| !url.is_unix()) {
+        Some(url) => Place::There(remote(url, task, &sources)?),
+        None => Place::Here(coordinator(task, sources)?),
+    };
     let system = event_loop::start().map_err(|why| Failure::new(FAILURE, why))?;
     system.block_on(async {
         tokio::select! {
@@ -87,9 +102,70 @@ fn carry_out(task: &Task, sources: Sources) -> Result<io::Result<()>, Failure> {
             // go with the conversation.
             biased;
             code = interrupted() => Err(Failure::new(code, "interrupted")),
-            done = converse(&coordinator, call, task) => done,
+            done = async {
+                match place {
+                    Place::Here(coordinator) if task.list => list(&coordinator),
+                    Place::Here(coordinator) => converse(&coordinator, args, task).await,
+                    Place::There(remote) => remote.converse(args, task).await,
+                }
+            } => done,
         }
     })
+}
+
+/// Settles what can be said in two ways: the task's name, and the coordinator's address, which the old
+/// client has in the place of a config file.
+fn settle(task: &Task, mut sources: Sources) -> Result<(Task, Sources, Option<Url>), Failure> {
+    let wrong = |why: String| Failure::new(USAGE, why);
+    let mut task = task.clone();
+    if task.task.is_some() {
+        if task.json.is_some() {
+            let why = "the task is named twice, by -t and by itself".to_owned();
+            return Err(wrong(why));
+        }
+        task.json = task.name.take();
+    }
+    let given = task.json.is_some() && !(task.args.is_empty() && task.texts.is_empty());
+    if given {
+        return Err(wrong("the arguments are either JSON or -a and --raw-string".to_owned()));
+    }
+    match task.task_name() {
+        None if !task.list => return Err(wrong("the name of a TASK is missing".to_owned())),
+        Some(name) if !is_task(name) => {
+            return Err(wrong(format!("`{}` is not the name of a task", printable(name))));
+        }
+        _ => {}
+    }
+    let is_url = |file: &PathBuf| file.to_str().is_some_and(|text| text.contains("://"));
+    let mut urls: Vec<_> = task.url.iter().cloned().collect();
+    for file in sources.files.extract_if(.., |file| is_url(file)) {
+        urls.push(file.to_string_lossy().into_owned());
+    }
+    let Some(text) = urls.pop() else { return Ok((task, sources, None)) };
+    let url = Url::parse(&text).ok().filter(|url| {
+        let http = url.scheme == "http" && !url.host.is_empty() && !url.user;
+        http || (url.is_unix() && !url.path.is_empty())
+    });
+    let Some(url) = url else {
+        let why =
+            "is not the address of a coordinator: expected `http://HOST:PORT` or `unix://PATH`";
+        return Err(wrong(format!("`{}` {why}", printable(&text))));
+    };
+    if url.is_unix() {
+        task.socket = Some(url.socket());
+    } else if task.list {
+        return Err(wrong("tasks are listed on the coordinator's own machine alone".to_owned()));
+    }
+    Ok((task, sources, Some(url)))
+}
+
+fn remote(url: Url, task: &Task, sources: &Sources) -> Result<Remote, Failure> {
+    let token = sources.variable(TOKEN_VARIABLE).map(str::to_owned);
+    if token.as_ref().is_some_and(|token| token.chars().any(char::is_control)) {
+        let why = format!("{TOKEN_VARIABLE} has a control character");
+        return Err(Failure::new(USAGE, why));
+    }
+    Ok(Remote { url, token, timeout: task.limit().unwrap_or(TIMEOUT) })
 }
 
 /// The arguments of the task, in one of their forms.
@@ -134,8 +210,7 @@ fn coordinator(task: &Task, sources: Sources) -> Result<Coordinator, Failure> {
             (coordinator.internal(), coordinator.request_timeout, coordinator.priority_order)
         }
     };
-    let said = task.timeout.map(|limit| limit.pause()).filter(|limit| !limit.is_zero());
-    let timeout = said.unwrap_or(timeout);
+    let timeout = task.limit().unwrap_or(timeout);
     // The provider that answers has another working directory.
     let socket = std::path::absolute(&socket).unwrap_or(socket);
     Ok(Coordinator { socket, timeout, order })
@@ -176,7 +251,7 @@ fn list(coordinator: &Coordinator) -> Result<io::Result<()>, Failure> {
 
 async fn converse(
     coordinator: &Coordinator,
-    call: Call,
+    args: Value,
     task: &Task,
 ) -> Result<io::Result<()>, Failure> {
     let broken = |what: &str, error: io::Error| Failure::new(FAILURE, format!("{what}: {error}"));
@@ -187,10 +262,10 @@ async fn converse(
     }
     let caller =
         coordinator.caller().map_err(|error| broken("there is no socket for the answer", error))?;
-    let mut call = call;
+    let name = task.task_name().unwrap_or_default();
+    let mut call = Call::new(name, args);
     let mut serving = None;
     if task.stream {
-        let name = task.name.as_deref().unwrap_or_default();
         let offer = Offer::bind(coordinator.socket_dir(), name, NAME);
         let offer = offer.map_err(|error| broken("standard input cannot be offered", error))?;
         call = call.with_stream(offer.url());

@@ -267,6 +267,7 @@ fn coordinator_of(coordinator: &Coordinating) -> Value {
         "internal": config.internal().display().to_string(),
         "external": bound.address().map(|address| format!("http://{address}/")),
         "figures": figures,
+        "nats_up": bound.is_sharing(),
         "tasks": serde_json::to_value(bound.tasks()).unwrap_or_default(),
     })
 }

@@ -2,12 +2,14 @@
 
 use std::time::SystemTime;
 
-use coproc_control::metrics::{Coprocess, ExecSocket, Facts, Log, Main, Run, Wrapper, render};
+use coproc_control::metrics::{
+    Coordinator, Coprocess, ExecSocket, Facts, Log, Main, Run, Wrapper, render,
+};
 use coproc_coprocess::lifecycle::State;
 use coproc_core::output;
 use coproc_main::messages::MainStatus;
 
-use super::children::{Served, Supervised};
+use super::children::{Coordinating, Served, Supervised};
 use super::control::{Reply, memory};
 use super::root::Root;
 use crate::commands::{COMMIT, VERSION};
@@ -20,6 +22,7 @@ impl Root {
         let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
         let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
+        let coordinator = self.coordinator.as_ref().map(coordinator);
         let events = self.events.borrow().counts().collect();
         let connections = self.guests.counts();
         let exit_status = self.main_exit.map(|status| status.shell_code());
@@ -31,6 +34,7 @@ impl Root {
                 main: Main { run, exit_status },
                 coprocesses,
                 exec_sockets,
+                coordinator,
                 events,
                 reloads: vec![
                     ("done", reloads.done),
@@ -95,5 +99,33 @@ fn exec_socket(socket: &Served) -> ExecSocket {
             ("protocol-error", figures.protocol_errors),
         ],
         bytes: [figures.bytes_in, figures.bytes_out],
+    }
+}
+
+fn coordinator(coordinator: &Coordinating) -> Coordinator {
+    let bound = &coordinator.bound;
+    let figures = bound.figures();
+    let providers = bound.tasks().into_iter();
+    Coordinator {
+        waiting: figures.waiting as u64,
+        leaving: figures.leaving as u64,
+        open_streams: figures.open_streams as u64,
+        providers: providers.map(|task| (task.task, task.providers.len() as u64)).collect(),
+        requests: vec![
+            ("tracked", figures.tracked),
+            ("direct", figures.direct),
+            ("sent", figures.sent),
+            ("received", figures.received),
+            ("refused", figures.refused),
+        ],
+        responses: vec![
+            ("came", figures.responses),
+            ("timed-out", figures.timed_out),
+            ("unknown", figures.unknown),
+            ("delivered", figures.delivered),
+            ("undelivered", figures.undelivered),
+        ],
+        streams: figures.streams,
+        connected: bound.is_sharing(),
     }
 }

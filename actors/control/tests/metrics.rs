@@ -42,6 +42,7 @@ fn facts() -> Facts {
         main: Main { run: waiting(), exit_status: None },
         coprocesses: Vec::new(),
         exec_sockets: Vec::new(),
+        coordinator: None,
         events: vec![("start", 0), ("custom", 0)],
         reloads: vec![("done", 0), ("refused", 0)],
         log: Log::default(),
