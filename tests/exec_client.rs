@@ -316,10 +316,12 @@ fn streams_that_somebody_made_non_blocking_are_waited_for() {
 #[test]
 fn the_second_term_leaves_at_once() {
     let server = Server::with(&[], &[]);
-    let mut running = Running::start(&server, &["sh", "-c", "echo $$ >&2; exec yes"]);
+    let mut running = Running::start(&server, &["sh", "-c", "echo $$ >&2; read go; exec yes"]);
     let mut head = [0; 64];
     let read = running.0.stderr.as_mut().unwrap().read(&mut head).unwrap();
     let pid = text(&head[..read]).trim().parse().unwrap();
+    // Not before the number was read: which of two streams comes first is not known.
+    running.send("\n");
     // Nobody reads: once the pipe is full, what has come already cannot be written.
     let stdout = running.0.stdout.take().unwrap();
     rustix::pipe::fcntl_setpipe_size(&stdout, 4096).unwrap();
