@@ -1,0 +1,9 @@
+//! The gateway: a reverse proxy whose requests pass through hooks that run in coprocesses.
+
+pub mod api;
+pub mod driver;
+pub mod exchange;
+pub mod extractor;
+pub mod session;
+pub mod store;
+pub mod wire;
