@@ -1,9 +1,15 @@
 //! The gateway: a reverse proxy whose requests pass through hooks that run in coprocesses.
 
 pub mod api;
+pub mod chain;
 pub mod driver;
+pub mod event;
 pub mod exchange;
 pub mod extractor;
+pub mod figures;
+pub mod object;
+pub mod page;
 pub mod session;
 pub mod store;
+pub mod trace;
 pub mod wire;
