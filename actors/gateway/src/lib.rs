@@ -2,6 +2,8 @@
 
 pub mod api;
 pub mod chain;
+pub mod config;
+pub mod definition;
 pub mod driver;
 pub mod event;
 pub mod exchange;
@@ -9,6 +11,7 @@ pub mod extractor;
 pub mod figures;
 pub mod object;
 pub mod page;
+pub mod route;
 pub mod session;
 pub mod store;
 pub mod trace;

@@ -72,7 +72,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The page for a refusal of a request with these headers.
-pub fn page(denied: Denied, request: &HeaderMap, manner: Manner) -> Reply {
+pub fn denied(denied: Denied, request: &HeaderMap, manner: Manner) -> Reply {
     let form = Form::of(request);
     let Denied { status, message, mut headers } = denied;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
@@ -95,13 +95,13 @@ mod tests {
         HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))])
     }
 
-    fn denied(message: &str) -> Denied {
+    fn refusal(message: &str) -> Denied {
         Denied::new(StatusCode::FORBIDDEN, message)
     }
 
     #[test]
     fn json_is_exactly_this() {
-        let reply = page(denied("custom error message"), &HeaderMap::new(), Manner::default());
+        let reply = denied(refusal("custom error message"), &HeaderMap::new(), Manner::default());
         assert_eq!(reply.status, StatusCode::FORBIDDEN);
         assert_eq!(&reply.body[..], b"{\n    \"error\": \"custom error message\"\n}");
         assert_eq!(reply.headers["content-type"], "application/json");
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn json_escapes_quotes_backslashes_and_controls_alone() {
-        let reply = page(denied("<\"\\\n\u{1}\u{7f}é'>"), &HeaderMap::new(), Manner::default());
+        let reply = denied(refusal("<\"\\\n\u{1}\u{7f}é'>"), &HeaderMap::new(), Manner::default());
         let expected = "{\n    \"error\": \"<\\\"\\\\\\n\\u0001\u{7f}é'>\"\n}";
         assert_eq!(std::str::from_utf8(&reply.body).unwrap(), expected);
     }
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn who_sends_xml_gets_xml() {
         for kind in ["application/xml", "text/xml", "application/soap+xml"] {
-            let reply = page(denied("a<b>&'\""), &request(kind), Manner::default());
+            let reply = denied(refusal("a<b>&'\""), &request(kind), Manner::default());
             assert_eq!(reply.headers["content-type"], kind);
             assert_eq!(
                 std::str::from_utf8(&reply.body).unwrap(),
@@ -127,19 +127,19 @@ mod tests {
                  <error>a&lt;b&gt;&amp;&#39;&#34;</error>"
             );
         }
-        let reply = page(denied("x"), &request("text/xml; charset=utf-8"), Manner::default());
+        let reply = denied(refusal("x"), &request("text/xml; charset=utf-8"), Manner::default());
         assert_eq!(reply.headers["content-type"], "text/xml");
-        let reply = page(denied("x"), &request("text/xmlish"), Manner::default());
+        let reply = denied(refusal("x"), &request("text/xmlish"), Manner::default());
         assert_eq!(reply.headers["content-type"], "application/json");
     }
 
     #[test]
     fn the_refusals_own_headers_come_along_but_not_its_type() {
-        let mut refusal = denied("x");
-        refusal.headers.insert("x-foo", HeaderValue::from_static("Bar"));
-        refusal.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        let mut with_headers = refusal("x");
+        with_headers.headers.insert("x-foo", HeaderValue::from_static("Bar"));
+        with_headers.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
         let manner = Manner { hide_generator: true, close_connections: true };
-        let reply = page(refusal, &HeaderMap::new(), manner);
+        let reply = denied(with_headers, &HeaderMap::new(), manner);
         assert_eq!(reply.headers["x-foo"], "Bar");
         assert_eq!(reply.headers["content-type"], "application/json");
         assert_eq!(reply.headers["connection"], "close");

@@ -18,7 +18,7 @@ use crate::driver::Driver;
 use crate::event::{self, Tally};
 use crate::exchange::{Denied, Draft, Reply};
 use crate::figures::{ApiFigures, HookFigures};
-use crate::page::page;
+use crate::page;
 use crate::wire::HookType;
 
 pub use services::{Services, Settings};
@@ -137,7 +137,7 @@ impl Chain {
 
     /// The page for a refusal.
     pub fn page(&self, denied: Denied, draft: &Draft) -> Reply {
-        page(denied, &draft.headers, self.services.settings.manner)
+        page::denied(denied, &draft.headers, self.services.settings.manner)
     }
 
     /// Tells of an event: the tree, and the plugins that are registered for it.
