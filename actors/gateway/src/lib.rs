@@ -4,6 +4,7 @@ pub mod api;
 pub mod driver;
 pub mod exchange;
 pub mod extractor;
+pub mod object;
 pub mod session;
 pub mod store;
 pub mod wire;
