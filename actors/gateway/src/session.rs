@@ -15,6 +15,9 @@ pub struct Session {
 }
 
 impl Session {
+    pub fn to_wire(&self) -> SessionState {
+        SessionState::default()
+    }
     pub fn spares_hook(&self, _: SystemTime) -> bool {
         false
     }

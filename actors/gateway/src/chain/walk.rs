@@ -91,7 +91,7 @@ impl Chain {
         let Called::Object(returned) = called else { return Ok(()) };
         let kept = (hook.on_error == OnError::Open).then(|| whole.clone());
         let rules = self.services.settings.rules;
-        match object::apply_response(whole, *returned, rules)
+        match object::apply_response(whole, hook, *returned, rules)
             .map_err(|d| of_answer(d, hook.on_error))
         {
             Ok(()) => Ok(()),
@@ -173,7 +173,8 @@ impl Chain {
         };
         // What cannot be applied may have been applied in part.
         let kept = (settings.on_error == OnError::Open).then(|| draft.clone());
-        let verdict = object::apply_request(draft, *returned, self.services.settings.rules);
+        let verdict =
+            object::apply_request(draft, settings, *returned, self.services.settings.rules);
         match verdict.map_err(|denied| of_answer(denied, settings.on_error)) {
             Ok(Verdict::Continue { session, metadata }) => {
                 Ok(Returned::Continued { session: session.map(Box::new), metadata })
