@@ -11,6 +11,7 @@ pub mod extractor;
 pub mod figures;
 pub mod object;
 pub mod page;
+pub mod policy;
 pub mod route;
 pub mod session;
 pub mod store;

@@ -2,17 +2,16 @@
 
 use std::time::SystemTime;
 
-use http::StatusCode;
-
+use super::Chain;
 use super::walk::{Halt, Passage, Returned};
-use super::{Chain, credentials};
-use crate::api::{Api, Hook, Identity};
+use crate::api::{Hook, Identity};
 use crate::event;
 use crate::exchange::{Attached, Denied, Draft};
 use crate::extractor::session_id;
+use crate::session::Session;
 use crate::session::check::disallowed;
-use crate::session::{Session, from_wire};
-use crate::wire::{HookType, SessionState, Texts};
+use crate::store::StoreError;
+use crate::wire::HookType;
 
 impl Chain {
     /// Lets the hook authenticate, unless what the extractor finds was authenticated a while ago.
@@ -23,64 +22,37 @@ impl Chain {
         draft: &mut Draft,
         passage: &mut Passage,
     ) -> Result<(), Halt> {
-        let services = &*self.services;
+        let keys = &*self.services.keys;
         let mut extracted = None;
         if let Some(extractor) = &self.api.hooks.extractor {
             let value = extractor.extract(draft)?;
-            let id = session_id(&self.api.org, &value, services.settings.hash_function);
-            if let Some(mut session) = self.find(&id).await? {
-                if session.spares_hook(SystemTime::now()) {
-                    services.policies.apply(&mut session, &self.api)?;
-                    passage.key = id.clone();
-                    self.attach(draft, id, session, Identity::Custom);
-                    return Ok(());
-                }
+            let id = session_id(&self.api.org, &value, keys.options().hash_function);
+            let known = keys.find(&id).await.map_err(unanswered)?;
+            if let Some(session) = known.filter(|one| one.spares_hook(SystemTime::now())) {
+                let session = Session::clone(&session);
+                self.attach(draft, passage, Attached { id, session }, Identity::Custom);
+                return Ok(());
             }
             extracted = Some(id);
         }
         let returned =
             self.request_hook((HookType::CustomKeyCheck, hook, place), draft, passage).await?;
-        match returned {
-            Returned::Continued { session, metadata } => {
-                let session = session.map(|session| *session);
-                self.admit(session, metadata, extracted, draft, passage).await
-            }
+        let (session, metadata) = match returned {
+            Returned::Continued { session, metadata } => (session.map(|one| *one), metadata),
             Returned::Passed => {
                 // The hook is as if it were not there, and so are the checks of what it would say.
                 passage.ignored |= !self.api.auth.as_ref().is_some_and(|auth| auth.standard);
-                Ok(())
+                return Ok(());
             }
-        }
-    }
-
-    /// Makes the session that a hook returned the request's.
-    async fn admit(
-        &self,
-        state: Option<SessionState>,
-        metadata: Texts,
-        extracted: Option<String>,
-        draft: &mut Draft,
-        passage: &mut Passage,
-    ) -> Result<(), Halt> {
-        let forbidden = || {
-            self.tell(event::Kind::AuthFailure, "Auth Failure", draft, &self.key_of(draft));
-            Denied::new(StatusCode::FORBIDDEN, "Forbidden")
         };
-        let Some(state) = state else { return Err(forbidden().into()) };
-        let mut session = from_wire(state, &self.api, metadata);
-        let token = session.metadata_text("token").filter(|token| !token.is_empty());
-        let Some(token) = token else { return Err(forbidden().into()) };
-        let services = &*self.services;
-        services.policies.apply(&mut session, &self.api).map_err(|_| forbidden())?;
-        let id = extracted.unwrap_or(token);
-        if let Some(known) = self.find(&id).await? {
-            session.carry_over(&known);
-            services.policies.apply(&mut session, &self.api).map_err(|_| forbidden())?;
-        }
-        session.key_id.clone_from(&id);
-        self.keep(&id, &session).await?;
-        passage.key.clone_from(&id);
-        self.attach(draft, id, session, Identity::Custom);
+        let adopted = keys.adopt(&self.api, extracted, session, metadata).await;
+        let attached = adopted.inspect_err(|denied| {
+            if denied.status.is_client_error() {
+                let key = self.custom_key(draft);
+                self.tell(event::Kind::AuthFailure, "Auth Failure", draft, &key);
+            }
+        })?;
+        self.attach(draft, passage, attached, Identity::Custom);
         Ok(())
     }
 
@@ -91,50 +63,34 @@ impl Chain {
         passage: &mut Passage,
     ) -> Result<(), Halt> {
         let Some(auth) = &self.api.auth else { return Ok(()) };
-        let Some(key) = credentials::find(&auth.key, draft) else {
-            let message = "Authorization field missing";
-            return Err(Denied::new(StatusCode::UNAUTHORIZED, message).into());
-        };
-        let Some(mut session) = self.find(&key).await? else {
-            self.tell(
-                event::Kind::AuthFailure,
-                "Attempted access with non-existent key",
-                draft,
-                &key,
-            );
+        let key = auth.key.key(draft)?;
+        let found = self.services.keys.find_key(&self.api.org, &key).await.map_err(unanswered)?;
+        let Some((id, session)) = found else {
+            let message = "Attempted access with non-existent key";
+            self.tell(event::Kind::AuthFailure, message, draft, &key);
             return Err(disallowed().into());
         };
-        self.services.policies.apply(&mut session, &self.api)?;
-        session.key_id.clone_from(&key);
-        passage.key.clone_from(&key);
-        self.attach(draft, key, session, Identity::Token);
+        let session = Session::clone(&session);
+        self.attach(draft, passage, Attached { id, session }, Identity::Token);
         Ok(())
     }
 
-    /// Makes a session the request's if it is from where sessions come that count.
-    fn attach(&self, draft: &mut Draft, id: String, session: Session, from: Identity) {
-        let Some(auth) = &self.api.auth else { return };
-        let custom = auth.custom && self.services.settings.enable_coprocess;
-        let both = custom && auth.standard;
-        if !both || auth.identity == from {
-            draft.session = Some(Attached { id, session });
+    /// Makes a session the request's if it is from where those come that count.
+    fn attach(&self, draft: &mut Draft, passage: &mut Passage, attached: Attached, from: Identity) {
+        if self.identity.is_none_or(|counts| counts == from) {
+            passage.key.clone_from(&attached.id);
+            draft.session = Some(attached);
         }
     }
 
-    async fn find(&self, id: &str) -> Result<Option<Session>, Denied> {
-        self.services.keys.find(id).await.map_err(|error| {
-            tracing::error!(target: "gateway", "a session cannot be looked up: {error}");
-            Denied::middleware()
-        })
+    /// What the hook that authenticates looks at, for events.
+    pub(super) fn custom_key(&self, draft: &Draft) -> String {
+        let auth = self.api.auth.as_ref();
+        auth.and_then(|auth| auth.custom_key.find(draft)).unwrap_or_default()
     }
+}
 
-    async fn keep(&self, id: &str, session: &Session) -> Result<(), Denied> {
-        let Api { session_lifetime, lifetime_respects_expiration, .. } = &*self.api;
-        let life =
-            session.life(*session_lifetime, *lifetime_respects_expiration, SystemTime::now());
-        self.services.keys.keep(id, session, life).await.map_err(|error| {
-            tracing::error!(target: "gateway", "a session cannot be stored: {error}");
-            Denied::middleware()
-        })
-    }
+fn unanswered(error: StoreError) -> Denied {
+    tracing::error!(target: "gateway", "the store: {error}");
+    Denied::middleware()
 }

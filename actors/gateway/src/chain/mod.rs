@@ -3,7 +3,6 @@
 
 mod auth;
 mod call;
-mod credentials;
 mod outcome;
 mod services;
 mod step;
@@ -13,7 +12,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::api::{Api, BodyWanted};
+use crate::api::{Api, BodyWanted, Identity};
 use crate::driver::Driver;
 use crate::event::{self, Tally};
 use crate::exchange::{Denied, Draft, Reply};
@@ -38,6 +37,8 @@ pub struct Chain {
     services: Arc<Services>,
     steps: Vec<Step>,
     driver: Option<Arc<dyn Driver>>,
+    /// Whose session counts where both a hook and a key are asked.
+    identity: Option<Identity>,
     tally: Arc<Tally>,
     figures: Arc<ApiFigures>,
     /// In the order of [`hooks`].
@@ -52,13 +53,6 @@ impl Chain {
         let hooked = services.settings.enable_coprocess;
         let all = hooks(&api);
         let driver = services.drivers.get(&api.hooks.driver).cloned();
-        if !all.is_empty() && !hooked {
-            tracing::warn!(
-                target: "gateway",
-                "API `{}` has hooks, and enable_coprocess is false: requests pass without them",
-                api.name
-            );
-        }
         if driver.is_none() && !api.events.is_empty() {
             tracing::error!(
                 target: "gateway",
@@ -81,31 +75,14 @@ impl Chain {
                 .iter()
                 .map(|(kind, hook)| services.figures.hook(&api.id, *kind, &hook.name))
                 .collect(),
+            identity: api
+                .auth
+                .as_ref()
+                .filter(|auth| auth.custom && auth.standard && hooked)
+                .map(|auth| auth.identity),
             driver,
             api,
             services,
-        }
-    }
-
-    /// Why an API cannot be served with hooks that are not run: with `compat = "strict"` it is refused for
-    /// it, else its requests pass without them or get a 500.
-    pub fn refusal(api: &Api, services: &Services) -> Option<String> {
-        let Settings { rules, enable_coprocess, .. } = &services.settings;
-        if !rules.strict || hooks(api).is_empty() {
-            return None;
-        }
-        let driver = &api.hooks.driver;
-        let drivers = services.drivers.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>();
-        match (enable_coprocess, services.drivers.contains_key(driver)) {
-            (true, true) => None,
-            (false, _) => Some("it has hooks, and `enable_coprocess` is false".to_owned()),
-            (true, false) if drivers.is_empty() => {
-                Some(format!("its hooks need the driver `{driver}`, and there is no driver"))
-            }
-            (true, false) => Some(format!(
-                "its hooks need the driver `{driver}`; there is {}",
-                drivers.join(", ")
-            )),
         }
     }
 

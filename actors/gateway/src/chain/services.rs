@@ -11,8 +11,8 @@ use crate::event::{Events, Heard};
 use crate::figures::Figures;
 use crate::object::Rules;
 use crate::page::Manner;
-use crate::session::hash::HashFunction;
-use crate::session::{Keys, Limits, Policies};
+use crate::session::keys::Keys;
+use crate::session::limits::Limits;
 
 /// Everything that the requests of all APIs need.
 #[derive(Debug)]
@@ -21,12 +21,10 @@ pub struct Services {
     pub settings: Settings,
     /// The drivers that are there, by the names that definitions know them by.
     pub drivers: BTreeMap<String, Arc<dyn Driver>>,
-    /// Keys and sessions.
-    pub keys: Keys,
+    /// Keys, sessions and policies.
+    pub keys: Arc<Keys>,
     /// Rates and quotas.
     pub limits: Limits,
-    /// The policies that sessions may name.
-    pub policies: Policies,
     /// The way of events to plugins.
     pub events: Events,
     /// Who tells the tree of events.
@@ -46,6 +44,4 @@ pub struct Settings {
     pub hook_timeout: Duration,
     /// How pages of errors are made.
     pub manner: Manner,
-    /// What session ids are made with; `None`: the organisation and the id as they are.
-    pub hash_function: Option<HashFunction>,
 }

@@ -6,8 +6,8 @@ use http::StatusCode;
 
 use super::call::Called;
 use super::outcome::{Outcome, of_answer};
-use super::{Chain, Step, Stop, credentials};
-use crate::api::{Hook, OnError};
+use super::{Chain, Step, Stop};
+use crate::api::Hook;
 use crate::event;
 use crate::exchange::{Attached, Denied, Draft, Reply, Whole};
 use crate::object::{self, Verdict};
@@ -89,19 +89,11 @@ impl Chain {
         let object = || object::response(hook, &self.api, draft, whole);
         let called = self.call((HookType::Response, hook, place), object, trace).await?;
         let Called::Object(returned) = called else { return Ok(()) };
-        let kept = (hook.on_error == OnError::Open).then(|| whole.clone());
-        let rules = self.services.settings.rules;
-        match object::apply_response(whole, hook, *returned, rules)
-            .map_err(|d| of_answer(d, hook.on_error))
-        {
-            Ok(()) => Ok(()),
+        let applied = object::apply_response(whole, hook, *returned, self.services.settings.rules);
+        match applied.map_err(|denied| of_answer(denied, hook.on_error)) {
             Err(Outcome::Refuse(denied)) => Err(denied),
-            Err(Outcome::Pass) => {
-                if let Some(kept) = kept {
-                    *whole = kept;
-                }
-                Ok(())
-            }
+            // What cannot be applied has changed nothing.
+            Err(Outcome::Pass) | Ok(()) => Ok(()),
         }
     }
 
@@ -121,7 +113,8 @@ impl Chain {
             Step::StandardAuth => self.standard_auth(draft, passage).await?,
             Step::Strip => {
                 if let Some(auth) = &self.api.auth {
-                    credentials::strip(&auth.key, draft);
+                    auth.key.strip(draft);
+                    auth.custom_key.strip(draft);
                 }
             }
             Step::Alive | Step::Rights | Step::Granular | Step::Limits if passage.ignored => {}
@@ -171,8 +164,6 @@ impl Chain {
         let Called::Object(returned) = self.call(hook, object, &passage.trace).await? else {
             return Ok(Returned::Passed);
         };
-        // What cannot be applied may have been applied in part.
-        let kept = (settings.on_error == OnError::Open).then(|| draft.clone());
         let verdict =
             object::apply_request(draft, settings, *returned, self.services.settings.rules);
         match verdict.map_err(|denied| of_answer(denied, settings.on_error)) {
@@ -181,34 +172,28 @@ impl Chain {
             }
             Ok(Verdict::Reply(reply)) => Err(Halt::Reply(reply)),
             Ok(Verdict::Refuse(denied)) => {
-                self.tell(event::Kind::AuthFailure, "Auth Failure", draft, &self.key_of(draft));
+                self.tell(event::Kind::AuthFailure, "Auth Failure", draft, &self.custom_key(draft));
                 Err(Halt::Refuse(denied))
             }
             Err(Outcome::Refuse(denied)) => Err(Halt::Refuse(denied)),
-            Err(Outcome::Pass) => {
-                if let Some(kept) = kept {
-                    *draft = kept;
-                }
-                Ok(Returned::Passed)
-            }
+            // What cannot be applied has changed nothing.
+            Err(Outcome::Pass) => Ok(Returned::Passed),
         }
     }
 
-    /// The key that a request shows, for events.
-    pub(super) fn key_of(&self, draft: &Draft) -> String {
-        let auth = self.api.auth.as_ref();
-        auth.and_then(|auth| credentials::find(&auth.key, draft)).unwrap_or_default()
-    }
-
+    /// Whether a path is let in unasked. It is looked at as it came, below the listen path or the id.
     fn is_ignored(&self, draft: &Draft) -> bool {
-        let path = &draft.target.path;
-        let below = path.strip_prefix(self.api.listen_path.trim_end_matches('/')).unwrap_or(path);
-        self.api.ignored.iter().any(|rule| {
-            let methods = &rule.methods;
-            rule.path.is_match(below)
-                && (methods.is_empty()
-                    || methods.iter().any(|method| method == draft.method.as_str()))
-        })
+        if self.api.ignored.is_empty() {
+            return false;
+        }
+        let path = draft.target.path.as_str();
+        let listen = self.api.listen_path.trim_end_matches('/');
+        let by_id = || path.strip_prefix('/')?.strip_prefix(self.api.id.as_str());
+        let below = path.strip_prefix(listen).or_else(by_id).unwrap_or(path);
+        match below.starts_with('/') {
+            true => self.api.ignores(draft.method.as_str(), below),
+            false => self.api.ignores(draft.method.as_str(), &format!("/{below}")),
+        }
     }
 }
 
