@@ -1,6 +1,9 @@
 //! The gateway: a reverse proxy whose requests pass through hooks that run in coprocesses.
 
+pub mod access_log;
+pub mod actor;
 pub mod api;
+pub mod auth_request;
 pub mod chain;
 pub mod config;
 pub mod definition;
@@ -12,8 +15,13 @@ pub mod figures;
 pub mod object;
 pub mod page;
 pub mod policy;
+mod proxy;
 pub mod route;
+pub mod server;
 pub mod session;
 pub mod store;
+pub mod tls;
 pub mod trace;
 pub mod wire;
+
+pub use proxy::Snapshot;
