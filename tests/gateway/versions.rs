@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use coproc_gateway::config::{Listen, Tls};
+use coproc_gateway::config::Listen;
 use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-use crate::world::{Gate, OK, PATIENCE, answering, api, fixture};
+use crate::world::{Certificates, Gate, OK, PATIENCE, answering, api};
 
 type Sender = http2::SendRequest<Full<Bytes>>;
 
@@ -101,9 +101,9 @@ fn http_1_0_is_answered_in_its_own_way() {
     assert_eq!(asked.all("host"), [up.address.to_string()]);
 }
 
-fn connector(protocols: &[&[u8]]) -> TlsConnector {
+fn connector(made: &Certificates, protocols: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(fixture("ca.pem")).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_file(made.file("ca.pem")).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -113,24 +113,21 @@ fn connector(protocols: &[&[u8]]) -> TlsConnector {
     Arc::new(config).into()
 }
 
-fn tls() -> Option<Tls> {
-    Some(Tls { certificate: fixture("cert.pem"), key: fixture("key.pem") })
-}
-
 #[test]
 fn tls_on_both_sides_and_either_http_as_agreed() {
+    let made = Certificates::new();
     let (up, asks) = answering(OK);
-    let inner = Gate::with(up.address, |config| config.tls = tls());
+    let inner = Gate::with(up.address, |config| config.tls = made.tls());
     let url = format!("https://localhost:{}/a/", inner.address.port());
     let outer = Gate::serving(vec![api("a", "/a/", &url)], |config| {
-        config.tls = tls();
-        config.upstream_ca = Some(fixture("ca.pem"));
+        config.tls = made.tls();
+        config.upstream_ca = Some(made.file("ca.pem"));
     });
     block_on(async {
         let connect = async |protocols: &[&[u8]]| {
             let stream = TcpStream::connect(outer.address).await.unwrap();
             let name = "localhost".try_into().unwrap();
-            connector(protocols).connect(name, stream).await.unwrap()
+            connector(&made, protocols).connect(name, stream).await.unwrap()
         };
         let mut sender = http_2(connect(&[b"h2", b"http/1.1"]).await).await;
         let request = Request::get("https://gate.example/a/x").body(Full::default()).unwrap();
@@ -153,7 +150,7 @@ fn tls_on_both_sides_and_either_http_as_agreed() {
     assert_eq!(untrusted.connect().get("/a/").status(), 502);
     let misnamed = format!("https://127.0.0.2:{}/a/", inner.address.port());
     let misnamed = Gate::serving(vec![api("a", "/a/", &misnamed)], |config| {
-        config.upstream_ca = Some(fixture("ca.pem"));
+        config.upstream_ca = Some(made.file("ca.pem"));
     });
     assert_eq!(misnamed.connect().get("/a/").status(), 502);
 }
