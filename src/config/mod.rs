@@ -32,6 +32,7 @@ use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
 use coproc_exec::config::ExecSocket;
+use coproc_gateway::config::{Config as Gateway, Listen};
 use coproc_main::config::Main;
 use coproc_template::Settings;
 use serde_json::{Map, Value};
@@ -145,6 +146,8 @@ pub struct Config {
     pub exec_sockets: Vec<ExecSocket>,
     /// The coordinator; its folder is not yet interpolated.
     pub coordinator: Option<Coordinator>,
+    /// The gateway; its paths are not yet interpolated.
+    pub gateway: Option<Gateway>,
     /// The log.
     pub log: LogConfig,
     /// The control socket.
@@ -197,6 +200,22 @@ impl Config {
         let folder = self.scope.interpolate(&coordinator.socket_dir.to_string_lossy());
         coordinator.socket_dir = std::path::absolute(&folder).unwrap_or(folder.into());
         Some(coordinator)
+    }
+
+    /// The gateway with the names in its paths replaced, and those absolute.
+    pub fn placed_gateway(&self) -> Option<Gateway> {
+        let mut gateway = self.gateway.clone()?;
+        let place = |path: &mut PathBuf| {
+            let whole = self.scope.interpolate(&path.to_string_lossy());
+            *path = std::path::absolute(&whole).unwrap_or(whole.into());
+        };
+        let unix = gateway.listen.iter_mut().filter_map(|at| match at {
+            Listen::Unix(path) => Some(path),
+            Listen::Tcp(_) => None,
+        });
+        let tls = gateway.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        unix.chain(tls).chain(&mut gateway.upstream_ca).chain(&mut gateway.app_path).for_each(place);
+        Some(gateway)
     }
 }
 

@@ -266,6 +266,7 @@ impl Resolver<'_> {
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             coordinator: coordinator?,
+            gateway: None,
             log,
             control: self.control(&run_path),
             run_path,

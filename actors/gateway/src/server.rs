@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) figures: Arc<Figures>,
     pub(crate) services: Arc<Services>,
+    /// Held while the APIs are read, so that the last reload is what stays.
+    reloading: Mutex<()>,
 }
 
 /// Why a gateway cannot be opened.
@@ -143,6 +145,7 @@ impl Bound {
             connector: Connector::default(),
             figures: Arc::default(),
             services,
+            reloading: Mutex::default(),
             config,
         };
         let doors = Arc::new(Mutex::new(doors));
@@ -175,6 +178,7 @@ impl Bound {
     /// Reads the APIs anew and has them served. Requests that are being answered end with the old
     /// ones. This reads files.
     pub fn reload(&self) {
+        let _alone = self.shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.shared.config;
         let rules = self.shared.services.rules();
         let load = |folder| definition::load(folder, &rules);
