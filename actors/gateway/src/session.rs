@@ -2,7 +2,7 @@
 
 /// A session as it is stored.
 #[derive(Clone, Debug, Default)]
-pub struct Session;
+pub struct Session {}
 
 impl Session {
     /// The session as plugins see it.
