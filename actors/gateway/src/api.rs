@@ -229,3 +229,35 @@ pub struct PathRule {
     /// The methods; none: all.
     pub methods: Vec<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An API without hooks that lets everybody in.
+    pub(crate) fn api(id: &str) -> Api {
+        Api {
+            name: id.to_owned(),
+            id: id.to_owned(),
+            org: "o1".into(),
+            listen_path: "/api/".into(),
+            upstream: Upstream {
+                url: Uri::from_static("http://127.0.0.1:1/"),
+                strip_listen_path: true,
+                preserve_host: false,
+            },
+            auth: None,
+            hooks: Hooks::default(),
+            ignored: Vec::new(),
+            config_data: None,
+            bundle_hash: String::new(),
+            events: Vec::new(),
+            session_lifetime: Duration::ZERO,
+            lifetime_respects_expiration: false,
+            strip_auth_data: false,
+            disable_rate_limit: false,
+            disable_quota: false,
+            response_headers: Vec::new(),
+        }
+    }
+}

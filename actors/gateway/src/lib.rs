@@ -1,5 +1,8 @@
 //! The gateway: a reverse proxy whose requests pass through hooks that run in coprocesses.
 
+// A refusal is an answer with headers, and takes the way of errors to where it is given.
+#![allow(clippy::result_large_err)]
+
 pub mod api;
 pub mod definition;
 pub mod driver;
