@@ -4,11 +4,19 @@
 #![allow(clippy::result_large_err)]
 
 pub mod api;
+pub mod chain;
+pub mod config;
 pub mod definition;
 pub mod driver;
+pub mod event;
 pub mod exchange;
 pub mod extractor;
+pub mod figures;
+pub mod object;
+pub mod page;
 pub mod policy;
+pub mod route;
 pub mod session;
 pub mod store;
+pub mod trace;
 pub mod wire;

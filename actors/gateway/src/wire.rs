@@ -98,6 +98,9 @@ pub struct MiniRequestObject {
     /// The body's bytes; what is returned here is the body from then on.
     #[prost(bytes = "bytes", tag = "14")]
     pub raw_body: bytes::Bytes,
+    /// All values of those headers that have several. Not in the old contract, hence the number; never read.
+    #[prost(message, repeated, tag = "1000")]
+    pub repeated_headers: Vec<Header>,
 }
 
 /// An answer by the hook itself.
