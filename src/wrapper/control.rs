@@ -48,6 +48,7 @@ impl Handler<Ask> for Root {
             Request::Set(name, changes) => self.set(&name, &changes),
             Request::Signal(name, signal) => self.signal(&name, signal),
             Request::Emit(name) => self.emit(&name),
+            Request::Keys(order) => return self.keys(order, reply),
             Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
             Request::LoggerOf(name) => {
                 self.find(&name).map(|child| child.config.name.as_str().into())

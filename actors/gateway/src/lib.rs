@@ -3,6 +3,7 @@
 // A refusal is an answer with headers, and takes the way of errors to where it is given.
 #![allow(clippy::result_large_err)]
 
+pub mod admin;
 pub mod api;
 pub mod chain;
 pub mod config;
@@ -18,5 +19,6 @@ pub mod policy;
 pub mod route;
 pub mod session;
 pub mod store;
+pub mod table;
 pub mod trace;
 pub mod wire;

@@ -1,6 +1,8 @@
 //! Drivers: what calls a plugin's hooks. The rest of the gateway knows this trait alone, so that a new way
 //! to reach plugins is one more file beside this one.
 
+pub mod grpc;
+
 use std::fmt;
 use std::time::Instant;
 

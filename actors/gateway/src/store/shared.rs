@@ -3,11 +3,14 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, IntoConnectionInfo, Pipeline};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
 use super::{Count, LONGEST, Store, StoreError};
 
@@ -42,11 +45,51 @@ impl fmt::Debug for SharedConfig {
 }
 
 /// A store in Redis. It connects when it is first asked, and again whenever the connection is lost; what is
-/// asked in the meantime fails.
+/// asked in the meantime fails. The connection has a thread of its own, so that it belongs to none of those
+/// who ask.
 pub struct Shared {
     client: Client,
     config: SharedConfig,
-    manager: OnceLock<Result<ConnectionManager, StoreError>>,
+    link: OnceLock<Result<Link, StoreError>>,
+}
+
+/// The connection and its thread.
+struct Link {
+    manager: ConnectionManager,
+    runtime: Handle,
+    /// The thread ends once this is dropped.
+    life: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    fn open(client: Client, config: ConnectionManagerConfig) -> Result<Self, StoreError> {
+        let system = |error: std::io::Error| StoreError(format!("Redis: {error}"));
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(system)?;
+        let handle = runtime.handle().clone();
+        let manager = {
+            let _inside = handle.enter();
+            ConnectionManager::new_lazy_with_config(client, config).map_err(failed)?
+        };
+        let (life, over) = oneshot::channel::<()>();
+        let serve = move || {
+            // Either way it is over.
+            let _ = runtime.block_on(over);
+        };
+        let thread = std::thread::Builder::new().name("gateway-redis".to_owned());
+        let thread = thread.spawn(serve).map_err(system)?;
+        Ok(Self { manager, runtime: handle, life: Some(life), thread: Some(thread) })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.life = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has told of it.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -76,25 +119,29 @@ impl Shared {
         }
         let info = info.set_redis_settings(settings.set_skip_set_lib_name());
         let client = Client::open(info).map_err(failed)?;
-        Ok(Self { client, config, manager: OnceLock::new() })
+        Ok(Self { client, config, link: OnceLock::new() })
     }
 
-    /// The connection; it belongs to the runtime that asks first.
-    fn manager(&self) -> Result<ConnectionManager, StoreError> {
+    fn link(&self) -> Result<&Link, StoreError> {
         let open = || {
             let config = ConnectionManagerConfig::new()
                 .set_connection_timeout(Some(self.config.timeout))
                 .set_response_timeout(Some(self.config.timeout))
                 .set_number_of_retries(1)
                 .set_max_delay(Duration::from_secs(1));
-            ConnectionManager::new_lazy_with_config(self.client.clone(), config).map_err(failed)
+            Link::open(self.client.clone(), config)
         };
-        self.manager.get_or_init(open).clone()
+        self.link.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
-    async fn ask<T: FromRedisValue>(&self, pipeline: Pipeline) -> Result<T, StoreError> {
-        let mut manager = self.manager()?;
-        pipeline.query_async(&mut manager).await.map_err(failed)
+    async fn ask<T: FromRedisValue + Send + 'static>(
+        &self,
+        pipeline: Pipeline,
+    ) -> Result<T, StoreError> {
+        let link = self.link()?;
+        let mut manager = link.manager.clone();
+        let asked = link.runtime.spawn(async move { pipeline.query_async(&mut manager).await });
+        asked.await.map_err(|error| StoreError(format!("Redis: {error}")))?.map_err(failed)
     }
 
     fn name(&self, key: &str) -> String {
