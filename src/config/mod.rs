@@ -32,7 +32,7 @@ use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
 use coproc_exec::config::ExecSocket;
-use coproc_gateway::config::{Config as Gateway, Listen};
+use coproc_gateway::config::Config as Gateway;
 use coproc_main::config::Main;
 use coproc_template::Settings;
 use serde_json::{Map, Value};
@@ -201,25 +201,33 @@ impl Config {
         coordinator.socket_dir = std::path::absolute(&folder).unwrap_or(folder.into());
         Some(coordinator)
     }
+}
 
-    /// The gateway with the names in its paths replaced, and those absolute.
+impl Config {
+    /// The gateway with the names in its paths replaced, and those absolute: where the wrapper was
+    /// started, there relative paths begin.
     pub fn placed_gateway(&self) -> Option<Gateway> {
-        let mut gateway = self.gateway.clone()?;
-        let place = |path: &mut PathBuf| {
-            let whole = self.scope.interpolate(&path.to_string_lossy());
-            *path = std::path::absolute(&whole).unwrap_or(whole.into());
-        };
-        let unix = gateway.listen.iter_mut().filter_map(|at| match at {
-            Listen::Unix(path) => Some(path),
-            Listen::Tcp(_) => None,
-        });
-        let tls = gateway.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
-        unix.chain(tls).chain(&mut gateway.upstream_ca).chain(&mut gateway.app_path).for_each(place);
-        Some(gateway)
+        let folder = std::env::current_dir().unwrap_or_default();
+        let gateway = self.gateway.clone()?;
+        Some(gateway.placed(|text| self.scope.interpolate(text), &folder, &self.run_path))
     }
 }
 
 impl Loaded {
+    /// The gateway as `check` looks at it; the error is a sentence. The machine is looked at only where
+    /// its paths depend on that.
+    pub fn gateway(&self) -> Result<Option<Gateway>, String> {
+        let Some(gateway) = &self.config.gateway else { return Ok(None) };
+        let depends = |path: &Option<PathBuf>| {
+            path.as_ref().is_some_and(|path| path.to_string_lossy().contains("${"))
+        };
+        if depends(&gateway.app_path) || depends(&gateway.policies) {
+            let config = self.with_facts(std::process::id()).map_err(|error| error.to_string())?;
+            return Ok(config.placed_gateway());
+        }
+        Ok(self.config.placed_gateway())
+    }
+
     /// The coordinator as a client looks for it; the error is a sentence. The machine is looked at
     /// only where its folder depends on that.
     pub fn coordinator(&self) -> Result<Option<Coordinator>, String> {

@@ -49,6 +49,7 @@ impl Handler<Ask> for Root {
             Request::Set(name, changes) => self.set(&name, &changes),
             Request::Signal(name, signal) => self.signal(&name, signal),
             Request::Emit(name) => self.emit(&name),
+            Request::Keys(order) => return self.keys(order, reply),
             Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
             Request::LoggerOf(name) => {
                 self.find(&name).map(|child| child.config.name.as_str().into())
@@ -286,9 +287,10 @@ fn coordinator_of(coordinator: &Coordinating) -> Value {
 /// Where the gateway listens, what it serves and what it does.
 fn gateway_of(gateway: &Gatekeeping) -> Value {
     let bound = &gateway.bound;
-    let apis = bound.apis().into_iter().map(|(path, api)| {
-        json!({ "path": path, "name": api.name, "id": api.id })
-    });
+    let apis = bound
+        .apis()
+        .into_iter()
+        .map(|(path, api)| json!({ "path": path, "name": api.name, "id": api.id }));
     json!({
         "listen": bound.listen().iter().map(shown).collect::<Vec<_>>(),
         "apis": apis.collect::<Vec<_>>(),

@@ -13,7 +13,8 @@
 
 mod children;
 mod control;
-pub mod lifecycle;
+pub mod keys;
+mod lifecycle;
 mod metrics;
 mod paths;
 mod root;

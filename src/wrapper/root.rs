@@ -24,6 +24,7 @@ use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
 use coproc_exec::{self as exec, ExecActor};
 use coproc_gateway::actor::{self as gateway, GatewayActor};
+use coproc_gateway::admin::Admin;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
@@ -78,6 +79,8 @@ pub(crate) struct Root {
     pub(super) coprocesses: Vec<Supervised>,
     pub(super) exec_sockets: Vec<Served>,
     pub(super) coordinator: Option<Coordinating>,
+    /// Who manages the gateway's keys.
+    pub(super) gateway_admin: Option<Arc<Admin>>,
     built_in: Option<Offering>,
     pub(super) gateway: Option<Gatekeeping>,
     entrances: Rc<Entrances>,
@@ -129,6 +132,7 @@ impl Root {
             },
             coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
             exec_sockets: exec_sockets.into_iter().map(Served::new).collect(),
+            gateway_admin: None,
             built_in: coordinator
                 .as_ref()
                 .and_then(|bound| Offers::of(bound.config()))

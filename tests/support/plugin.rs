@@ -137,7 +137,9 @@ async fn hook(plugin: &Plugin, call: Request<Object>) -> Result<Answer, Status> 
             let policy = request.headers.get("Policy").cloned().unwrap_or_default();
             object.session = Some(session(&name, policy));
             object.metadata.insert("token".to_owned(), token);
-            object.metadata.insert("sessionMetaKey".to_owned(), "customAuthSessionMetaValue".to_owned());
+            object
+                .metadata
+                .insert("sessionMetaKey".to_owned(), "customAuthSessionMetaValue".to_owned());
         }
         "NoSession" => drop(object.metadata.insert("token".to_owned(), "token".to_owned())),
         // Sessions.

@@ -1,11 +1,15 @@
 //! What the gateway is configured to do, with defaults filled in.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Api;
+use crate::definition::Rules;
+use crate::driver::grpc::GrpcConfig;
+use crate::session::keys::KeyOptions;
+use crate::store::SharedConfig;
 
 /// The gateway.
 #[derive(Clone, Debug)]
@@ -28,6 +32,81 @@ pub struct Config {
     pub app_path: Option<PathBuf>,
     /// The APIs that the config itself names.
     pub apis: Vec<Arc<Api>>,
+    /// Whether hooks run.
+    pub enable_coprocess: bool,
+    /// How plugin servers are called that speak gRPC; `None`: there are none.
+    pub grpc: Option<GrpcConfig>,
+    /// How long a hook may take that says nothing else.
+    pub hook_timeout: Duration,
+    /// Whether Tyk's oddities are mended.
+    pub strict: bool,
+    /// What requests to `/tyk/` have to bear; `None`: nothing is there.
+    pub secret: Option<String>,
+    /// The file of the policies.
+    pub policies: Option<PathBuf>,
+    /// Where keys and sessions are kept.
+    pub store: StoreConfig,
+    /// How keys are kept.
+    pub keys: KeyOptions,
+    /// Whether names of headers that hooks set stay as they are written.
+    pub verbatim_names: bool,
+    /// Whether error pages are without `X-Generator`.
+    pub hide_generator_header: bool,
+    /// Whether connections are closed after error pages.
+    pub close_connections: bool,
+    /// Whether responses have `Server-Timing`.
+    pub server_timing: bool,
+    /// Whether each request is a line of the log.
+    pub access_log: bool,
+    /// Plugins' handlers of events that belong to no API: the event's name and the handler's.
+    pub events: Vec<(String, String)>,
+}
+
+/// Where keys and sessions are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// In a file; `None`: the one in the run path.
+    File(Option<PathBuf>),
+    /// In Redis.
+    Redis(SharedConfig),
+}
+
+/// The name of the store's file in the run path.
+pub const STORE_FILE: &str = "gateway.redb";
+
+impl Config {
+    /// What definitions are held to.
+    pub fn rules(&self) -> Rules {
+        let drivers = self.grpc.iter().map(|_| "grpc").collect();
+        Rules { strict: self.strict, hooks: self.enable_coprocess, drivers, checking: false }
+    }
+
+    /// Replaces names in all paths, and makes them absolute below `folder`. The store's file is in
+    /// `run_path` where nothing else is said.
+    #[must_use]
+    pub fn placed(
+        mut self,
+        interpolate: impl Fn(&str) -> String,
+        folder: &Path,
+        run_path: &Path,
+    ) -> Self {
+        let place = |path: &mut PathBuf| *path = folder.join(interpolate(&path.to_string_lossy()));
+        for listen in &mut self.listen {
+            if let Listen::Unix(path) = listen {
+                place(path);
+            }
+        }
+        let paths = [&mut self.app_path, &mut self.policies, &mut self.upstream_ca];
+        paths.into_iter().flatten().for_each(place);
+        if let Some(tls) = &mut self.tls {
+            place(&mut tls.certificate);
+            place(&mut tls.key);
+        }
+        if let StoreConfig::File(path) = &mut self.store {
+            place(path.get_or_insert_with(|| run_path.join(STORE_FILE)));
+        }
+        self
+    }
 }
 
 /// A place to listen at.
@@ -117,6 +196,20 @@ impl Default for Config {
             worker_threads: None,
             app_path: None,
             apis: Vec::new(),
+            enable_coprocess: true,
+            grpc: None,
+            hook_timeout: Duration::from_secs(30),
+            strict: false,
+            secret: None,
+            policies: None,
+            store: StoreConfig::File(None),
+            keys: KeyOptions::default(),
+            verbatim_names: false,
+            hide_generator_header: false,
+            close_connections: false,
+            server_timing: false,
+            access_log: false,
+            events: Vec::new(),
         }
     }
 }

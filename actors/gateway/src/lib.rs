@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod actor;
+pub mod admin;
 pub mod api;
 pub mod auth_request;
 pub mod chain;
@@ -20,6 +21,7 @@ pub mod route;
 pub mod server;
 pub mod session;
 pub mod store;
+pub mod table;
 pub mod tls;
 pub mod trace;
 pub mod wire;

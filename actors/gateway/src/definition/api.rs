@@ -127,6 +127,19 @@ fn upstream(text: &str) -> Option<Uri> {
     good.then_some(url)
 }
 
+/// Reads `event_handlers` where it stands alone: the events, and what is wrong. Pure.
+pub fn handlers(value: &Value) -> (Vec<(String, String)>, Vec<Fault>) {
+    let whole = serde_json::json!({ "event_handlers": value });
+    let notes = Notes::new(true);
+    let events = events(&Fields::of(&whole, &notes));
+    let (mut faults, warnings, _) = notes.into_parts();
+    faults.extend(warnings);
+    for fault in &mut faults {
+        fault.path.remove(0);
+    }
+    (events, faults)
+}
+
 /// Events that go to plugins: the event's name, and the handler's.
 fn events(top: &Fields<'_>) -> Vec<(String, String)> {
     let handlers = top.table("event_handlers");

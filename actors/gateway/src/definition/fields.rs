@@ -1,6 +1,7 @@
 //! Reads the keys of a definition one by one, and notes everything that is wrong with them.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::time::Duration;
 
 use coproc_core::duration::GoDuration;
@@ -35,6 +36,19 @@ impl Fault {
     /// The path with dots between its keys.
     pub fn key(&self) -> String {
         self.path.join(".")
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.is_empty() {
+            true => f.write_str(&self.what)?,
+            false => write!(f, "{}: {}", self.key(), self.what)?,
+        }
+        match &self.expected {
+            Some(expected) => write!(f, ", expected {expected}"),
+            None => Ok(()),
+        }
     }
 }
 

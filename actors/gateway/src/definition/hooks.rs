@@ -14,6 +14,9 @@ use crate::extractor::{Extractor, Source, With, XPath};
 /// The largest program that the regex of an extractor may be compiled to, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
+/// The drivers that this program has.
+const DRIVERS: [&str; 1] = ["grpc"];
+
 /// Reads `custom_middleware`; `custom` is whether a hook authenticates.
 pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
     bundle(top);
@@ -51,14 +54,20 @@ pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
         return Hooks { driver: driver.to_owned(), ..Hooks::default() };
     }
     if !rules.drivers.contains(&driver) {
+        let lacking = matches!(driver, "python" | "lua" | "native");
         let what = match driver {
             "" => "there are hooks, and no driver".to_owned(),
-            "python" | "lua" => format!("this coproc has no driver `{driver}`"),
+            "grpc" => "`gateway.grpc` names no plugin server".to_owned(),
+            _ if lacking => format!("this coproc is built without the driver `{driver}`"),
             other => format!("`{}` is no driver", printable(other)),
         };
         let answered = if rules.strict { "" } else { ": requests are answered with 500" };
         let fault = fields.wrong("driver", format!("{what}{answered}"));
-        top.notes.lenient(fault.expected(listed(rules.drivers.iter().copied())));
+        let fault = fault.expected(listed(DRIVERS));
+        match rules.checking && lacking {
+            true => top.notes.fault(fault),
+            false => top.notes.lenient(fault),
+        }
     }
     hooks
 }

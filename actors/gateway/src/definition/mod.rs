@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 
+pub use self::api::handlers;
 pub use self::fields::Fault;
 use self::fields::Notes;
 
@@ -35,6 +36,8 @@ pub struct Rules {
     pub hooks: bool,
     /// The drivers that there are.
     pub drivers: Vec<&'static str>,
+    /// Whether nothing is served: then a driver that this program lacks is an error in any case.
+    pub checking: bool,
 }
 
 /// What came of definitions.
@@ -102,10 +105,10 @@ pub fn read(definition: &Value, rules: &Rules) -> Reading {
     Reading { api: api.filter(|_| faults.is_empty()).map(Arc::new), faults, warnings, unknown }
 }
 
-/// Reads the files `*.json` of a folder in the order of their names.
+/// Reads the files `*.json` of a folder in the order of their names. Ids and paths of `before` are taken.
 ///
 /// Definitions of another format (`*-oas.json`), which Tyk keeps beside the classic ones, are passed over.
-pub fn load(folder: &Path, rules: &Rules) -> Loaded {
+pub fn load(folder: &Path, rules: &Rules, before: &[Arc<Api>]) -> Loaded {
     let mut loaded = Loaded::default();
     let whole = |what: String| Problem {
         file: folder.display().to_string(),
@@ -128,6 +131,9 @@ pub fn load(folder: &Path, rules: &Rules) -> Loaded {
     }
     names.sort();
     let mut taken = Taken::default();
+    for api in before {
+        taken.faults(api, "the config");
+    }
     for name in names {
         let shown = name.to_string_lossy().into_owned();
         if !shown.ends_with(".json") || shown.starts_with('.') || shown.ends_with("-oas.json") {

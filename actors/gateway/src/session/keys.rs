@@ -39,6 +39,12 @@ pub struct KeyOptions {
     pub max_cached: usize,
 }
 
+impl Default for KeyOptions {
+    fn default() -> Self {
+        Self { hash_keys: false, hash_function: None, min_token_length: 3, max_cached: 10_000 }
+    }
+}
+
 /// Keys and their sessions.
 #[derive(Debug)]
 pub struct Keys {

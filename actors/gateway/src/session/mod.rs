@@ -16,8 +16,11 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::keys::Keys;
+pub use self::limits::Limits;
 pub use self::pattern::Pattern;
 pub use self::wired::from_wire;
+pub use crate::policy::Policies;
 use crate::wire::Texts;
 
 /// A session as it is stored.
@@ -275,4 +278,4 @@ where
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,23 +1,20 @@
 //! Where keys, sessions and plugins' data are kept: in a file of one's own, or in Redis.
 
-// mod embedded;
-// mod shared;
-#[cfg(test)]
-mod tests;
+mod embedded;
+mod shared;
 
 use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-// pub use self::embedded::Embedded;
-// pub use self::shared::{Shared, SharedConfig};
+pub use self::embedded::Embedded;
+pub use self::shared::{Shared, SharedConfig};
 
 /// What the names of data begin with that plugins store.
 pub const PLUGIN_DATA: &str = "coprocess-data:";
 
 /// The longest life that a value is given: what is longer is for ever.
-#[allow(dead_code)]
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Bytes by name, with an end of life.
