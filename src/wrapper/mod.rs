@@ -17,6 +17,7 @@ pub mod keys;
 mod lifecycle;
 mod metrics;
 mod paths;
+mod plugin;
 mod root;
 mod run;
 mod tasks;
