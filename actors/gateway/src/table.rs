@@ -20,7 +20,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::config::{Config, Tls};
+use crate::config::{Config, Secret, Tls};
 use crate::definition::{self, Taken};
 use crate::driver::grpc::{Address, GrpcConfig, breaker};
 use crate::session::hash::HashFunction;
@@ -346,7 +346,12 @@ impl GatewayTable {
             grpc,
             hook_timeout: time(self.hook_timeout, default.hook_timeout),
             strict: self.compat == Some(Compat::Strict),
-            secret: self.secret.as_ref().map(|Text(text)| text.clone()).filter(|s| !s.is_empty()),
+            secret: self
+                .secret
+                .as_ref()
+                .map(|Text(text)| text.clone())
+                .filter(|secret| !secret.is_empty())
+                .map(Secret),
             policies: path(&self.policies),
             keys: KeyOptions {
                 hash_keys: flag(self.hash_keys),
