@@ -16,6 +16,7 @@ use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::{identity, seal_descriptors};
 use coproc_core::supervision::log_panics;
 use coproc_exec::config::ExecSocket;
+use coproc_gateway::server::shown;
 use coproc_template::{Owner, Renderer};
 
 use super::paths::PidFiles;
@@ -123,9 +124,11 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
         .and_then(|sockets| {
             let coordinator = coordinator(&config)
                 .inspect_err(|why| tracing::error!(target: "coordinator", fatal = true, "{why}"))?;
-            Ok((sockets, coordinator))
+            let gateway = gateway(&config)
+                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))?;
+            Ok((sockets, coordinator, gateway))
         });
-    let (exec_sockets, coordinator) = match bound {
+    let (exec_sockets, coordinator, gateway) = match bound {
         Ok(bound) => bound,
         Err(why) => {
             output_thread.finish(Instant::now() + LAST_LINES);
@@ -134,6 +137,10 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     };
     if let Some(bound) = &coordinator {
         announce(bound);
+    }
+    if let Some(bound) = &gateway {
+        let places: Vec<_> = bound.listen().iter().map(shown).collect();
+        tracing::info!(target: "gateway", "APIs are served on {}", places.join(", "));
     }
 
     let code = Rc::new(Cell::new(FAILURE));
@@ -153,6 +160,7 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
         exec_sockets,
         templates: templates.clone(),
         coordinator,
+        gateway,
         code: code.clone(),
         config: Rc::new(config),
     };
@@ -217,6 +225,14 @@ pub(super) fn coordinator(config: &Config) -> Result<Option<coproc_coordinator::
     coproc_coordinator::Bound::open(coordinator)
         .map(Some)
         .map_err(|error| format!("coordinator: {error}"))
+}
+
+/// The gateway, bound and not yet served. The error is a sentence.
+pub(super) fn gateway(config: &Config) -> Result<Option<coproc_gateway::server::Bound>, String> {
+    let Some(gateway) = config.placed_gateway() else { return Ok(None) };
+    coproc_gateway::server::Bound::open(gateway, Arc::default())
+        .map(Some)
+        .map_err(|error| format!("gateway: {error}"))
 }
 
 /// Says where a coordinator is to be found.

@@ -10,12 +10,12 @@ mod walk;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::api::{Api, BodyWanted, Identity};
 use crate::driver::Driver;
 use crate::event::{self, Tally};
-use crate::exchange::{Denied, Draft, Reply};
+use crate::exchange::{Attached, Denied, Draft, Reply};
 use crate::figures::{ApiFigures, HookFigures};
 use crate::page;
 use crate::wire::HookType;
@@ -52,7 +52,7 @@ impl Chain {
     pub fn new(api: Arc<Api>, services: Arc<Services>) -> Self {
         let hooked = services.settings.enable_coprocess;
         let all = hooks(&api);
-        let driver = services.drivers.get(&api.hooks.driver).cloned();
+        let driver = services.drivers.get(api.hooks.driver.as_str()).cloned();
         if driver.is_none() && !api.events.is_empty() {
             tracing::error!(
                 target: "gateway",
@@ -110,6 +110,17 @@ impl Chain {
     /// Whether a response's body has to be whole, for [`Chain::response`].
     pub fn wants_response_body(&self) -> bool {
         self.wants_response_body
+    }
+
+    /// Sets the headers that the API has in all its responses.
+    pub fn inject(&self, session: Option<&Attached>, headers: &mut HeaderMap) {
+        for (name, template) in &self.api.response_headers {
+            let value = template.render(session.map(|attached| &attached.session));
+            // What metadata hold may be no header.
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name.clone(), value);
+            }
+        }
     }
 
     /// The page for a refusal.

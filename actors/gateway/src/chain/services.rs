@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::access_log::AccessLog;
+use crate::definition;
 use crate::driver::Driver;
 use crate::event::{Events, Heard};
 use crate::figures::Figures;
@@ -20,7 +22,7 @@ pub struct Services {
     /// How the gateway is set.
     pub settings: Settings,
     /// The drivers that are there, by the names that definitions know them by.
-    pub drivers: BTreeMap<String, Arc<dyn Driver>>,
+    pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
     /// Keys, sessions and policies.
     pub keys: Arc<Keys>,
     /// Rates and quotas.
@@ -29,8 +31,21 @@ pub struct Services {
     pub events: Events,
     /// Who tells the tree of events.
     pub heard: mpsc::Sender<Heard>,
+    /// The way to the access log, if one is kept.
+    pub access_log: Option<AccessLog>,
     /// What was counted.
     pub figures: Arc<Figures>,
+}
+
+impl Services {
+    /// What definitions are held to.
+    pub fn rules(&self) -> definition::Rules {
+        definition::Rules {
+            strict: self.settings.rules.strict,
+            hooks: self.settings.enable_coprocess,
+            drivers: self.drivers.keys().copied().collect(),
+        }
+    }
 }
 
 /// What of the gateway's config the chains heed.
@@ -44,4 +59,8 @@ pub struct Settings {
     pub hook_timeout: Duration,
     /// How pages of errors are made.
     pub manner: Manner,
+    /// Below which path nginx's subrequests are answered; `None`: nowhere.
+    pub auth_request: Option<String>,
+    /// Whether responses tell how long hooks and upstream took.
+    pub server_timing: bool,
 }

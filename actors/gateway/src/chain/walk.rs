@@ -45,12 +45,28 @@ impl Chain {
     /// # Errors
     /// What the client gets instead of an answer of the upstream.
     pub async fn request(&self, draft: &mut Draft) -> Result<(), Stop> {
+        self.walk(draft, |_| true).await
+    }
+
+    /// Takes a request through all steps but the `post` hooks, which are for requests on their way to the
+    /// upstream.
+    ///
+    /// # Errors
+    /// As [`Chain::request`].
+    pub async fn authorize(&self, draft: &mut Draft) -> Result<(), Stop> {
+        self.walk(draft, |step| !matches!(step, Step::Hook(HookType::Post, ..))).await
+    }
+
+    async fn walk(&self, draft: &mut Draft, takes: fn(&Step) -> bool) -> Result<(), Stop> {
+        if self.steps.is_empty() {
+            return Ok(());
+        }
         let mut passage = Passage {
             trace: trace::of(&draft.headers),
             ignored: self.is_ignored(draft),
             key: String::new(),
         };
-        for step in &self.steps {
+        for step in self.steps.iter().filter(|step| takes(step)) {
             match self.step(step, draft, &mut passage).await {
                 Ok(()) => {}
                 Err(Halt::Reply(reply)) => return Err(Stop::Reply(reply)),

@@ -3,7 +3,9 @@
 
 pub mod grpc;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
@@ -61,4 +63,42 @@ pub enum Failure {
     /// What came is no answer.
     #[error("the plugin's answer cannot be read: {0}")]
     Malformed(String),
+}
+
+impl Failure {
+    /// The kinds of failure, by the names that metrics give them.
+    pub const KINDS: [&'static str; 7] =
+        ["refused", "unreachable", "late", "busy", "resting", "too_large", "malformed"];
+
+    /// The place of this one among [`Failure::KINDS`].
+    pub fn kind(&self) -> usize {
+        match self {
+            Self::Refused(_) => 0,
+            Self::Unreachable(_) => 1,
+            Self::Late => 2,
+            Self::Busy => 3,
+            Self::Resting => 4,
+            Self::TooLarge(_) => 5,
+            Self::Malformed(_) => 6,
+        }
+    }
+}
+
+/// The drivers that are loaded, by the names that APIs ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Drivers(BTreeMap<&'static str, Arc<dyn Driver>>);
+
+impl Drivers {
+    /// All names that can be asked for.
+    pub const NAMES: [&'static str; 4] = ["grpc", "python", "lua", "native"];
+
+    /// Adds a driver, or takes the place of the one that has its name.
+    pub fn load(&mut self, name: &'static str, driver: Arc<dyn Driver>) {
+        self.0.insert(name, driver);
+    }
+
+    /// The driver of a name, if it is loaded.
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Driver>> {
+        self.0.get(name).cloned()
+    }
 }

@@ -30,6 +30,7 @@ pub struct Rules {
 
 /// What becomes of a request after a hook.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is not kept")]
 pub enum Verdict {
     /// It goes on.
     Continue {

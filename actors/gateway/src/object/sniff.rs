@@ -34,7 +34,7 @@ pub(super) fn content_type(body: &str) -> &'static str {
             && matches!(text.get(tag.len()), Some(b' ' | b'>'))
     };
     let binary = |byte: &u8| matches!(byte, 0..=8 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f);
-    if HTML.iter().any(|tag| begins(&tag)) {
+    if HTML.iter().any(begins) {
         "text/html; charset=utf-8"
     } else if text.starts_with(b"<?xml") {
         "text/xml; charset=utf-8"

@@ -57,10 +57,11 @@ impl RequestUri {
             }
             _ => rest,
         };
-        if !path.starts_with('/') && !(scheme.is_some() && path.is_empty()) {
+        let no_path = scheme.is_some() && path.is_empty();
+        if !no_path && !path.starts_with('/') {
             return Err(UriError::Relative);
         }
-        let path = if path.is_empty() { "/" } else { path };
+        let path = if no_path { "/" } else { path };
         Ok(Self { path: escaped_path(path).ok_or(UriError::Escape)?, query })
     }
 }
