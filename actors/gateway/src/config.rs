@@ -57,6 +57,10 @@ pub struct Config {
     pub close_connections: bool,
     /// Whether responses have `Server-Timing`.
     pub server_timing: bool,
+    /// Below which path nginx's `auth_request` is answered; `None`: nowhere.
+    pub auth_request: Option<String>,
+    /// The coprocess that is the plugin server, if it is one.
+    pub plugin: Option<String>,
     /// Whether each request is a line of the log.
     pub access_log: bool,
     /// Plugins' handlers of events that belong to no API: the event's name and the handler's.
@@ -219,6 +223,8 @@ impl Default for Config {
             hide_generator_header: false,
             close_connections: false,
             server_timing: false,
+            auth_request: None,
+            plugin: None,
             access_log: false,
             events: Vec::new(),
         }

@@ -55,6 +55,10 @@ pub struct GatewayTable {
     /// `dns:///NAME:PORT`, `HOST:PORT`, or a list of them. Default: there are none.
     #[schemars(example = &"unix:///run/plugin.sock")]
     pub grpc: Option<Words>,
+    /// The name of the coprocess that is the plugin server: it is called once it is ready. Default: it
+    /// is none of this wrapper's.
+    #[schemars(example = &"agent")]
+    pub grpc_coprocess: Option<Text>,
     /// What stands for host and port in `:authority`. Default: host and port, for Unix sockets
     /// `localhost`.
     #[schemars(example = &"plugins.example.test")]
@@ -134,6 +138,10 @@ pub struct GatewayTable {
     /// Whether responses say in `Server-Timing` how long hooks and upstream took.
     #[schemars(example = true)]
     pub server_timing: Option<Flag>,
+    /// The path below which subrequests of nginx's `auth_request` are answered: `PATH/ID` by the hooks
+    /// and checks of an API. Default: nowhere.
+    #[schemars(example = &"/auth")]
+    pub auth_request: Option<Text>,
     /// Whether each request is a line of the log.
     #[schemars(example = true)]
     pub access_log: Option<Flag>,
@@ -247,6 +255,8 @@ impl GatewayTable {
             hide_generator_header: flag(self.hide_generator_header),
             close_connections: flag(self.close_connections),
             server_timing: flag(self.server_timing),
+            auth_request: self.auth_request(&mut refusals),
+            plugin: self.grpc_coprocess.as_ref().map(|Text(name)| name.clone()),
             access_log: flag(self.access_log),
             drain: time(self.drain, default.drain),
             worker_threads: number(self.worker_threads),
@@ -283,6 +293,16 @@ impl GatewayTable {
             true => Ok((config, warnings)),
             false => Err(refusals),
         }
+    }
+
+    fn auth_request(&self, refusals: &mut Vec<Refusal>) -> Option<String> {
+        let Text(path) = self.auth_request.as_ref()?;
+        if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c == '?') {
+            let what = format!("`{}` is not a path", printable(path));
+            let refusal = Refusal::wrong("auth_request", what);
+            refusals.push(refusal.expected("a path that begins with `/`, such as `/auth`"));
+        }
+        Some(path.clone())
     }
 
     fn grpc(&self, refusals: &mut Vec<Refusal>) -> Option<GrpcConfig> {
