@@ -181,7 +181,7 @@ impl Bound {
         let _alone = self.shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.shared.config;
         let rules = self.shared.services.rules();
-        let load = |folder| definition::load(folder, &rules);
+        let load = |folder| definition::load(folder, &rules, &config.apis);
         let found = config.app_path.as_deref().map(load).unwrap_or_default();
         for problem in &found.problems {
             tracing::error!(target: "gateway", "{problem}");

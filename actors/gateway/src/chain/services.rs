@@ -44,6 +44,7 @@ impl Services {
             strict: self.settings.rules.strict,
             hooks: self.settings.enable_coprocess,
             drivers: self.drivers.keys().copied().collect(),
+            checking: false,
         }
     }
 }
