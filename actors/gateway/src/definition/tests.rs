@@ -497,9 +497,9 @@ fn a_folder_is_read_in_order_and_a_bad_file_takes_no_other_down() {
         "c.json:4:19: proxy.target_url: `3` has the wrong type, expected a text",
         "c.json:3:28: proxy.listen_path: `c` is not a path, expected a path that begins with `/`",
         "d.json:2:1: is no JSON: trailing comma",
-        "e.json:1:11: api_id: `b` is the id of the API in b.json already, expected an id of its own",
+        "e.json:1:27: api_id: `b` is the id of the API in b.json already, expected an id of its own",
         "f.json:1:",
-        "g.json:1:11: api_id: `z` is the id of the API in the config already",
+        "g.json:1:27: api_id: `z` is the id of the API in the config already",
     ];
     let told = told(&loaded);
     assert_eq!(told.len(), expected.len(), "{told:#?}");
