@@ -17,8 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coproc_gateway::api::{Api, Hooks, Upstream};
-use coproc_gateway::chain::Services;
-use coproc_gateway::config::{Config, Listen};
+use coproc_gateway::config::{Config, Listen, StoreConfig};
 use coproc_gateway::server::{Bound, Server};
 use rustix::event::epoll;
 
@@ -241,9 +240,12 @@ fn gateway(upstream: &str, threads: &str, port: &str) {
         listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap())))],
         worker_threads: Some(threads.parse().unwrap()),
         apis: vec![Arc::new(api)],
+        store: StoreConfig::File(Some(
+            std::env::temp_dir().join(format!("coproc-bench-{port}.redb")),
+        )),
         ..Config::default()
     };
-    let bound = Bound::open(config, Arc::<Services>::default()).unwrap();
+    let bound = Bound::open(config, None).unwrap();
     let _server = Server::start(&bound).unwrap();
     loop {
         std::thread::park();

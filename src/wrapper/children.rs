@@ -10,6 +10,8 @@ use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::supervision::{ChildId, Rebuilds};
 use coproc_exec::ExecActor;
 use coproc_gateway::actor::GatewayActor;
+use coproc_gateway::driver::grpc::Presence;
+use tokio::sync::watch;
 
 use crate::builtin::{BuiltIn, Offers};
 
@@ -131,14 +133,19 @@ impl Offering {
 /// The gateway with what its supervisor keeps for it from one actor to the next.
 pub(super) struct Gatekeeping {
     pub(super) bound: coproc_gateway::server::Bound,
+    /// How it is told of its plugin server.
+    pub(super) presence: watch::Sender<Presence>,
     /// Strong: without it the actor would end. `None` while it is being rebuilt.
     pub(super) actor: Option<Addr<GatewayActor>>,
     pub(super) rebuilds: Rebuilds,
 }
 
 impl Gatekeeping {
-    pub(super) fn new(bound: coproc_gateway::server::Bound) -> Self {
-        Self { bound, actor: None, rebuilds: Rebuilds::default() }
+    pub(super) fn new(
+        bound: coproc_gateway::server::Bound,
+        presence: watch::Sender<Presence>,
+    ) -> Self {
+        Self { bound, presence, actor: None, rebuilds: Rebuilds::default() }
     }
 }
 

@@ -17,6 +17,7 @@ mod keys;
 pub mod lifecycle;
 mod metrics;
 mod paths;
+mod plugin;
 mod root;
 mod run;
 mod tasks;

@@ -24,13 +24,13 @@ use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
 use coproc_exec::{self as exec, ExecActor};
 use coproc_gateway::actor::{self as gateway, GatewayActor};
-use coproc_gateway::admin::Admin;
+use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
 use coproc_main::reload::Tally;
 use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
@@ -48,6 +48,9 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// How long what was killed may take to die before the wrapper leaves without it.
 const DEATH: Duration = Duration::from_secs(1);
 
+/// A gateway, and how it is told of its plugin server.
+pub(crate) type Gated = (coproc_gateway::server::Bound, watch::Sender<Presence>);
+
 /// What the root is made of.
 pub(crate) struct Parts {
     pub(crate) config: Rc<Config>,
@@ -57,7 +60,7 @@ pub(crate) struct Parts {
     pub(crate) templates: Option<Rc<Templates>>,
     pub(crate) exec_sockets: Vec<exec::Bound>,
     pub(crate) coordinator: Option<coproc_coordinator::Bound>,
-    pub(crate) gateway: Option<coproc_gateway::server::Bound>,
+    pub(crate) gateway: Option<Gated>,
     /// Where the exit code is left.
     pub(crate) code: Rc<Cell<u8>>,
 }
@@ -79,8 +82,6 @@ pub(crate) struct Root {
     pub(super) coprocesses: Vec<Supervised>,
     pub(super) exec_sockets: Vec<Served>,
     pub(super) coordinator: Option<Coordinating>,
-    /// Who manages the gateway's keys.
-    pub(super) gateway_admin: Option<Arc<Admin>>,
     built_in: Option<Offering>,
     pub(super) gateway: Option<Gatekeeping>,
     entrances: Rc<Entrances>,
@@ -132,13 +133,12 @@ impl Root {
             },
             coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
             exec_sockets: exec_sockets.into_iter().map(Served::new).collect(),
-            gateway_admin: None,
             built_in: coordinator
                 .as_ref()
                 .and_then(|bound| Offers::of(bound.config()))
                 .map(Offering::new),
             coordinator: coordinator.map(Coordinating::new),
-            gateway: gateway.map(Gatekeeping::new),
+            gateway: gateway.map(|(bound, presence)| Gatekeeping::new(bound, presence)),
             config,
             began: SystemTime::now(),
             output,
@@ -188,6 +188,9 @@ impl Root {
                 }
                 for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
                     socket.do_send(exec::BrokerIs(broker.clone()));
+                }
+                if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
+                    actor.do_send(gateway::BrokerIs(broker.clone()));
                 }
                 if let Some(main) = &self.main {
                     main.do_send(main_process::BrokerIs(broker));
@@ -257,9 +260,10 @@ impl Root {
                 }
             }
             Child::Gateway => {
+                let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
                 if let Some(gateway) = &mut self.gateway {
-                    let actor = GatewayActor::new(gateway.bound.clone(), lifeline);
+                    let actor = GatewayActor::new(gateway.bound.clone(), broker, lifeline);
                     gateway.actor = Some(actor.start());
                 }
             }
@@ -565,6 +569,7 @@ impl Actor for Root {
         self.build(Child::BuiltIn, ctx);
         self.build(Child::Gateway, ctx);
         self.await_tasks();
+        self.watch_plugin();
         self.build(Child::Control, ctx);
         self.publish(Event::new(Phase::PreStart), Booted, ctx);
     }

@@ -59,7 +59,8 @@ fn bodies() -> Plugin {
 fn t02_a_binary_body_is_in_raw_body_alone() {
     let plugin = bodies();
     let (upstream, rig) = one(&plugin, |port| api(port, pre("h")));
-    let body = b"--b\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n\xff\xfe\x00\r\n--b--\r\n";
+    let body =
+        b"--b\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n\xff\xfe\x00\r\n--b--\r\n";
     let request = rig.request("POST", "/api/post");
     let answer = request.body("multipart/form-data; boundary=b", body.to_vec()).send();
     assert_eq!(answer.status(), 200, "{}", answer.text());
@@ -106,8 +107,8 @@ fn t07_a_large_body_passes_where_the_limits_let_it() {
     let plugin = Plugin::start(|object| object);
     let upstream = Upstream::start();
     let rig = Rig::with(
-        &format!("grpc = \"{}\"", plugin.address),
-        "[gateway.limits]\nmax_buffered_body = 100000000\nmax_message = 100000000",
+        &format!("grpc = \"{}\"\ngrpc_recv_max_size = \"100MB\"", plugin.address),
+        "[gateway.limits]\nmax_buffered_body = \"100MB\"",
         &[api(upstream.port, json!({ "post": [{ "name": "h", "raw_body_only": true }] }))],
     );
     let body = vec![b'x'; 20 << 20];
@@ -121,8 +122,8 @@ fn t08_a_body_that_cannot_be_sent_is_a_failure() {
     let plugin = Plugin::start(|object| object);
     let upstream = Upstream::start();
     let rig = Rig::with(
-        &format!("grpc = \"{}\"", plugin.address),
-        "[gateway.limits]\nmax_buffered_body = 100000000\nmax_message = 1000000",
+        &format!("grpc = \"{}\"\ngrpc_send_max_size = \"1MB\"", plugin.address),
+        "[gateway.limits]\nmax_buffered_body = \"100MB\"",
         &[api(upstream.port, json!({ "post": [hook("h")] }))],
     );
     let body = vec![b'x'; 2 << 20];

@@ -108,10 +108,8 @@ impl Rig {
     #[track_caller]
     pub(crate) fn key(&self, key: &str, session: &Value) {
         let request = self.request("POST", &format!("/tyk/keys/{key}"));
-        let answer = request
-            .header(SECRET.0, SECRET.1)
-            .body("application/json", session.to_string())
-            .send();
+        let answer =
+            request.header(SECRET.0, SECRET.1).body("application/json", session.to_string()).send();
         assert_eq!(answer.status(), 200, "{}", answer.text());
     }
 
@@ -133,10 +131,7 @@ impl Rig {
 }
 
 /// An upstream and a gateway with one API before it.
-pub(crate) fn one(
-    plugin: &Plugin,
-    api: impl FnOnce(u16) -> Value,
-) -> (Upstream, Rig) {
+pub(crate) fn one(plugin: &Plugin, api: impl FnOnce(u16) -> Value) -> (Upstream, Rig) {
     let upstream = Upstream::start();
     let rig = Rig::start(plugin, &[api(upstream.port)]);
     (upstream, rig)

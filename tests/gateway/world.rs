@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use coproc_gateway::api::{Api, Hooks, Upstream};
-use coproc_gateway::chain::Services;
-use coproc_gateway::config::{Config, Listen, Tls};
+use coproc_gateway::config::{Config, Listen, StoreConfig, Tls};
 use coproc_gateway::server::{Bound, Server};
 
 /// How long a test waits for what is sure to come.
@@ -47,6 +46,7 @@ pub(crate) struct Gate {
     pub(crate) bound: Bound,
     pub(crate) server: Server,
     pub(crate) address: SocketAddr,
+    _folder: tempfile::TempDir,
 }
 
 impl Gate {
@@ -69,14 +69,16 @@ impl Gate {
             ..Config::default()
         };
         change(&mut config);
-        let bound = Bound::open(config, Arc::<Services>::default()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        config.store = StoreConfig::File(Some(folder.path().join("keys.redb")));
+        let bound = Bound::open(config, None).unwrap();
         let server = Server::start(&bound).unwrap();
         let address = bound.listen().iter().find_map(|at| match at {
             Listen::Tcp(address) => Some(*address),
             Listen::Unix(_) => None,
         });
         let address = address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        Self { bound, server, address }
+        Self { bound, server, address, _folder: folder }
     }
 
     /// A connection to it.

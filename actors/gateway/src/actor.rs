@@ -1,11 +1,23 @@
 //! The actor of the gateway: it starts the threads and ends them. No request passes through it.
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message};
+use actix_rt::task::JoinHandle;
+use coproc_core::broker::{EventBroker, Publish};
+use coproc_core::event::{Event, EventName};
 use coproc_core::supervision::Lifeline;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::server::{Bound, Server};
+
+/// How many events the broker is told of at once.
+const BATCH: usize = 32;
+/// How long it then has peace.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Has the gateway served.
 pub struct GatewayActor {
@@ -13,6 +25,8 @@ pub struct GatewayActor {
     server: Option<Server>,
     /// Whether the threads were told to end.
     stopping: bool,
+    broker: Rc<RefCell<Addr<EventBroker>>>,
+    publisher: Option<JoinHandle<()>>,
     _lifeline: Lifeline,
 }
 
@@ -29,6 +43,11 @@ pub struct Drain {
 #[rtype(result = "()")]
 pub struct Kill;
 
+/// The broker was built anew.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct BrokerIs(pub Addr<EventBroker>);
+
 /// The last thread has ended.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -36,8 +55,44 @@ struct Over;
 
 impl GatewayActor {
     /// An actor for `bound`.
-    pub fn new(bound: Bound, lifeline: Lifeline) -> Self {
-        Self { bound, server: None, stopping: false, _lifeline: lifeline }
+    pub fn new(bound: Bound, broker: Addr<EventBroker>, lifeline: Lifeline) -> Self {
+        let broker = Rc::new(RefCell::new(broker));
+        Self { bound, server: None, stopping: false, broker, publisher: None, _lifeline: lifeline }
+    }
+
+    /// Has the tree hear of what happens. What happens again before a second is over is one event with the
+    /// number of times.
+    fn publish(&mut self) {
+        let (heard, broker) = (self.bound.heard.clone(), self.broker.clone());
+        self.publisher = Some(actix_rt::spawn(async move {
+            let mut heard = heard.lock().await;
+            let mut batch = Vec::new();
+            while heard.recv_many(&mut batch, BATCH).await > 0 {
+                for heard in batch.drain(..) {
+                    let name = EventName::Gateway(heard.kind().as_str().to_owned());
+                    let event =
+                        Event::new(name).with("api", heard.api()).with("count", heard.take());
+                    broker.borrow().do_send(Publish::new(event));
+                }
+                sleep(INTERVAL).await;
+            }
+        }));
+    }
+}
+
+impl Drop for GatewayActor {
+    fn drop(&mut self) {
+        if let Some(publisher) = self.publisher.take() {
+            publisher.abort();
+        }
+    }
+}
+
+impl Handler<BrokerIs> for GatewayActor {
+    type Result = ();
+
+    fn handle(&mut self, BrokerIs(broker): BrokerIs, _: &mut Context<Self>) {
+        *self.broker.borrow_mut() = broker;
     }
 }
 
@@ -45,6 +100,7 @@ impl Actor for GatewayActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.publish();
         match Server::start(&self.bound) {
             Ok(server) => {
                 let (over, actor) = (server.over(), ctx.address().downgrade());

@@ -4,18 +4,21 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use arc_swap::ArcSwap;
 use coproc_core::socket::{BindError, Listener};
 use rustix::net::listen;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use crate::admin::Admin;
 use crate::api::Api;
-use crate::chain::{Chain, Services};
+use crate::chain::{Chain, Services, ServicesError};
 use crate::config::{Config, Listen};
 use crate::definition;
+use crate::driver::grpc::Presence;
+use crate::event::Heard;
 use crate::proxy::{Figures, Origin, Snapshot, work};
 use crate::route::Routes;
 use crate::tls::{Acceptor, Connector, TlsError};
@@ -53,8 +56,49 @@ pub(crate) struct Shared {
     pub(crate) connector: Connector,
     pub(crate) figures: Arc<Figures>,
     pub(crate) services: Arc<Services>,
+    pub(crate) admin: Admin,
     /// Held while the APIs are read, so that the last reload is what stays.
     reloading: Mutex<()>,
+}
+
+impl Shared {
+    /// Reads the APIs anew and has them served. Requests that are being answered end with the old
+    /// ones. This reads files.
+    fn reload(&self) {
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = &self.config;
+        let rules = config.rules();
+        let load = |folder| definition::load(folder, &rules, &config.apis);
+        let found = config.app_path.as_deref().map(load).unwrap_or_default();
+        for problem in &found.problems {
+            tracing::error!(target: "gateway", "{problem}");
+        }
+        for warning in &found.warnings {
+            tracing::warn!(target: "gateway", "{warning}");
+        }
+        self.serve(config.apis.iter().cloned().chain(found.apis));
+    }
+
+    /// Has these APIs served in place of those before, all at once.
+    fn serve(&self, apis: impl IntoIterator<Item = Arc<Api>>) {
+        let served = |api: Arc<Api>| match Origin::new(&api.upstream) {
+            Ok(origin) => {
+                let chain = Chain::new(api.clone(), self.services.clone());
+                Some(Arc::new(Served { chain, origin, api }))
+            }
+            Err(why) => {
+                tracing::error!(target: "gateway", "the API `{}` is left out: {why}", api.name);
+                None
+            }
+        };
+        let served: Vec<_> = apis.into_iter().filter_map(served).collect();
+        let routes = Routes::new(
+            served
+                .iter()
+                .map(|one| (one.api.listen_path.as_str(), one.api.id.as_str(), one.clone())),
+        );
+        self.routes.store(Arc::new(routes));
+    }
 }
 
 /// Why a gateway cannot be opened.
@@ -74,6 +118,9 @@ pub enum OpenError {
     /// TLS cannot be spoken.
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
+    /// What requests need is not there.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
 }
 
 /// A way in that is bound.
@@ -123,14 +170,20 @@ pub struct Bound {
     /// Empty once they are closed.
     doors: Arc<Mutex<Vec<Door>>>,
     listen: Arc<[Listen]>,
+    /// What happened, for the tree.
+    pub(crate) heard: Arc<tokio::sync::Mutex<mpsc::Receiver<Heard>>>,
 }
 
 impl Bound {
-    /// Binds everything or nothing, and reads the APIs.
+    /// Binds everything or nothing, and reads the APIs. `presence` tells of the plugin server where it is
+    /// a coprocess.
     ///
     /// # Errors
     /// As [`OpenError`] says; whoever serves there already is unharmed.
-    pub fn open(config: Config, services: Arc<Services>) -> Result<Self, OpenError> {
+    pub fn open(
+        config: Config,
+        presence: Option<watch::Receiver<Presence>>,
+    ) -> Result<Self, OpenError> {
         let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
         let open = |at| Door::open(at, config.socket_mode);
         let doors: Vec<_> = config.listen.iter().map(open).collect::<Result<_, _>>()?;
@@ -139,17 +192,28 @@ impl Bound {
             Door::Unix(_) => at.clone(),
         });
         let listen = listen.collect();
-        let shared = Shared {
+        let (services, heard) = Services::open(&config, presence)?;
+        let services = Arc::new(services);
+        let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
             routes: ArcSwap::default(),
             tls,
             connector: Connector::default(),
             figures: Arc::default(),
+            admin: Admin::new(services.keys.clone(), config.secret.clone(), {
+                let shared = shared.clone();
+                move || {
+                    if let Some(shared) = shared.upgrade() {
+                        shared.reload();
+                    }
+                }
+            }),
             services,
             reloading: Mutex::default(),
             config,
-        };
+        });
         let doors = Arc::new(Mutex::new(doors));
-        let bound = Self { shared: Arc::new(shared), doors, listen };
+        let heard = Arc::new(tokio::sync::Mutex::new(heard));
+        let bound = Self { shared, doors, listen, heard };
         bound.reload();
         Ok(bound)
     }
@@ -178,39 +242,22 @@ impl Bound {
     /// Reads the APIs anew and has them served. Requests that are being answered end with the old
     /// ones. This reads files.
     pub fn reload(&self) {
-        let _alone = self.shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = &self.shared.config;
-        let rules = self.shared.services.rules();
-        let load = |folder| definition::load(folder, &rules, &config.apis);
-        let found = config.app_path.as_deref().map(load).unwrap_or_default();
-        for problem in &found.problems {
-            tracing::error!(target: "gateway", "{problem}");
-        }
-        for warning in &found.warnings {
-            tracing::warn!(target: "gateway", "{warning}");
-        }
-        self.serve(config.apis.iter().cloned().chain(found.apis));
+        self.shared.reload();
     }
 
     /// Has these APIs served in place of those before, all at once.
     pub fn serve(&self, apis: impl IntoIterator<Item = Arc<Api>>) {
-        let served = |api: Arc<Api>| match Origin::new(&api.upstream) {
-            Ok(origin) => {
-                let chain = Chain::new(api.clone(), self.shared.services.clone());
-                Some(Arc::new(Served { chain, origin, api }))
-            }
-            Err(why) => {
-                tracing::error!(target: "gateway", "the API `{}` is left out: {why}", api.name);
-                None
-            }
-        };
-        let served: Vec<_> = apis.into_iter().filter_map(served).collect();
-        let routes = Routes::new(
-            served
-                .iter()
-                .map(|one| (one.api.listen_path.as_str(), one.api.id.as_str(), one.clone())),
-        );
-        self.shared.routes.store(Arc::new(routes));
+        self.shared.serve(apis);
+    }
+
+    /// Who manages the keys.
+    pub fn admin(&self) -> &Admin {
+        &self.shared.admin
+    }
+
+    /// What APIs, hooks and drivers have done.
+    pub fn services(&self) -> &Services {
+        &self.shared.services
     }
 
     /// Closes the doors for good; Unix sockets go with their files.

@@ -3,6 +3,7 @@
 
 mod auth;
 mod call;
+mod opening;
 mod outcome;
 mod services;
 mod step;
@@ -20,6 +21,7 @@ use crate::figures::{ApiFigures, HookFigures};
 use crate::page;
 use crate::wire::HookType;
 
+pub use opening::ServicesError;
 pub use services::{Services, Settings};
 use step::{Step, hooks, steps};
 

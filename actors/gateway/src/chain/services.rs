@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::opening::Background;
 use crate::access_log::AccessLog;
-use crate::definition;
 use crate::driver::Driver;
+use crate::driver::grpc::Grpc;
 use crate::event::{Events, Heard};
 use crate::figures::Figures;
 use crate::object::Rules;
@@ -23,6 +24,8 @@ pub struct Services {
     pub settings: Settings,
     /// The drivers that are there, by the names that definitions know them by.
     pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
+    /// The driver that speaks gRPC, for its figures.
+    pub grpc: Option<Arc<Grpc>>,
     /// Keys, sessions and policies.
     pub keys: Arc<Keys>,
     /// Rates and quotas.
@@ -35,18 +38,7 @@ pub struct Services {
     pub access_log: Option<AccessLog>,
     /// What was counted.
     pub figures: Arc<Figures>,
-}
-
-impl Services {
-    /// What definitions are held to.
-    pub fn rules(&self) -> definition::Rules {
-        definition::Rules {
-            strict: self.settings.rules.strict,
-            hooks: self.settings.enable_coprocess,
-            drivers: self.drivers.keys().copied().collect(),
-            checking: false,
-        }
-    }
+    pub(super) _background: Background,
 }
 
 /// What of the gateway's config the chains heed.

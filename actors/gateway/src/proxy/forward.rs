@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
+use super::administer::administer;
 use super::authorize::authorize;
 use super::body::{Download, Fault, Progress, Upload};
 use super::head;
@@ -37,7 +38,7 @@ pub(super) struct Client {
 }
 
 /// Why a request is answered by the gateway itself.
-enum Ended {
+pub(super) enum Ended {
     /// By the chain.
     Reply(Reply),
     /// It is refused.
@@ -111,6 +112,9 @@ async fn forward(
     let asked = head::check(parts, limits.max_headers).map_err(Ended::Malformed)?;
     let routes = worker.routes();
     let services = &worker.shared.services;
+    if worker.shared.admin.takes(&asked.target.path) {
+        return administer(client, parts, body, &asked).await;
+    }
     let prefix = services.settings.auth_request.as_deref();
     let about = prefix.and_then(|prefix| auth_request::asked(prefix, &asked.target.path));
     if let Some(id) = about.map(str::to_owned) {
@@ -231,7 +235,7 @@ async fn forward(
 }
 
 /// The body that a client sends, if any, unless it is known to be too long.
-fn upload(
+pub(super) fn upload(
     client: &Client,
     body: Incoming,
     most: u64,
@@ -248,7 +252,10 @@ fn upload(
 }
 
 /// Reads a request's body to its end.
-async fn whole_upload(upload: Upload, progress: Option<&Progress>) -> Result<Bytes, Ended> {
+pub(super) async fn whole_upload(
+    upload: Upload,
+    progress: Option<&Progress>,
+) -> Result<Bytes, Ended> {
     match upload.collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(fault) => {

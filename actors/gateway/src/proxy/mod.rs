@@ -10,6 +10,7 @@
 //! hyper reads and writes both sides. A body is moved on frame by frame by the side that takes it, so
 //! that neither outruns the other; only a step that wants a body whole has it read beforehand.
 
+mod administer;
 mod authorize;
 mod body;
 mod closing;
