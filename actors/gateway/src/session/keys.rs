@@ -1,5 +1,6 @@
 //! Keys and the sessions that they stand for: the store, and what was lately read from it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,9 +13,10 @@ use super::hash::{self, HashFunction, session_id};
 use super::recent::Recent;
 use super::{Session, epoch, from_wire};
 use crate::api::Api;
+use crate::config::{Config, STORE_FILE, StoreConfig};
 use crate::exchange::{Attached, Denied};
 use crate::policy::Policies;
-use crate::store::{Store, StoreError};
+use crate::store::{Embedded, Shared, Store, StoreError};
 use crate::wire::{SessionState, Texts};
 
 /// What the names of sessions begin with in the store.
@@ -66,6 +68,23 @@ impl Keys {
             policies: ArcSwap::from_pointee(policies),
             changes: AtomicU64::new(0),
         }
+    }
+
+    /// The keys of a gateway: opens the file of its store, and reads its policies.
+    ///
+    /// # Errors
+    /// A sentence where the store cannot be opened or the policies cannot be read.
+    pub fn open(config: &Config) -> Result<Self, StoreError> {
+        let store: Arc<dyn Store> = match &config.store {
+            StoreConfig::File(path) => {
+                let path = path.as_deref().unwrap_or(Path::new(STORE_FILE));
+                Arc::new(Embedded::open(path)?)
+            }
+            StoreConfig::Redis(redis) => Arc::new(Shared::new(redis.clone())?),
+        };
+        let policies = config.policies.as_deref().map(Policies::read).transpose();
+        let policies = policies.map_err(StoreError)?.unwrap_or_default();
+        Ok(Self::new(store, config.keys.clone(), policies))
     }
 
     /// How they are kept.

@@ -16,6 +16,7 @@ use crate::api::{Api, KeySource, Template};
 use crate::exchange::{Denied, Draft, Scheme, Target};
 use crate::policy::Policies;
 use crate::store::{Embedded, Store};
+use crate::wire::SessionState;
 
 fn session(json: Value) -> Session {
     serde_json::from_value(json).unwrap()
@@ -306,9 +307,9 @@ async fn a_rate_is_a_window_that_slides() {
         admits(&limits, "k", &session, &api, 10).await.unwrap();
     }
     for (rate, per) in [(0, 1), (-1, 1), (1, 0)] {
-        let any = super::tests::session(json!({ "rate": rate, "per": per }));
+        let any = self::session(json!({ "rate": rate, "per": per }));
         for _ in 0..9 {
-            admits(&limits, "any", &any, &super::tests::api("a"), 10).await.unwrap();
+            admits(&limits, "any", &any, &crate::api::tests::api("a"), 10).await.unwrap();
         }
     }
 }
