@@ -82,7 +82,12 @@ fn open(folder: &Path, names: &[&str]) -> Grpc {
 
 fn object(hook: &str) -> Object {
     let request = MiniRequestObject { url: "/".to_owned(), ..Default::default() };
-    Object { hook_type: 1, hook_name: hook.to_owned(), request: Some(request), ..Default::default() }
+    Object {
+        hook_type: 1,
+        hook_name: hook.to_owned(),
+        request: Some(request),
+        ..Default::default()
+    }
 }
 
 /// Calls a hook; the answer is the headers that it sets.
@@ -281,7 +286,8 @@ async fn a_server_that_keeps_failing_is_left_alone_and_tried_again() {
     let folder = folder();
     let rest = Duration::from_millis(300);
     let limits = breaker::Limits { failures: 5, rest, longest: rest };
-    let grpc = Grpc::open(&GrpcConfig { breaker: limits, ..config(folder.path(), &["s"]) }).unwrap();
+    let grpc =
+        Grpc::open(&GrpcConfig { breaker: limits, ..config(folder.path(), &["s"]) }).unwrap();
     for _ in 0..5 {
         is_unreachable(&call(&grpc, "Echo").await);
     }

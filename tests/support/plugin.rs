@@ -30,7 +30,7 @@ use tonic::{Request, Response, Status};
 const RECEIVE_MAX: usize = 100 << 20;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn main() {
     let address = std::env::args().nth(1).expect("`plugin unix:PATH` or `plugin HOST:PORT`");
     let plugin = Arc::new(Plugin { calls: AtomicU64::new(0), serving: watch::channel(true).0 });
     if let Some(path) = address.strip_prefix("unix:") {
@@ -137,7 +137,9 @@ async fn hook(plugin: &Plugin, call: Request<Object>) -> Result<Answer, Status> 
             let policy = request.headers.get("Policy").cloned().unwrap_or_default();
             object.session = Some(session(&name, policy));
             object.metadata.insert("token".to_owned(), token);
-            object.metadata.insert("sessionMetaKey".to_owned(), "customAuthSessionMetaValue".to_owned());
+            object
+                .metadata
+                .insert("sessionMetaKey".to_owned(), "customAuthSessionMetaValue".to_owned());
         }
         "NoSession" => drop(object.metadata.insert("token".to_owned(), "token".to_owned())),
         // Sessions.
