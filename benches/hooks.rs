@@ -8,7 +8,7 @@ mod plugin;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
@@ -17,6 +17,7 @@ use coproc_gateway::driver::{Call, Driver};
 use coproc_gateway::exchange::{Draft, Scheme, Target};
 use coproc_gateway::object::{self, Rules};
 use coproc_gateway::wire::HookType;
+use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, Method, Uri};
 
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -28,15 +29,12 @@ fn main() {
     if std::env::args().nth(1).is_some_and(|word| word.starts_with("unix:")) {
         return plugin::main();
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.unwrap();
     println!("building and applying alone: {:.2} us", alone());
     println!("| at once | calls/s | p50 us | p99 us |\n|---|---|---|---|");
     for at_once in [1, 64] {
         for _ in 0..ROUNDS {
             let server = Server::start();
-            let mut times = runtime.block_on(measure(&server, at_once));
+            let mut times = measure(&server, at_once);
             times.sort_unstable();
             let at = |share: usize| times[times.len() * share / 100].as_micros();
             let rate = times.len() as f64 / MEASURED.as_secs_f64();
@@ -71,37 +69,42 @@ impl Drop for Server {
     }
 }
 
-/// How long each call took.
-async fn measure(server: &Server, at_once: usize) -> Vec<Duration> {
+/// How long each call took. As in the gateway there are as many threads as processors, with runtimes of
+/// their own.
+fn measure(server: &Server, at_once: usize) -> Vec<Duration> {
     let config = GrpcConfig { addresses: vec![server.address.clone()], ..GrpcConfig::default() };
-    let grpc = Arc::new(Grpc::open(&config).unwrap());
+    let grpc = &Grpc::open(&config).unwrap();
+    let threads = thread::available_parallelism().unwrap().get().min(at_once);
     let begin = Instant::now() + WARM_UP;
-    let callers = (0..at_once).map(|_| {
-        let grpc = grpc.clone();
-        tokio::spawn(async move {
-            let (api, hook, mut draft) = (api(), hook(), draft());
-            let mut times = Vec::new();
-            loop {
-                let begun = Instant::now();
-                if begun >= begin + MEASURED {
-                    return times;
-                }
-                let object = object::request(HookType::Pre, &hook, &api, &draft);
-                let deadline = begun + Duration::from_secs(30);
-                let answer = grpc.dispatch(Call { object, deadline, trace: &[] }).await.unwrap();
-                object::apply_request(&mut draft, &hook, answer, Rules::default()).unwrap();
-                if begun >= begin {
-                    times.push(begun.elapsed());
-                }
-            }
-        })
-    });
-    let callers: Vec<_> = callers.collect();
+    let callers = move |number: usize| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let callers = (number..at_once).step_by(threads).map(|_| call(grpc, begin));
+        runtime.block_on(join_all(callers)).concat()
+    };
+    thread::scope(|scope| {
+        let all: Vec<_> =
+            (0..threads).map(|number| scope.spawn(move || callers(number))).collect();
+        all.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+/// Calls one after another; how long each took that began in time.
+async fn call(grpc: &Grpc, begin: Instant) -> Vec<Duration> {
+    let (api, hook, mut draft) = (api(), hook(), draft());
     let mut times = Vec::new();
-    for caller in callers {
-        times.extend(caller.await.unwrap());
+    loop {
+        let begun = Instant::now();
+        if begun >= begin + MEASURED {
+            return times;
+        }
+        let object = object::request(HookType::Pre, &hook, &api, &draft);
+        let deadline = begun + Duration::from_secs(30);
+        let answer = grpc.dispatch(Call { object, deadline, trace: &[] }).await.unwrap();
+        object::apply_request(&mut draft, &hook, answer, Rules::default()).unwrap();
+        if begun >= begin {
+            times.push(begun.elapsed());
+        }
     }
-    times
 }
 
 /// Microseconds for building an object and applying it.

@@ -110,10 +110,8 @@ async fn hook(plugin: &Plugin, call: Request<Object>) -> Result<Answer, Status> 
                 refuse(request, 400, "not binary");
             }
         }
-        "Text" => {
-            if request.body.is_empty() || request.body.as_bytes() != request.raw_body {
-                refuse(request, 400, "not text");
-            }
+        "Text" if request.body.is_empty() || request.body.as_bytes() != request.raw_body => {
+            refuse(request, 400, "not text");
         }
         "TextBody" => request.body = "changed".to_owned(),
         "RawBody" => request.raw_body = Bytes::from_static(b"changed"),
@@ -267,7 +265,7 @@ async fn route(
     }
     match request.uri().path() {
         "/coprocess.Dispatcher/Dispatch" => {
-            let mut server = Grpc::new(Loose).max_decoding_message_size(RECEIVE_MAX);
+            let server = Grpc::new(Loose).max_decoding_message_size(RECEIVE_MAX);
             server.max_encoding_message_size(RECEIVE_MAX).unary(Hooks(plugin), request).await
         }
         "/coprocess.Dispatcher/DispatchEvent" => {

@@ -13,6 +13,7 @@ mod codec;
 mod dial;
 mod figures;
 mod health;
+mod home;
 mod names;
 mod peer;
 mod pool;
