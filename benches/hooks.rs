@@ -82,8 +82,7 @@ fn measure(server: &Server, at_once: usize) -> Vec<Duration> {
         runtime.block_on(join_all(callers)).concat()
     };
     thread::scope(|scope| {
-        let all: Vec<_> =
-            (0..threads).map(|number| scope.spawn(move || callers(number))).collect();
+        let all: Vec<_> = (0..threads).map(|number| scope.spawn(move || callers(number))).collect();
         all.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
 }

@@ -189,7 +189,8 @@ async fn a_server_may_be_stopped_and_killed_under_load() {
     let plugin = Plugin::at(folder.path(), "s");
     let rest = Duration::from_millis(50);
     let limits = breaker::Limits { failures: 5, rest, longest: rest };
-    let grpc = Grpc::open(&GrpcConfig { breaker: limits, ..config(folder.path(), &["s"]) }).unwrap();
+    let grpc =
+        Grpc::open(&GrpcConfig { breaker: limits, ..config(folder.path(), &["s"]) }).unwrap();
     // Each goes on until it has seen failures, and answers after them.
     let caller = async || {
         let (mut failed, mut good) = (false, 0);

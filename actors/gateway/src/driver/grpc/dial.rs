@@ -39,7 +39,9 @@ pub(super) enum Place {
 /// Opens a connection, which lives as long as one of its senders or an answer on it, and stays on this thread.
 pub(super) async fn dial(place: &Place, stay: Stay) -> Result<Sender, String> {
     match place {
-        Place::Host(host, port) => tcp(TcpStream::connect((host.as_str(), *port)).await, stay).await,
+        Place::Host(host, port) => {
+            tcp(TcpStream::connect((host.as_str(), *port)).await, stay).await
+        }
         Place::Socket(address) => tcp(TcpStream::connect(address).await, stay).await,
         Place::Unix(path) => unix(path, stay).await,
         Place::Abstract(name) => unix(Path::new(&format!("\0{name}")), stay).await,
