@@ -135,13 +135,6 @@ pub struct GatewayTable {
     /// Whether connections are closed after error pages.
     #[schemars(example = true)]
     pub close_connections: Option<Flag>,
-    /// The coprocess that is the plugin server: calls wait while it is being started, and fail at once while
-    /// it is not to run. Default: none.
-    #[schemars(example = &"plugin")]
-    pub plugin: Option<Text>,
-    /// The path below which nginx's `auth_request` is answered: `PATH/API_ID`. Default: nowhere.
-    #[schemars(example = &"/.coproc/auth")]
-    pub auth_request: Option<Text>,
     /// Whether responses say in `Server-Timing` how long hooks and upstream took.
     #[schemars(example = true)]
     pub server_timing: Option<Flag>,
@@ -261,12 +254,6 @@ impl GatewayTable {
             verbatim_names: flag(self.ignore_canonical_mime_header_key),
             hide_generator_header: flag(self.hide_generator_header),
             close_connections: flag(self.close_connections),
-            plugin: self.plugin.as_ref().map(|Text(name)| name.clone()).filter(|n| !n.is_empty()),
-            auth_request: self
-                .auth_request
-                .as_ref()
-                .map(|Text(path)| path.clone())
-                .filter(|path| !path.is_empty()),
             server_timing: flag(self.server_timing),
             auth_request: self.auth_request(&mut refusals),
             plugin: self.grpc_coprocess.as_ref().map(|Text(name)| name.clone()),
@@ -280,12 +267,6 @@ impl GatewayTable {
             apis: Vec::new(),
             events: Vec::new(),
         };
-        if config.auth_request.as_ref().is_some_and(|path| !path.starts_with('/')) {
-            refusals.push(
-                Refusal::wrong("auth_request", "is no path")
-                    .expected("a path that begins with `/`"),
-            );
-        }
         let rules = config.rules();
         if let Some(Handlers(handlers)) = &self.event_handlers {
             let (events, faults) = definition::handlers(handlers);
