@@ -31,6 +31,8 @@ pub(super) struct Client {
     pub(super) ip: Option<IpAddr>,
     /// The same as text.
     pub(super) shown_ip: Option<HeaderValue>,
+    /// Whether its requests come one after the other, and in the task of the connection.
+    pub(super) is_alone: bool,
 }
 
 /// Why a request is answered by the gateway itself.
@@ -128,7 +130,7 @@ async fn forward(
         session: None,
     };
     if served.chain.wants_body() {
-        draft.body = Some(whole_upload(upload, progress.as_deref()).await?);
+        draft.body = Some(Box::pin(whole_upload(upload, progress.as_deref())).await?);
         upload = Upload::None;
     }
     match served.chain.request(&mut draft).await {
@@ -173,7 +175,7 @@ async fn forward(
     *request.uri_mut() = origin_form(target);
     *request.headers_mut() = headers;
 
-    let sent = send(worker, &served.origin, request, progress.as_deref()).await;
+    let sent = send(client, &served.origin, request, progress.as_deref()).await;
     let (mut response, lease) = sent.map_err(|failed| upstream_failed(worker, served, &failed))?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let Some((down, protocol)) = upgraded.zip(upgrade) else {
@@ -191,7 +193,7 @@ async fn forward(
         return Ok(Response::from_parts(head, body));
     }
     let most = limits.max_buffered_body;
-    let body = whole_download(body, most).await?;
+    let body = Box::pin(whole_download(body, most)).await?;
     let mut whole = Whole { status: head.status, headers: head.headers, body };
     if let Err(reply) = served.chain.response(&draft, &mut whole).await {
         return Err(Ended::Reply(reply));

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::body::{Fault, Progress, Upload};
+use super::forward::Client;
 use super::pool::Lease;
 use super::stream::Stream;
 use super::worker::Worker;
@@ -124,13 +125,14 @@ impl Failed {
 
 /// Sends a request. `progress` is that of its body, if it streams.
 pub(super) async fn send(
-    worker: &Worker,
+    client: &Client,
     origin: &Origin,
     mut request: Request<Upload>,
     progress: Option<&Progress>,
 ) -> Result<(Response<Incoming>, Lease), Failed> {
     // A connection that waited may be closed just now by the other side. A request that may be sent
     // twice is.
+    let worker = &*client.worker;
     let repeatable = !request.body().is_stream()
         && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let mut waiting = worker.pool.take(&origin.key);
@@ -138,12 +140,17 @@ pub(super) async fn send(
         let is_reused = waiting.is_some();
         let mut sender = match waiting.take() {
             Some(sender) => sender,
-            None => connect(worker, origin).await?,
+            // Boxed, for it is large and rare, and the whole is moved for each request.
+            None => Box::pin(connect(worker, origin)).await?,
         };
         let again = (is_reused && repeatable).then(|| copy(&request));
         let sent = sender.try_send_request(request);
         let limit = worker.shared.config.limits.upstream_timeout;
-        let Some(outcome) = within(sent, progress, limit).await else { return Err(Failed::Late) };
+        let outcome = match client.is_alone && progress.is_none() {
+            true => client.watch.in_time(sent).await,
+            false => within(sent, progress, limit).await,
+        };
+        let Some(outcome) = outcome else { return Err(Failed::Late) };
         match outcome {
             Ok(response) => {
                 let (pool, origin) = (worker.pool.clone(), origin.key.clone());
