@@ -50,12 +50,22 @@ fn proxy(folder: &Path) {
     );
     println!(
         "{:>5} {:>7} {:>10} {:>10} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "cores", "clients", "coproc", "nginx", "ratio", "coproc/s", "nginx/s", "p50 ms", "nginx", "p99 ms",
+        "cores",
+        "clients",
+        "coproc",
+        "nginx",
+        "ratio",
+        "coproc/s",
+        "nginx/s",
+        "p50 ms",
+        "nginx",
+        "p99 ms",
         "nginx"
     );
     let upstream = Nginx::upstream(&folder.join("upstream"));
     for (threads, cores) in [(1, "0"), (2, "0,1")] {
-        let nginx = Nginx::proxy(&folder.join(format!("proxy{threads}")), upstream.port, threads, cores);
+        let nginx =
+            Nginx::proxy(&folder.join(format!("proxy{threads}")), upstream.port, threads, cores);
         let coproc = Started::gateway(upstream.port, threads, cores);
         for clients in [1, 64] {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -162,7 +172,8 @@ fn load(port: u16, clients: usize) {
                     if first {
                         assert!(buffer.starts_with(b"HTTP/1.1 200 "), "no 200");
                     }
-                    if whole.is_none() && buffer[..read].windows(4).any(|four| four == b"\r\n\r\n") {
+                    if whole.is_none() && buffer[..read].windows(4).any(|four| four == b"\r\n\r\n")
+                    {
                         // All responses are as long as the first, of which the body may be missing.
                         let head = buffer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
                         whole = Some(head + 4 + BODY);

@@ -214,7 +214,10 @@ impl Config {
             Listen::Tcp(_) => None,
         });
         let tls = gateway.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
-        unix.chain(tls).chain(&mut gateway.upstream_ca).chain(&mut gateway.app_path).for_each(place);
+        unix.chain(tls)
+            .chain(&mut gateway.upstream_ca)
+            .chain(&mut gateway.app_path)
+            .for_each(place);
         Some(gateway)
     }
 }

@@ -286,9 +286,10 @@ fn coordinator_of(coordinator: &Coordinating) -> Value {
 /// Where the gateway listens, what it serves and what it does.
 fn gateway_of(gateway: &Gatekeeping) -> Value {
     let bound = &gateway.bound;
-    let apis = bound.apis().into_iter().map(|(path, api)| {
-        json!({ "path": path, "name": api.name, "id": api.id })
-    });
+    let apis = bound
+        .apis()
+        .into_iter()
+        .map(|(path, api)| json!({ "path": path, "name": api.name, "id": api.id }));
     json!({
         "listen": bound.listen().iter().map(shown).collect::<Vec<_>>(),
         "apis": apis.collect::<Vec<_>>(),

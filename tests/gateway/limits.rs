@@ -153,9 +153,8 @@ fn upstreams_that_fail() {
             client.send(text);
         })
     };
-    let many: &'static str = Box::leak(
-        format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(200)).into_boxed_str(),
-    );
+    let many: &'static str =
+        Box::leak(format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(200)).into_boxed_str());
     let large: &'static str = Box::leak(
         format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(100_000)).into_boxed_str(),
     );
@@ -222,7 +221,8 @@ fn a_slow_upload_is_no_slow_upstream() {
 fn a_tunnel_in_which_nothing_moves_is_closed() {
     let up = upstream(|mut client| {
         client.head();
-        client.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+        client
+            .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
         client.is_closed();
     });
     let gate = gate(&up, |limits| limits.tunnel_timeout = SHORT);

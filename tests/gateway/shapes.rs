@@ -41,9 +41,15 @@ fn malformed_requests_are_refused_and_nothing_after_them_is_believed() {
         (&[400, 501], head("Transfer-Encoding: chunked, identity") + "0\r\n\r\n"),
         (&[400, 501], head("Transfer-Encoding: identity") + "0\r\n\r\n"),
         (&[400, 501], head("Transfer-Encoding: gzip, chunked") + "0\r\n\r\n"),
-        (&[400, 501], head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked") + "0\r\n\r\n"),
+        (
+            &[400, 501],
+            head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked") + "0\r\n\r\n",
+        ),
         (&[400, 501], head("Transfer-Encoding: \x0bchunked") + "0\r\n\r\n"),
-        (&[400], "POST /a/ HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into()),
+        (
+            &[400],
+            "POST /a/ HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into(),
+        ),
         (&[400], head("Host: b")),
         (&[400], "GET /a/ HTTP/1.1\r\n\r\n".into()),
         (&[400], "GET /a/ HTTP/1.1\r\nHost: a/b\r\n\r\n".into()),
@@ -98,7 +104,8 @@ fn malformed_chunks_are_refused() {
 fn the_same_length_twice_is_one_length() {
     let (up, asks) = answering(OK);
     let gate = Gate::to(up.address);
-    let request = "POST /a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi";
+    let request =
+        "POST /a/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi";
     assert_eq!(gate.ask(request).status(), 200);
     assert_eq!(asks.recv().unwrap().all("content-length"), ["2"]);
 }

@@ -31,7 +31,8 @@ async fn http_2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) ->
 
 /// Status, version and body of an answer.
 async fn ask(sender: &mut Sender, request: Request<Full<Bytes>>) -> (u16, Version, Bytes) {
-    let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+    let answer =
+        tokio::time::timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
     let (status, version) = (answer.status().as_u16(), answer.version());
     (status, version, answer.into_body().collect().await.unwrap().to_bytes())
 }

@@ -93,9 +93,7 @@ pub(crate) enum Socket {
 impl Door {
     fn open(listen_at: &Listen, mode: u32) -> Result<Self, OpenError> {
         match listen_at {
-            Listen::Unix(path) => {
-                Ok(Self::Unix(Listener::bind(path, mode, (None, None), QUEUE)?))
-            }
+            Listen::Unix(path) => Ok(Self::Unix(Listener::bind(path, mode, (None, None), QUEUE)?)),
             Listen::Tcp(address) => {
                 let bind = || -> io::Result<_> {
                     let port = TcpListener::bind(address)?;
@@ -203,9 +201,11 @@ impl Bound {
             }
         };
         let served: Vec<_> = apis.into_iter().filter_map(served).collect();
-        let routes = Routes::new(served.iter().map(|one| {
-            (one.api.listen_path.as_str(), one.api.id.as_str(), one.clone())
-        }));
+        let routes = Routes::new(
+            served
+                .iter()
+                .map(|one| (one.api.listen_path.as_str(), one.api.id.as_str(), one.clone())),
+        );
         self.shared.routes.store(Arc::new(routes));
     }
 

@@ -53,8 +53,7 @@ impl Paced {
             return Poll::Ready(frame.map(|frame| frame.map_err(|_| Fault::Broken)));
         }
         let limit = self.limit;
-        let timer =
-            self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
         loop {
             ready!(timer.as_mut().poll(cx));
             let Some(moved) = self.moved.take() else { return Poll::Ready(Some(Err(Fault::Late))) };
@@ -95,7 +94,10 @@ impl Upload {
         let progress =
             Rc::new(Progress { fault: Cell::new(None), moved: Cell::new(Instant::now()) });
         let body = Paced::new(body, pace);
-        (Self::Stream(Box::new(Streaming { body, left: most, progress: progress.clone() })), progress)
+        (
+            Self::Stream(Box::new(Streaming { body, left: most, progress: progress.clone() })),
+            progress,
+        )
     }
 
     /// Whether it is known from the start.

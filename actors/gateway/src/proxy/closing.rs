@@ -37,7 +37,8 @@ impl Closing {
     /// Tells all of them to end.
     pub(super) fn tell(&self) {
         self.told.set(true);
-        let wakers: Vec<_> = self.stays.borrow_mut().values_mut().filter_map(Option::take).collect();
+        let wakers: Vec<_> =
+            self.stays.borrow_mut().values_mut().filter_map(Option::take).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 

@@ -206,4 +206,3 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
         tokio::task::spawn_local(future);
     }
 }
-

@@ -292,4 +292,3 @@ fn switch(
     tunnel::open(client, up, down);
     Response::from_parts(head, Download::whole(Bytes::new()))
 }
-

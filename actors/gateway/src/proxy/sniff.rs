@@ -64,7 +64,8 @@ mod tests {
     fn both_are_found_in_whatever_pieces_and_in_the_head_alone() {
         let both = "\r\nPOST / HTTP/1.1\r\nHost: a\r\nCONTENT-Length: 1\r\nTransfer-encoding:chunked\r\n\r\n";
         let turned = "GET / HTTP/1.1\nTransfer-Encoding: chunked\ncontent-length:5\n\n";
-        let body = "POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let body =
+            "POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\nTransfer-Encoding: chunked\r\n\r\n";
         let longer = "POST / HTTP/1.1\r\nContent-Length: 3\r\nX-Transfer-Encoding: chunked\r\n\r\n";
         for (text, expected) in [(both, true), (turned, true), (body, false), (longer, false)] {
             for size in [1, 2, 3, 17, 18, 19, 1000] {

@@ -26,6 +26,9 @@ const BODY_BUFFER: usize = 64 << 10;
 /// How many headers hyper has room for without being asked.
 const USUAL_HEADERS: usize = 100;
 
+/// After how long an idle connection may be about to be closed: servers keep them for seconds.
+const REST: Duration = Duration::from_millis(200);
+
 /// The server that an upstream's URL names.
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -57,7 +60,8 @@ impl Origin {
         }
         let name = || ServerName::try_from(host.to_owned());
         let secure = is_secure.then(name).transpose();
-        let secure = secure.map_err(|_| format!("`{host}` is no name that a certificate may have"))?;
+        let secure =
+            secure.map_err(|_| format!("`{host}` is no name that a certificate may have"))?;
         let port = url.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
         let authority = url.authority().map_or("", |authority| {
             authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host)
@@ -131,19 +135,23 @@ pub(super) async fn send(
     progress: Option<&Progress>,
 ) -> Result<(Response<Incoming>, Lease), Failed> {
     // A connection that waited may be closed just now by the other side. A request that may be sent
-    // twice is.
+    // twice is, and is copied for that, unless the connection was in use a moment ago.
     let worker = &*client.worker;
     let repeatable = !request.body().is_stream()
         && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let mut waiting = worker.pool.take(&origin.key);
     loop {
         let is_reused = waiting.is_some();
+        let mut has_rested = false;
         let mut sender = match waiting.take() {
-            Some(sender) => sender,
+            Some((sender, since)) => {
+                has_rested = since.elapsed() >= REST;
+                sender
+            }
             // Boxed, for it is large and rare, and the whole is moved for each request.
             None => Box::pin(connect(worker, origin)).await?,
         };
-        let again = (is_reused && repeatable).then(|| copy(&request));
+        let again = (has_rested && repeatable).then(|| copy(&request));
         let sent = sender.try_send_request(request);
         let limit = worker.shared.config.limits.upstream_timeout;
         let outcome = match client.is_alone && progress.is_none() {

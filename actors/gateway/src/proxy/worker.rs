@@ -89,7 +89,11 @@ impl Worker {
         within.then_some(in_flight)
     }
 
-    async fn run(self: Rc<Self>, sockets: Vec<Socket>, mut stop: watch::Receiver<Stop>) -> io::Result<()> {
+    async fn run(
+        self: Rc<Self>,
+        sockets: Vec<Socket>,
+        mut stop: watch::Receiver<Stop>,
+    ) -> io::Result<()> {
         let mut listening = JoinSet::new();
         for socket in sockets {
             let worker = self.clone();
@@ -152,7 +156,10 @@ impl Worker {
     }
 
     async fn cannot_accept(&self, error: &io::Error) {
-        if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        if !matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        ) {
             tracing::warn!(target: "gateway", "cannot accept: {error}");
             tokio::time::sleep(BREATH).await;
         }
