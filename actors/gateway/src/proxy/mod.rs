@@ -10,6 +10,11 @@
 //! hyper reads and writes both sides. A body is moved on frame by frame by the side that takes it, so
 //! that neither outruns the other; only a step that wants a body whole has it read beforehand.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal is rare and moved once; boxing it costs each of them an allocation"
+)]
+
 mod body;
 mod closing;
 mod connection;
