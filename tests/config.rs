@@ -232,7 +232,7 @@ case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
 case!(fn template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
 case!(fn gateway_drivers_of_later_versions: ["check"] { "coproc.toml": "[gateway]\npython = \"hooks\"\nlua = \"hooks\"\n" });
 case!(fn gateway_good: ["check"] { "coproc.toml": GATEWAY });
-case!(fn gateway_plugin_server_that_is_no_coprocess: ["check"] { "coproc.toml": &format!("[gateway]\ngrpc = \"h:1\"\nplugin = \"goood\"\nauth_request = \"auth\"\n{GOOD}") });
+case!(fn gateway_plugin_server_that_is_no_coprocess: ["check"] { "coproc.toml": &format!("[gateway]\ngrpc = \"h:1\"\ngrpc_coprocess = \"goood\"\nauth_request = \"auth\"\n{GOOD}") });
 case!(fn gateway_unknown_key: ["check"] { "coproc.toml": "[gateway]\nlissten = \"127.0.0.1:80\"\n[gateway.limits]\nmax_conections = 3\n" });
 case!(fn gateway_nowhere_to_listen: ["check"] { "coproc.toml": "[gateway]\nlisten = [\"127.0.0.1:80\", \"localhost:80\"]\n" });
 case!(fn gateway_wrong_addresses_of_plugins: ["check"] { "coproc.toml": "[gateway]\ngrpc = [\"://invalid\", \"localhost:9000\"]\n" });

@@ -184,6 +184,46 @@ async fn a_server_that_is_killed_fails_its_calls_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_server_may_be_stopped_and_killed_under_load() {
+    let folder = folder();
+    let plugin = Plugin::at(folder.path(), "s");
+    let rest = Duration::from_millis(50);
+    let limits = breaker::Limits { failures: 5, rest, longest: rest };
+    let grpc =
+        Grpc::open(&GrpcConfig { breaker: limits, ..config(folder.path(), &["s"]) }).unwrap();
+    // Each goes on until it has seen failures, and answers after them.
+    let caller = async || {
+        let (mut failed, mut good) = (false, 0);
+        let begun = Instant::now();
+        while !failed || good < 20 {
+            assert!(begun.elapsed() < PATIENCE);
+            match call(&grpc, "Echo").await {
+                Ok(_) => good += 1,
+                Err(Failure::Unreachable(_) | Failure::Resting) => {
+                    (failed, good) = (true, 0);
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+    };
+    let killer = async {
+        while grpc.figures().calls < 200 {
+            tokio::task::yield_now().await;
+        }
+        plugin.signal(Signal::SIGSTOP);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(grpc.figures().failures, [0; 7], "a pause is no failure");
+        plugin.signal(Signal::SIGKILL);
+        while grpc.figures().failures == [0; 7] {
+            tokio::task::yield_now().await;
+        }
+        Plugin::at(folder.path(), "s")
+    };
+    tokio::join!(join_all((0..16).map(|_| caller())), killer);
+}
+
+#[tokio::test]
 async fn a_server_that_is_stopped_makes_calls_late() {
     let folder = folder();
     let plugin = Plugin::at(folder.path(), "s");

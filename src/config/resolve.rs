@@ -431,7 +431,7 @@ impl Resolver<'_> {
 
     /// A plugin server that is no coprocess of this wrapper would never be ready.
     fn check_plugin(&mut self, keys: &[String]) {
-        let plugin = self.root.gateway.as_ref().and_then(|table| table.plugin.clone());
+        let plugin = self.root.gateway.as_ref().and_then(|table| table.grpc_coprocess.clone());
         let Some(Text(plugin)) = plugin.filter(|Text(name)| !name.is_empty()) else { return };
         let name = |key: &String| Some(self.table(key)?.name.as_ref()?.as_str().to_owned());
         let names = keys.iter().filter_map(name).collect::<Vec<_>>();
@@ -439,7 +439,7 @@ impl Resolver<'_> {
         if names.len() < keys.len() || names.contains(&plugin) {
             return;
         }
-        let path = ["gateway", "plugin"].map(str::to_owned);
+        let path = ["gateway", "grpc_coprocess"].map(str::to_owned);
         let what = format!("no coprocess is named `{}`", printable(&plugin));
         let mut problem = self.stack.wrong(&path, what);
         if let Some(near) = nearest(&plugin, names.iter().map(String::as_str)) {

@@ -30,7 +30,7 @@ use tonic::{Request, Response, Status};
 const RECEIVE_MAX: usize = 100 << 20;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
+pub(crate) async fn main() {
     let address = std::env::args().nth(1).expect("`plugin unix:PATH` or `plugin HOST:PORT`");
     let plugin = Arc::new(Plugin { calls: AtomicU64::new(0), serving: watch::channel(true).0 });
     if let Some(path) = address.strip_prefix("unix:") {
@@ -110,10 +110,8 @@ async fn hook(plugin: &Plugin, call: Request<Object>) -> Result<Answer, Status> 
                 refuse(request, 400, "not binary");
             }
         }
-        "Text" => {
-            if request.body.is_empty() || request.body.as_bytes() != request.raw_body {
-                refuse(request, 400, "not text");
-            }
+        "Text" if request.body.is_empty() || request.body.as_bytes() != request.raw_body => {
+            refuse(request, 400, "not text");
         }
         "TextBody" => request.body = "changed".to_owned(),
         "RawBody" => request.raw_body = Bytes::from_static(b"changed"),
@@ -267,7 +265,7 @@ async fn route(
     }
     match request.uri().path() {
         "/coprocess.Dispatcher/Dispatch" => {
-            let mut server = Grpc::new(Loose).max_decoding_message_size(RECEIVE_MAX);
+            let server = Grpc::new(Loose).max_decoding_message_size(RECEIVE_MAX);
             server.max_encoding_message_size(RECEIVE_MAX).unary(Hooks(plugin), request).await
         }
         "/coprocess.Dispatcher/DispatchEvent" => {

@@ -58,13 +58,13 @@ fn in_source() -> BTreeMap<String, Fields> {
     let message = Regex::new(
         r"(?s)prost::Message\)\]\s*(?:#\[allow\(.*?\)\]\s*)?pub struct (\w+) \{(.*?)\n?\}\n",
     );
-    let field = Regex::new(r#"(?s)#\[prost\((.*?), tag = "(\d+)"\)\]\s*pub (\w+): (.*?),\n"#);
+    let field = Regex::new(r#"(?s)#\[prost\((.*?), tag = "(\d+)"\)\]\s*pub (\w+): (.*?),(?:\n|$)"#);
+    let inner = Regex::new(r"^(?:Option|Vec)<(.*)>$").unwrap();
     let (message, field) = (message.unwrap(), field.unwrap());
     let mut messages = BTreeMap::new();
     for message in message.captures_iter(source) {
         let mut fields = Fields::new();
         for field in field.captures_iter(&message[2]) {
-            let inner = Regex::new(r"^(?:Option|Vec)<(.*)>$").unwrap();
             let kind = inner.replace(&field[4], "$1").into_owned();
             let form = match &field[1] {
                 "message, optional" => format!("message {}", named(&kind)),
@@ -112,7 +112,8 @@ fn both_have_the_same_hooks_and_methods() {
     let values = &set.file[0].enum_type[0].value;
     assert_eq!(values.len(), 6);
     for value in values {
-        assert_eq!(HookType::from_str_name(value.name()).unwrap() as i32, value.number());
+        let known = HookType::try_from(value.number()).unwrap();
+        assert_eq!(format!("{known:?}"), value.name());
     }
     let methods: Vec<_> = set.file[0].service[0]
         .method

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tonic::body::Body;
 
 use super::dial::{Place, Sender, dial};
+use super::home::{Home, Resident};
 
 /// A connection that is being made, or what came of it.
 type Attempt = Shared<BoxFuture<'static, Result<Sender, Arc<str>>>>;
@@ -27,12 +28,18 @@ pub(super) struct Channel {
     patience: Duration,
     last: Mutex<Option<Attempt>>,
     in_flight: AtomicUsize,
+    home: Home,
 }
 
 impl Channel {
     pub(super) fn new(place: Place, patience: Duration) -> Arc<Self> {
         let (last, in_flight) = (Mutex::new(None), AtomicUsize::new(0));
-        Arc::new(Self { place, patience, last, in_flight })
+        Arc::new(Self { place, patience, last, in_flight, home: Home::default() })
+    }
+
+    /// Where its connection is.
+    pub(super) fn resident(&self) -> Resident {
+        self.home.resident()
     }
 
     /// Calls on it.
@@ -62,9 +69,9 @@ impl Channel {
 
     /// Begins to connect. It goes on when whoever wanted it first has given up.
     fn attempt(&self) -> Attempt {
-        let (place, patience) = (self.place.clone(), self.patience);
+        let (place, patience, stay) = (self.place.clone(), self.patience, self.home.settle());
         let task = tokio::spawn(async move {
-            match timeout(patience, dial(&place)).await {
+            match timeout(patience, dial(&place, stay)).await {
                 Ok(made) => made.map_err(Arc::from),
                 Err(_) => Err(Arc::from("no connection in time")),
             }

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::body::Body;
 
+use super::home::Stay;
+
 /// What takes requests for a connection.
 pub(super) type Sender = SendRequest<Body>;
 
@@ -34,17 +36,19 @@ pub(super) enum Place {
     Abstract(String),
 }
 
-/// Opens a connection, which lives as long as one of its senders or an answer on it.
-pub(super) async fn dial(place: &Place) -> Result<Sender, String> {
+/// Opens a connection, which lives as long as one of its senders or an answer on it, and stays on this thread.
+pub(super) async fn dial(place: &Place, stay: Stay) -> Result<Sender, String> {
     match place {
-        Place::Host(host, port) => tcp(TcpStream::connect((host.as_str(), *port)).await).await,
-        Place::Socket(address) => tcp(TcpStream::connect(address).await).await,
-        Place::Unix(path) => unix(path).await,
-        Place::Abstract(name) => unix(Path::new(&format!("\0{name}"))).await,
+        Place::Host(host, port) => {
+            tcp(TcpStream::connect((host.as_str(), *port)).await, stay).await
+        }
+        Place::Socket(address) => tcp(TcpStream::connect(address).await, stay).await,
+        Place::Unix(path) => unix(path, stay).await,
+        Place::Abstract(name) => unix(Path::new(&format!("\0{name}")), stay).await,
     }
 }
 
-async fn tcp(stream: io::Result<TcpStream>) -> Result<Sender, String> {
+async fn tcp(stream: io::Result<TcpStream>, stay: Stay) -> Result<Sender, String> {
     let stream = stream.map_err(|error| error.to_string())?;
     let set = || -> io::Result<()> {
         stream.set_nodelay(true)?;
@@ -54,14 +58,15 @@ async fn tcp(stream: io::Result<TcpStream>) -> Result<Sender, String> {
         Ok(())
     };
     set().map_err(|error| format!("the connection's options cannot be set: {error}"))?;
-    speak(stream).await
+    speak(stream, stay).await
 }
 
-async fn unix(path: &Path) -> Result<Sender, String> {
-    speak(UnixStream::connect(path).await.map_err(|error| error.to_string())?).await
+async fn unix(path: &Path, stay: Stay) -> Result<Sender, String> {
+    let stream = UnixStream::connect(path).await.map_err(|error| error.to_string())?;
+    speak(stream, stay).await
 }
 
-async fn speak<T>(stream: T) -> Result<Sender, String>
+async fn speak<T>(stream: T, stay: Stay) -> Result<Sender, String>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -72,6 +77,7 @@ where
         .await
         .map_err(|error| super::said(&error))?;
     tokio::spawn(async move {
+        let _stay = stay;
         if let Err(error) = connection.await {
             tracing::debug!("a connection to a plugin server broke: {}", super::said(&error));
         }

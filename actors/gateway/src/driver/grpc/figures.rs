@@ -58,9 +58,9 @@ pub struct Figures {
     pub buckets: [u64; BOUNDS.len() + 1],
     /// How long all of them took.
     pub latency_sum: Duration,
-    /// Calls on their way.
+    /// Calls of hooks on their way.
     pub in_flight: usize,
-    /// Calls that wait for their turn.
+    /// Calls of hooks that wait for their turn.
     pub queued: usize,
 }
 

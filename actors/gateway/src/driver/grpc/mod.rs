@@ -13,6 +13,7 @@ mod codec;
 mod dial;
 mod figures;
 mod health;
+mod home;
 mod names;
 mod peer;
 mod pool;
@@ -96,13 +97,18 @@ impl Default for GrpcConfig {
 const RECEIVE_MAX: usize = 4 << 20;
 const SEND_MAX: usize = i32::MAX as usize;
 
+/// Events on their way at once.
+const EVENTS: usize = 32;
+
 const DISPATCH: &str = "/coprocess.Dispatcher/Dispatch";
 const DISPATCH_EVENT: &str = "/coprocess.Dispatcher/DispatchEvent";
 
 /// Plugin servers that speak gRPC. It connects when it is first needed, and again by itself.
 pub struct Grpc {
     pool: Arc<Pool>,
-    admission: Admission,
+    hooks: Admission,
+    /// Events have turns of their own, so that no request waits for one.
+    events: Admission,
     presence: Option<Watched>,
     counters: Counters,
     receive_max: usize,
@@ -122,7 +128,8 @@ impl Grpc {
         let or = |value, default| if value == 0 { default } else { value };
         Ok(Self {
             pool: Arc::new(Pool::new(config)?),
-            admission: Admission::new(config.max_in_flight, config.queue, config.queue_timeout),
+            hooks: Admission::new(config.max_in_flight, config.queue, config.queue_timeout),
+            events: Admission::new(EVENTS, config.queue, config.queue_timeout),
             presence: None,
             counters: Counters::default(),
             receive_max: or(config.receive_max, RECEIVE_MAX),
@@ -140,12 +147,13 @@ impl Grpc {
 
     /// What has been done so far.
     pub fn figures(&self) -> Figures {
-        self.counters.read(self.admission.in_flight(), self.admission.queued())
+        self.counters.read(self.hooks.in_flight(), self.hooks.queued())
     }
 
     /// A call and its place in the figures.
     async fn counted<M, R>(
         &self,
+        turns: &Admission,
         path: &'static str,
         message: M,
         deadline: Instant,
@@ -156,13 +164,14 @@ impl Grpc {
         R: Message + Default + Send + Sync + 'static,
     {
         let begun = Instant::now();
-        let answer = self.call(path, message, deadline, trace).await;
+        let answer = self.call(turns, path, message, deadline, trace).await;
         self.counters.count(begun.elapsed(), answer.as_ref().err());
         answer
     }
 
     async fn call<M, R>(
         &self,
+        turns: &Admission,
         path: &'static str,
         message: M,
         deadline: Instant,
@@ -177,7 +186,7 @@ impl Grpc {
             let max = self.send_max;
             return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
         }
-        let _turn = self.admission.admit(deadline).await?;
+        let _turn = turns.admit(deadline).await?;
         if let Some(presence) = &self.presence
             && presence.up(deadline).await?
         {
@@ -219,7 +228,7 @@ impl Grpc {
 
 impl Driver for Grpc {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-        Box::pin(self.counted(DISPATCH, call.object, call.deadline, call.trace))
+        Box::pin(self.counted(&self.hooks, DISPATCH, call.object, call.deadline, call.trace))
     }
 
     fn dispatch_event<'a>(
@@ -228,7 +237,9 @@ impl Driver for Grpc {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(async move {
-            self.counted::<_, EventReply>(DISPATCH_EVENT, event, deadline, &[]).await.map(drop)
+            let turns = &self.events;
+            let told = self.counted::<_, EventReply>(turns, DISPATCH_EVENT, event, deadline, &[]);
+            told.await.map(drop)
         })
     }
 

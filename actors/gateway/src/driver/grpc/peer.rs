@@ -8,12 +8,15 @@ use super::breaker::{Input, Limits, State, step};
 use super::channel::Channel;
 use super::dial::Place;
 use super::health::Watch;
+use super::home::Resident;
 
 /// One server.
 pub(super) struct Peer {
     pub(super) place: Place,
     pub(super) authority: http::Uri,
-    pub(super) channels: Vec<Arc<Channel>>,
+    channels: Vec<Arc<Channel>>,
+    /// How many of them one thread makes for itself.
+    share: usize,
     limits: Limits,
     breaker: Mutex<State>,
     /// `false` while it says that it does not serve.
@@ -30,8 +33,10 @@ impl Peer {
         limits: Limits,
     ) -> Arc<Self> {
         let channel = |_| Channel::new(place.clone(), patience);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             channels: (0..connections.max(1)).map(channel).collect(),
+            share: (connections / threads).max(1),
             place,
             authority,
             limits,
@@ -46,21 +51,28 @@ impl Peer {
         self.channels.iter().map(|channel| channel.in_flight()).sum()
     }
 
-    /// Its channel with the fewest calls.
+    /// Its channel for a call. Those whose connection is on this thread come first, since a call on another
+    /// has to wake that one; each thread makes its share of them as it needs them, and is a guest on others'
+    /// where all are taken.
     pub(super) fn channel(&self) -> &Arc<Channel> {
-        let (first, rest) = self.channels.split_first().expect("a peer has a channel");
-        let mut least = (first, first.in_flight());
-        for channel in rest {
-            // An idle one is as good as it gets, and one that was used before is connected.
-            if least.1 == 0 {
-                break;
+        let (mut own, mut free, mut any) = (None, None, None);
+        let mut owned = 0;
+        for channel in &self.channels {
+            let found = Some((channel.in_flight(), channel));
+            let least = |known: Option<(usize, _)>| match known {
+                Some((load, _)) if found.is_some_and(|found| found.0 >= load) => known,
+                _ => found,
+            };
+            match channel.resident() {
+                Resident::Here => (own, owned) = (least(own), owned + 1),
+                Resident::Nowhere => free = least(free),
+                Resident::Elsewhere => {}
             }
-            let load = channel.in_flight();
-            if load < least.1 {
-                least = (channel, load);
-            }
+            any = least(any);
         }
-        least.0
+        let idle = own.is_some_and(|(load, _)| load == 0);
+        let free = free.filter(|_| !idle && owned < self.share);
+        free.or(own).or(any).map(|(_, channel)| channel).expect("a peer has a channel")
     }
 
     /// Whether its breaker would let a call through.
