@@ -432,7 +432,7 @@ impl Resolver<'_> {
     /// A plugin server that is no coprocess of this wrapper would never be ready.
     fn check_plugin(&mut self, keys: &[String]) {
         let plugin = self.root.gateway.as_ref().and_then(|table| table.grpc_coprocess.clone());
-        let Some(Text(plugin)) = plugin else { return };
+        let Some(Text(plugin)) = plugin.filter(|Text(name)| !name.is_empty()) else { return };
         let name = |key: &String| Some(self.table(key)?.name.as_ref()?.as_str().to_owned());
         let names = keys.iter().filter_map(name).collect::<Vec<_>>();
         // A name that could not be read may be the one that is meant.

@@ -79,7 +79,7 @@ impl Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        tracing::error!("{error}");
+        tracing::error!(target: "gateway", "{error}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.0)
     }
 }
@@ -122,7 +122,7 @@ impl Admin {
                 if !self.keys.remove(&id).await? {
                     return Err(missing());
                 }
-                tracing::info!("key {} was removed", masked(&id));
+                tracing::info!(target: "gateway", "key {} was removed", masked(&id));
                 Ok(json!({ "key": id, "status": "ok", "action": "deleted" }))
             }
         }
@@ -165,7 +165,7 @@ impl Admin {
         let life = session.life(Duration::ZERO, false, now);
         self.keys.keep(&id, &session, life).await?;
         let action = if before.is_some() { "modified" } else { "added" };
-        tracing::info!("key {} was {action}", masked(&id));
+        tracing::info!(target: "gateway", "key {} was {action}", masked(&id));
         Ok(json!({ "key": id, "status": "ok", "action": action }))
     }
 

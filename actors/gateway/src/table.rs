@@ -285,7 +285,7 @@ impl GatewayTable {
             refusals.extend(read.faults.into_iter().map(|fault| refusal(at(), fault)));
             warnings.extend(read.warnings.iter().map(|fault| format!("{name}: {fault}")));
             for key in read.unknown {
-                tracing::debug!("{name}: `{key}` is not known and has no effect");
+                tracing::debug!(target: "gateway", "{name}: `{key}` is not known and has no effect");
             }
             config.apis.extend(read.api);
         }

@@ -129,7 +129,7 @@ impl Keys {
             return Ok(None);
         };
         if let Err(why) = self.policies.load().apply(&mut session) {
-            tracing::warn!("the session of key {}: {why}", masked(id));
+            tracing::warn!(target: "gateway", "the session of key {}: {why}", masked(id));
             return Ok(None);
         }
         Ok(Some(self.remember(id, session, changes)))
@@ -286,7 +286,7 @@ impl Keys {
     ) -> Result<Attached, Denied> {
         let forbidden = || Denied::new(StatusCode::FORBIDDEN, "Forbidden");
         let failed = |error: StoreError| {
-            tracing::error!("the store: {error}");
+            tracing::error!(target: "gateway", "the store: {error}");
             Denied::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         };
         let mut session = from_wire(returned.ok_or_else(forbidden)?, api, metadata);
@@ -303,7 +303,7 @@ impl Keys {
         session.key_id.clone_from(&id);
         let mut applied = session.clone();
         self.policies.load().apply(&mut applied).map_err(|why| {
-            tracing::warn!("the session of key {}: {why}", masked(&id));
+            tracing::warn!(target: "gateway", "the session of key {}: {why}", masked(&id));
             forbidden()
         })?;
         let life = session.life(api.session_lifetime, api.lifetime_respects_expiration, now);
