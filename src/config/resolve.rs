@@ -12,14 +12,17 @@ use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
+use coproc_core::scalar::printable;
 use coproc_core::scope::Scope;
+use coproc_core::text::Text;
 use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
+use coproc_gateway::config::Config as Gateway;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{Addresses, COMPUTED, ControlConfig, RESERVED, RootTable, top_level_keys};
+use super::core::{Addresses, COMPUTED, ControlConfig, DRIVERS, RootTable, top_level_keys};
 use super::env::Known;
 use super::near::nearest;
 use super::origin::Origin;
@@ -47,7 +50,6 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
 
     let own = top_level_keys();
     let mut top = own.clone();
-    top.extend(RESERVED.map(str::to_owned));
     let mut keys = Vec::new();
     for layer in &layers {
         top.extend(layer.entries().iter().map(|entry| entry.key.clone()));
@@ -78,7 +80,9 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     let exec_sockets = exec::paths(&stack.0);
     let coordinator = table("coordinator");
     let nats = stack.node(&["coordinator", "nats"].map(str::to_owned)).is_some();
-    let defaults = defaults::layer(&keys, template, &exec_sockets, coordinator, nats, &variables);
+    let gateway = table("gateway");
+    let defaults =
+        defaults::layer(&keys, template, &exec_sockets, coordinator, nats, gateway, &variables);
     stack.0.insert(0, defaults);
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
@@ -90,13 +94,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
 
     let mut unknown_top = Vec::new();
     for key in merged.keys() {
-        if RESERVED.contains(&key.as_str()) {
-            problems.push(stack.unknown(
-                std::slice::from_ref(key),
-                format!("this version of coproc does not have `{key}` yet"),
-            ));
-            unknown_top.push(key.clone());
-        } else if !own.contains(key) {
+        if !own.contains(key) {
             unknown_top.push(key.clone());
             if let Some(near) = nearest(key, own.iter().map(String::as_str)) {
                 warnings.push(format!(
@@ -115,6 +113,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         }
     }
 
+    lacking_drivers(&stack, &mut merged, &mut problems);
     let before = problems.len();
     let mut refused = Vec::new();
     // One by one, so that a problem of one coprocess does not have all others read again.
@@ -176,6 +175,18 @@ fn take_coprocesses(merged: &mut Dict) -> Vec<(String, Dict)> {
         .partition::<Dict, _>(|(_, value)| matches!(value, Value::Dict(..)));
     *all = rest;
     tables.into_iter().filter_map(|(key, value)| Some((key, value.into_dict()?))).collect()
+}
+
+/// Takes out of `[gateway]` what names a driver that this program lacks, and tells of it.
+fn lacking_drivers(stack: &Stack, merged: &mut Dict, problems: &mut Vec<Problem>) {
+    let Some(Value::Dict(_, gateway)) = merged.get_mut("gateway") else { return };
+    for driver in DRIVERS {
+        if gateway.remove(driver).is_some() {
+            let path = ["gateway", driver].map(str::to_owned);
+            let what = format!("this coproc is built without the driver `{driver}`");
+            problems.push(stack.wrong(&path, what).expected("plugin servers in `gateway.grpc`"));
+        }
+    }
 }
 
 /// Where a key is said, for the end of a warning.
@@ -256,8 +267,10 @@ impl Resolver<'_> {
             .collect::<Vec<_>>();
         self.check_sockets(&exec_paths, &exec_sockets);
         let coordinator = self.coordinator();
+        let gateway = self.gateway();
         self.check_names(keys);
         self.check_events(keys);
+        self.check_plugin(keys);
         let (log, log_warnings) = log?;
         self.warnings.extend(log_warnings);
         let facts = Facts::unknown(nginx, root);
@@ -266,6 +279,7 @@ impl Resolver<'_> {
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             coordinator: coordinator?,
+            gateway: gateway?,
             log,
             control: self.control(&run_path),
             run_path,
@@ -318,6 +332,15 @@ impl Resolver<'_> {
         let Some(table) = self.root.coordinator.clone() else { return Some(None) };
         let refused = self.refused(&path);
         self.took(&path, table.resolve(&refused)).map(Some)
+    }
+
+    /// The gateway, if there is one; `None` where its table is wrong.
+    fn gateway(&mut self) -> Option<Option<Gateway>> {
+        let path = ["gateway".to_owned()];
+        let Some(table) = self.root.gateway.clone() else { return Some(None) };
+        let (gateway, warnings) = self.took(&path, table.resolve())?;
+        self.warnings.extend(warnings);
+        Some(Some(gateway))
     }
 
     /// Turns what a table found wrong with itself into problems with their places.
@@ -404,6 +427,25 @@ impl Resolver<'_> {
                 }
             }
         }
+    }
+
+    /// A plugin server that is no coprocess of this wrapper would never be ready.
+    fn check_plugin(&mut self, keys: &[String]) {
+        let plugin = self.root.gateway.as_ref().and_then(|table| table.grpc_coprocess.clone());
+        let Some(Text(plugin)) = plugin.filter(|Text(name)| !name.is_empty()) else { return };
+        let name = |key: &String| Some(self.table(key)?.name.as_ref()?.as_str().to_owned());
+        let names = keys.iter().filter_map(name).collect::<Vec<_>>();
+        // A name that could not be read may be the one that is meant.
+        if names.len() < keys.len() || names.contains(&plugin) {
+            return;
+        }
+        let path = ["gateway", "grpc_coprocess"].map(str::to_owned);
+        let what = format!("no coprocess is named `{}`", printable(&plugin));
+        let mut problem = self.stack.wrong(&path, what);
+        if let Some(near) = nearest(&plugin, names.iter().map(String::as_str)) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        self.problems.push(problem);
     }
 
     /// An event of a coprocess that does not exist would never happen, and main's own events not

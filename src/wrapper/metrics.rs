@@ -3,10 +3,12 @@
 use std::time::SystemTime;
 
 use coproc_control::metrics::{
-    Coordinator, Coprocess, ExecSocket, Facts, Log, Main, Run, Wrapper, render,
+    Coordinator, Coprocess, ExecSocket, Facts, Gateway, GatewayApi, GatewayHook, Log, Main, Run,
+    Times, Wrapper, render,
 };
 use coproc_coprocess::lifecycle::State;
 use coproc_core::output;
+use coproc_gateway::figures::{BOUNDS_US, Histogram};
 use coproc_main::messages::MainStatus;
 
 use super::children::{Coordinating, Served, Supervised};
@@ -23,6 +25,7 @@ impl Root {
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
         let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator);
+        let gateway = self.gateway.as_ref().map(|one| gateway(&one.bound));
         let events = self.events.borrow().counts().collect();
         let connections = self.guests.counts();
         let exit_status = self.main_exit.map(|status| status.shell_code());
@@ -35,6 +38,7 @@ impl Root {
                 coprocesses,
                 exec_sockets,
                 coordinator,
+                gateway,
                 events,
                 reloads: vec![
                     ("done", reloads.done),
@@ -128,4 +132,33 @@ fn coordinator(coordinator: &Coordinating) -> Coordinator {
         streams: figures.streams,
         connected: bound.is_sharing(),
     }
+}
+fn gateway(bound: &coproc_gateway::server::Bound) -> Gateway {
+    let (figures, services) = (bound.figures(), bound.services());
+    let apis = services.figures.apis().into_iter().map(|(id, api)| GatewayApi {
+        id,
+        answered: api.classes().to_vec(),
+        times: times(&api.latency),
+    });
+    let hooks = services.figures.hooks().into_iter().map(|((api, kind, name), hook)| GatewayHook {
+        api,
+        kind,
+        name,
+        failures: hook.failures(),
+        pending: hook.pending(),
+        times: times(&hook.latency),
+    });
+    Gateway {
+        connections: figures.connections as u64,
+        in_flight: figures.in_flight as u64,
+        upstream_failures: figures.upstream_failures,
+        events: services.events.sums().to_vec(),
+        apis: apis.collect(),
+        hooks: hooks.collect(),
+    }
+}
+
+fn times(histogram: &Histogram) -> Times {
+    let (buckets, sum) = histogram.snapshot();
+    Times { bounds: &BOUNDS_US, buckets: buckets.to_vec(), sum }
 }

@@ -13,9 +13,11 @@
 
 mod children;
 mod control;
+mod keys;
 pub mod lifecycle;
 mod metrics;
 mod paths;
+mod plugin;
 mod root;
 mod run;
 mod tasks;
