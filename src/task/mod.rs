@@ -275,6 +275,11 @@ async fn converse(
     let reply = caller.call(call).await;
     let done = match reply {
         Ok(reply) => match reply.stream().await {
+            // It comes from another coordinator.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => match reply.stream_url() {
+                Some(url) => remote::copy_from(url).await,
+                None => Err(broken("the stream cannot be fetched", error)),
+            },
             Ok(Some(stream)) => copy(stream).await,
             Ok(None) => Ok(answer(&format!("{}\n", compact(reply.json())))),
             Err(error) => Err(broken("the stream cannot be fetched", error)),

@@ -64,13 +64,16 @@ impl Remote {
                 let result = response.result.as_deref().map_or("null", |result| result.get());
                 Ok(answer(&format!("{}\n", compact(result))))
             }
-            Some(url) => match fetch(url).await {
-                Ok(stream) => copy(stream).await,
-                Err(why) => {
-                    Err(Failure::new(FAILURE, format!("the stream cannot be fetched: {why}")))
-                }
-            },
+            Some(url) => copy_from(url).await,
         }
+    }
+}
+
+/// Writes a stream that is read over HTTP to standard output.
+pub(super) async fn copy_from(url: &Url) -> Result<io::Result<()>, Failure> {
+    match fetch(url).await {
+        Ok(stream) => copy(stream).await,
+        Err(why) => Err(Failure::new(FAILURE, format!("the stream cannot be fetched: {why}"))),
     }
 }
 

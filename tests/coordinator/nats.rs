@@ -185,6 +185,26 @@ fn streams_are_read_through_the_coordinators() {
     data.join().unwrap();
 }
 
+#[test]
+fn coproc_task_reads_a_stream_that_comes_from_elsewhere() {
+    let server = Server::start(&[]);
+    let (a, b) = (server.rig(&[]), server.rig(&[]));
+    let f = b.provider("foo", "1-f.sock", Answer::Ack);
+    wait_until_shared(&a, "foo");
+    let before = f.requests.all().len();
+    let socket = a.internal().display().to_string();
+    let mut asking =
+        crate::support::Wrapper::start(a.place.command(&["task", "--socket", &socket, "foo"]));
+    let hop = f.requests.nth(before)["id"].clone();
+    let source = b.at("streams/foo/f/1.sock");
+    let data = offer(&source, b"from afar\n");
+    let stream = unix(source.to_str().unwrap());
+    b.respond(&json!({ "error": "", "id": hop, "result": 1, "stream_url": stream }));
+    assert_eq!(asking.wait(), 0, "{}", asking.dump());
+    assert_eq!(asking.lines(), ["from afar"]);
+    data.join().unwrap();
+}
+
 /// A socket that gives its first reader these bytes.
 fn offer(path: &std::path::Path, bytes: &'static [u8]) -> thread::JoinHandle<()> {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -59,6 +59,10 @@ impl ExecTaskTable {
             }
             return None;
         };
+        if allow.is_empty() {
+            let refusal = Refusal::wrong("exec", "nothing is allowed").below("allow");
+            refusals.push(refusal.expected("absolute paths of programs"));
+        }
         for program in allow.iter().filter(|program| !Path::new(program).is_absolute()) {
             let what = format!("`{}` is not an absolute path", printable(program));
             let expected = "absolute paths of programs";

@@ -93,10 +93,12 @@ async fn attempt_until_deadline(
             // It may have heard all of it.
             Err(_) => return Err("it did not answer in time".to_owned()),
         };
-        if Instant::now() + pause >= origin.deadline {
+        let left = origin.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(why);
         }
-        tokio::time::sleep(pause).await;
+        // The last try is at the very end of its time.
+        tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -33,15 +33,18 @@ impl Allow {
 
     /// What the first rule that matches says, and the very path that it allowed, which alone is to
     /// be run: whoever can change a link on the way to `program` could lead there another time
-    /// than here. `None` where the run is not allowed. `program` is what `argv`'s first word was
-    /// found to be.
-    pub(crate) fn ask(&self, program: &Path, argv: &[&CStr]) -> Option<(Allowance, PathBuf)> {
-        let program = in_its_folder(program);
-        let mut words = None;
+    /// than here. `None` where the run is not allowed. `asked` is what `argv`'s first word was found
+    /// to be; a pattern may mean it by that path or by the one without links, such as `/usr/bin/sh`
+    /// for `/bin/sh`.
+    pub(crate) fn ask(&self, asked: &Path, argv: &[&CStr]) -> Option<(Allowance, PathBuf)> {
+        let program = in_its_folder(asked);
+        let (mut words, mut as_asked) = (None, None);
         let rule = self.0.iter().find(|rule| match &rule.matches {
             Matches::Program(allowed) => *allowed == program,
             Matches::Argv(pattern) => {
                 pattern.is_match(words.get_or_insert_with(|| quoted(&program, argv)))
+                    || (asked != program
+                        && pattern.is_match(as_asked.get_or_insert_with(|| quoted(asked, argv))))
             }
         })?;
         let allowance = Allowance { timeout: rule.timeout, kill_timeout: rule.kill_timeout };
@@ -110,6 +113,20 @@ mod tests {
         let allow = Allow::new(&[rule(Matches::Program("/usr/bin/env".into()))]);
         let (_, program) = allow.ask(&link.join("env"), &[c"env"]).unwrap();
         assert_eq!(program, Path::new("/usr/bin/env"));
+    }
+
+    #[test]
+    fn a_pattern_means_a_path_as_it_is_written_and_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("bin");
+        std::os::unix::fs::symlink("/usr/bin", &link).unwrap();
+        for written in [link.join("env"), "/usr/bin/env".into()] {
+            let pattern = format!("^(?:{} a.)$", regex::escape(written.to_str().unwrap()));
+            let allow = Allow::new(&[rule(Matches::Argv(Regex::new(&pattern).unwrap()))]);
+            let (_, program) = allow.ask(&link.join("env"), &[c"env", c"ab"]).unwrap();
+            assert_eq!(program, Path::new("/usr/bin/env"));
+            assert!(allow.ask(&link.join("env"), &[c"env", c"b"]).is_none());
+        }
     }
 
     #[test]

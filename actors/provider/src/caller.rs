@@ -92,6 +92,11 @@ impl Reply {
         serde_json::from_str(self.json())
     }
 
+    /// The address of data that is offered; that of another machine's is read over HTTP.
+    pub fn stream_url(&self) -> Option<&Url> {
+        self.stream.as_ref()
+    }
+
     /// Fetches the data that is offered; `None` where there is none.
     ///
     /// # Errors
