@@ -35,8 +35,6 @@ pub(super) struct Client {
     pub(super) ip: Option<IpAddr>,
     /// The same as text.
     pub(super) shown_ip: Option<HeaderValue>,
-    /// Whether its requests come one after the other, and in the task of the connection.
-    pub(super) is_alone: bool,
 }
 
 /// Why a request is answered by the gateway itself.
@@ -203,7 +201,7 @@ async fn forward(
         draft.target = Target::default();
         (draft.received, draft.authority) = Default::default();
     }
-    let sent = send(client, &served.origin, request, progress.as_deref()).await;
+    let sent = send(worker, &served.origin, request, progress.as_deref(), upgrade.is_some()).await;
     trail.upstream_done();
     let (mut response, lease) = sent.map_err(|failed| upstream_failed(worker, served, &failed))?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -18,6 +18,7 @@ mod connection;
 mod figures;
 mod forward;
 mod head;
+mod link;
 mod pool;
 mod sniff;
 mod stream;
