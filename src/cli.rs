@@ -387,7 +387,7 @@ pub struct SendSignal {
 }
 
 /// `coproc task`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Task {
     /// The socket of the coordinator, in place of the one that the config names.
     #[arg(long, value_name = "PATH", conflicts_with = "url")]

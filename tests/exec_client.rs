@@ -14,9 +14,11 @@ use nix::unistd::Pid;
 use support::exec::Server;
 use support::{PATIENCE, Place, alive, eventually};
 
-/// `coproc exec` with these words, not yet started.
+/// `coproc exec` with these words, not yet started. Tests that run in the background of a shell inherit
+/// an ignored INT, and the client would leave it so.
 fn command(server: &Server, words: &[&str]) -> Command {
-    server.place.command(&[&["exec", "--socket", server.path(), "--"], words].concat())
+    let words = [&["exec", "--socket", server.path(), "--"], words].concat();
+    server.place.command_below(&["env", "--default-signal=INT,TERM"], &words)
 }
 
 /// Its whole output and its status.

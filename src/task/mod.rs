@@ -15,7 +15,8 @@ use coproc_acomm::Url;
 use coproc_coordinator::router::{Order, is_task};
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::scalar::printable;
-use coproc_provider::{Call, CallError, Caller, Offer, Value, is_served};
+use coproc_provider::{Call, CallError, Caller, Offer, is_served};
+use serde_json::value::{RawValue, to_raw_value};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use tokio::io::AsyncReadExt;
@@ -169,11 +170,14 @@ fn remote(url: Url, task: &Task, sources: &Sources) -> Result<Remote, Failure> {
 }
 
 /// The arguments of the task, in one of their forms.
-fn arguments(task: &Task) -> Result<Value, Failure> {
+fn arguments(task: &Task) -> Result<Option<Box<RawValue>>, Failure> {
     let wrong = |why: String| Failure::new(USAGE, why);
     let text = match task.json.as_deref() {
-        None if task.args.is_empty() && task.texts.is_empty() => return Ok(Value::Null),
-        None => return arguments::object(&task.args, &task.texts).map_err(wrong),
+        None if task.args.is_empty() && task.texts.is_empty() => return Ok(None),
+        None => {
+            let object = arguments::object(&task.args, &task.texts).map_err(wrong)?;
+            return to_raw_value(&object).map(Some).map_err(|error| wrong(error.to_string()));
+        }
         Some("-") if task.stream => {
             return Err(wrong("standard input is either the arguments or the stream".into()));
         }
@@ -185,7 +189,9 @@ fn arguments(task: &Task) -> Result<Value, Failure> {
         }
         Some(text) => text.to_owned(),
     };
-    serde_json::from_str(&text).map_err(|error| wrong(format!("JSON: {error}")))
+    let args: Box<RawValue> =
+        serde_json::from_str(&text).map_err(|error| wrong(format!("JSON: {error}")))?;
+    Ok(Some(args).filter(|args| args.get() != "null"))
 }
 
 /// The coordinator: the flag's, the surrounding wrapper's, or the config's.
@@ -251,7 +257,7 @@ fn list(coordinator: &Coordinator) -> Result<io::Result<()>, Failure> {
 
 async fn converse(
     coordinator: &Coordinator,
-    args: Value,
+    args: Option<Box<RawValue>>,
     task: &Task,
 ) -> Result<io::Result<()>, Failure> {
     let broken = |what: &str, error: io::Error| Failure::new(FAILURE, format!("{what}: {error}"));
@@ -263,7 +269,7 @@ async fn converse(
     let caller =
         coordinator.caller().map_err(|error| broken("there is no socket for the answer", error))?;
     let name = task.task_name().unwrap_or_default();
-    let mut call = Call::new(name, args);
+    let mut call = Call::verbatim(name, args);
     let mut serving = None;
     if task.stream {
         let offer = Offer::bind(coordinator.socket_dir(), name, NAME);
@@ -363,6 +369,18 @@ fn compact(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_stay_as_they_were_written() {
+        let args = |json: &str| {
+            let task = Task { json: Some(json.to_owned()), ..Task::default() };
+            arguments(&task).map(|args| args.map(|args| args.get().to_owned())).ok()
+        };
+        for json in ["18446744073709551616", "[1e400, 0.10000000000000000555]", "{\"a\": 1}"] {
+            assert_eq!(args(json), Some(Some(json.to_owned())));
+        }
+        assert_eq!((args("null"), args("{")), (Some(None), None));
+    }
 
     #[test]
     fn blanks_go_where_they_mean_nothing() {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use coproc_acomm::{Request, Url};
 use coproc_coordinator::requester::{RequestError, Requester, Stream, fetch};
 use coproc_core::exit::FAILURE;
-use coproc_provider::Value;
-use serde_json::value::to_raw_value;
+use serde_json::value::RawValue;
 
 use super::{Failure, compact, standard_input};
 use crate::cli::Task;
@@ -38,11 +37,9 @@ impl Remote {
     /// Has the task done, and writes what comes of it.
     pub(super) async fn converse(
         self,
-        args: Value,
+        args: Option<Box<RawValue>>,
         task: &Task,
     ) -> Result<io::Result<()>, Failure> {
-        let args = (!args.is_null()).then(|| to_raw_value(&args)).transpose();
-        let args = args.map_err(|error| Failure::new(FAILURE, error.to_string()))?;
         let name = task.task_name().unwrap_or_default().to_owned();
         let request = Request { task: name, args, ..Request::default() };
         let stream = match task.stream {
