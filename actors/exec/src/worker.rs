@@ -25,8 +25,11 @@ use crate::server::{Happened, Served, Stop};
 
 /// How much is read from a client at a time.
 const SCRATCH: usize = 64 << 10;
-/// How long what a program started may take to leave its group after it has ended.
+/// How long what a program started may at most take to leave its group after it has ended.
 const AFTERCARE: Duration = Duration::from_millis(100);
+/// How long it may at least take: whoever is past this when another's time is over goes with it, so
+/// that many short runs do not wake the thread for each.
+const LEAST_AFTERCARE: Duration = Duration::from_millis(50);
 /// How long a client that was answered may go on sending.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a thread waits that cannot accept.
@@ -210,9 +213,9 @@ impl Worker {
                 Some(at) => sleep_until(at).await,
                 None => self.died.notified().await,
             }
-            let now = Instant::now();
+            let soon = Instant::now() + (AFTERCARE - LEAST_AFTERCARE);
             let mut all = self.aftercare.borrow_mut();
-            while all.front().is_some_and(|(at, _)| *at <= now) {
+            while all.front().is_some_and(|(at, _)| *at <= soon) {
                 all.pop_front();
             }
         }
