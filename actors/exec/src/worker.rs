@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::Connection;
-use crate::figures::{add, count};
+use crate::figures::{Full, add, count};
 use crate::protocol::{Frame, Request};
 use crate::server::{Happened, Served, Stop};
 
@@ -171,18 +171,24 @@ impl Worker {
             );
             return;
         }
-        let Some(permit) = served.figures.admit(served.max_connections) else {
-            count(&served.figures.refused);
-            // Once for each time that it is full.
-            if !self.full.replace(true) {
-                tracing::warn!(
-                    target: "exec",
-                    "{}: connections are refused: {} are served already",
-                    served.name(),
-                    served.max_connections
-                );
+        let share = served.config.max_connections_per_user;
+        let permit = match served.figures.admit(served.max_connections, peer.1, share) {
+            Ok(permit) => permit,
+            Err(full) => {
+                count(&served.figures.refused);
+                // Once for each time that it is full.
+                if !self.full.replace(true) {
+                    let (name, full) = (
+                        served.name(),
+                        match full {
+                            Full::All(now) => format!("{now} are served already"),
+                            Full::User { uid, most } => format!("uid {uid} has {most} already"),
+                        },
+                    );
+                    tracing::warn!(target: "exec", "{name}: connections are refused: {full}");
+                }
+                return;
             }
-            return;
         };
         self.full.set(false);
         let id = self.next.get();
