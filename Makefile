@@ -16,10 +16,10 @@ run:
 test: deps
 	$(CARGO) test --workspace
 
-## Measures coproc beside s6, runit, supervisord, tini, bare loops and an echo, in one run.
+## Measures coproc beside s6, runit, supervisord, tini, bare loops, an echo and nginx, in one run.
 bench:
 	@sh .ci/install bench
-	$(CARGO) bench --bench wrapper --bench exec --bench coordinator
+	$(CARGO) bench --bench wrapper --bench exec --bench coordinator --bench gateway
 
 ## Writes docs/config.md anew from the schema of the config.
 docs:

@@ -9,6 +9,7 @@ use coproc_core::duration::GoDuration;
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
 
+use crate::keys::Keys;
 use crate::notes;
 
 /// Runs a main process together with its coprocesses under one supervision tree.
@@ -169,6 +170,11 @@ pub enum Command {
     /// Arguments are said in JSON, or one by one with -a: whole numbers and booleans are taken as
     /// such, all else is text, and dots in the key nest. Without any, the task gets null.
     Task(Task),
+    /// List, show, add, set and delete the keys of a running wrapper's gateway.
+    ///
+    /// A key stands for a session: which APIs may be used, how often, and until when. Keys and sessions
+    /// are kept in the gateway's store.
+    Keys(Keys),
 }
 
 /// Where the config comes from.

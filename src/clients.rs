@@ -28,8 +28,8 @@ enum Show {
     Nothing,
     /// As it comes.
     Raw,
-    /// As a table.
-    Table,
+    /// As this makes of it.
+    Told(fn(&Value) -> String),
     /// As lines of a log.
     Lines,
     /// As the culprits of a health check.
@@ -44,7 +44,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
     let (client, call, show) = match command {
         Command::Status(status) => {
             let show = match status.format {
-                StatusFormat::Text => Show::Table,
+                StatusFormat::Text => Show::Told(table),
                 StatusFormat::Json => Show::Raw,
             };
             (&status.client, Call::get(&["status"], &[]), show)
@@ -88,6 +88,13 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             let body = serde_json::json!({ "name": one.name });
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
         }
+        Command::Keys(keys) => match keys.action.call() {
+            Ok(call) => (keys.action.client(), call, Show::Told(keys.action.show())),
+            Err(why) => {
+                complain(&format!("error: {why}\n"));
+                return Some(ExitCode::from(USAGE));
+            }
+        },
         Command::Health(client) => (client, Call::health(), Show::Culprits),
         Command::Run(_) | Command::Coordinator(_) | Command::ExecServer(_) => return None,
         Command::Check(_) | Command::Debug(_) | Command::Schema | Command::Version => return None,
@@ -135,7 +142,7 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
         match show {
             Show::Nothing | Show::Culprits => {}
             Show::Raw => written = answer(&String::from_utf8_lossy(piece)),
-            Show::Table => whole.extend_from_slice(piece),
+            Show::Told(_) => whole.extend_from_slice(piece),
             Show::Lines => {
                 partial.extend_from_slice(piece);
                 while let Some(end) = partial.iter().position(|byte| *byte == b'\n')
@@ -157,9 +164,9 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
     });
     match result {
         Ok(()) => {
-            if matches!(show, Show::Table) {
+            if let Show::Told(tell) = show {
                 written = match serde_json::from_slice(&whole) {
-                    Ok(status) => answer(&table(&status)),
+                    Ok(value) => answer(&tell(&value)),
                     Err(error) => {
                         complain(&format!("error: the wrapper's answer is not valid: {error}\n"));
                         return ExitCode::from(FAILURE);

@@ -1,11 +1,14 @@
 //! The commands that need no running wrapper: check, debug, schema and version.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use coproc_core::exit;
+use coproc_gateway::definition::{self, Rules};
+use coproc_gateway::policy::Policies;
 
 use crate::cli::DebugFormat;
-use crate::config::{self, Format, Sources};
+use crate::config::{self, Format, Loaded, Sources};
 use crate::console::{answer, complain, status};
 
 /// `coproc check`.
@@ -13,12 +16,18 @@ pub fn check(sources: &Sources) -> ExitCode {
     match config::load(sources) {
         Ok(loaded) => {
             warn(&loaded.config.warnings);
+            let Ok(apis) = definitions(&loaded) else { return ExitCode::from(exit::USAGE) };
             let number = match loaded.config.coprocesses.len() {
                 0 => "no coprocesses".to_owned(),
                 1 => "1 coprocess".to_owned(),
                 n => format!("{n} coprocesses"),
             };
-            status(answer(&format!("the configuration is valid: {number}\n")))
+            let apis = match apis {
+                None => String::new(),
+                Some(1) => ", 1 API".to_owned(),
+                Some(n) => format!(", {n} APIs"),
+            };
+            status(answer(&format!("the configuration is valid: {number}{apis}\n")))
         }
         Err(errors) => {
             warn(errors.warnings());
@@ -26,6 +35,40 @@ pub fn check(sources: &Sources) -> ExitCode {
             ExitCode::from(exit::USAGE)
         }
     }
+}
+
+/// How many APIs the gateway has, with those of its folder; what is wrong there is told, and is an error.
+fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
+    let gateway = match loaded.gateway() {
+        Ok(Some(gateway)) => gateway,
+        Ok(None) => return Ok(None),
+        Err(why) => {
+            complain(&why);
+            return Err(());
+        }
+    };
+    let rules = Rules { checking: true, ..gateway.rules() };
+    let load = |folder: &PathBuf| definition::load(folder, &rules, &gateway.apis);
+    let found = gateway.app_path.as_ref().map(load).unwrap_or_default();
+    for warning in &found.warnings {
+        complain(&format!("warning: {warning}\n"));
+    }
+    let mut problems: Vec<_> = found.problems.iter().map(|problem| problem.to_string()).collect();
+    if let Some(Err(why)) = gateway.policies.as_deref().map(Policies::read) {
+        problems.push(format!("gateway.policies: {why}"));
+    }
+    if problems.is_empty() {
+        return Ok(Some(gateway.apis.len() + found.apis.len()));
+    }
+    let number = match problems.len() {
+        1 => String::new(),
+        n => format!(" ({n} problems)"),
+    };
+    complain(&format!("error: invalid definitions of APIs{number}\n\n"));
+    for problem in problems {
+        complain(&format!("  {problem}\n"));
+    }
+    Err(())
 }
 
 /// `coproc debug`.

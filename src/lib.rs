@@ -11,6 +11,7 @@ pub mod event_loop;
 pub mod exec_client;
 pub mod exec_server;
 pub mod init;
+pub mod keys;
 pub mod log;
 pub mod manual;
 pub mod notes;

@@ -114,6 +114,15 @@ pub fn of(command: &str) -> Notes {
         }
         "health" => HEALTH,
         "task" => TASK,
+        "keys" => client(&[
+            ("coproc keys list", "All keys."),
+            (
+                "coproc keys add --api orders --rate 100 --per 60 --quota 10000 --quota-period 86400",
+                "A new key for one API, which is printed.",
+            ),
+            ("coproc keys set KEY --json - < session.json", "A session from a file."),
+            ("coproc keys delete KEY", "Nobody is let in by it any more."),
+        ]),
         "schema" => printer(&[("coproc schema > coproc.schema.json", "For an editor.")]),
         "version" => printer(&[("coproc version", "Version, commit and time of the build.")]),
         "completions" => printer(&[

@@ -41,6 +41,10 @@ fn sparse() -> Value {
             "exec": { "allow": ["/bin/true"] },
             "nats": { "url": "nats://h", "user": "u" },
         },
+        "gateway": {
+            "store": { "redis": "redis://127.0.0.1" },
+            "tls": { "certificate": "/c", "key": "/k" },
+        },
         "coprocess": { "agent": {
             "name": "agent",
             "exec": "true",
@@ -100,6 +104,10 @@ fn around(path: &str, key: &Key) -> Value {
     // Who has a token has no user.
     if path == "coordinator.nats.token" {
         config["coordinator"]["nats"] = json!({ "url": "nats://h" });
+    }
+    // What is kept in a file is not in Redis.
+    if path == "gateway.store.path" {
+        config["gateway"]["store"] = json!({});
     }
     config
 }

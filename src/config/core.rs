@@ -16,6 +16,7 @@ use coproc_core::scalar::{Scalar, printable, refuse};
 use coproc_core::text::Text;
 use coproc_core::words::Words;
 use coproc_exec::table::ExecSocketsTable;
+use coproc_gateway::table::GatewayTable;
 use coproc_main::table::MainTable;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Visitor;
@@ -97,6 +98,8 @@ pub struct RootTable {
     pub exec_socket: Option<ExecSocketsTable>,
     /// The coordinator of tasks. Without this table there is none.
     pub coordinator: Option<CoordinatorTable>,
+    /// The gateway of HTTP. Without this table there is none.
+    pub gateway: Option<GatewayTable>,
     /// The control socket.
     pub control: Option<ControlTable>,
 }
@@ -234,11 +237,11 @@ coproc_core::impl_scalar!(Vcpus, "Vcpus", {
 });
 
 /// The keys of the top level that are tables.
-pub(super) const TABLES: [&str; 7] =
-    ["log", "main", "coprocess", "template", "exec_socket", "coordinator", "control"];
+pub(super) const TABLES: [&str; 8] =
+    ["log", "main", "coprocess", "template", "exec_socket", "coordinator", "gateway", "control"];
 
-/// Tables that a later version of coproc reads.
-pub(super) const RESERVED: [&str; 1] = ["gateway"];
+/// Keys of `[gateway]` that name drivers which a later version of coproc has.
+pub(super) const DRIVERS: [&str; 3] = ["python", "lua", "native"];
 
 /// What the program sets itself.
 pub(super) const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time"];

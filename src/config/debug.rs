@@ -33,10 +33,19 @@ struct Shown {
 }
 
 /// Tables whose keys are the user's own; they are shown as one value.
-const MAPS: [&[&str]; 2] = [&["env"], &["log", "formatter_options"]];
+const MAPS: [&[&str]; 3] =
+    [&["env"], &["log", "formatter_options"], &["gateway", "event_handlers"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 12] = [
+pub(super) const FLAGS: [&str; 20] = [
+    "enable_coprocess",
+    "grpc_health_check",
+    "hash_keys",
+    "ignore_canonical_mime_header_key",
+    "hide_generator_header",
+    "close_connections",
+    "server_timing",
+    "access_log",
     "coprocess",
     "allow_unix_hooks_from_http",
     "keep_ids",
@@ -50,7 +59,17 @@ pub(super) const FLAGS: [&str; 12] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 15] = [
+pub(super) const COUNTS: [&str; 25] = [
+    "grpc_channels",
+    "grpc_max_in_flight",
+    "grpc_queue",
+    "grpc_breaker_failures",
+    "min_token_length",
+    "max_cached_sessions",
+    "max_in_flight",
+    "max_streams",
+    "max_headers",
+    "upstream_idle",
     "max_running",
     "vcpu_count",
     "queue",

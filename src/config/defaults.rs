@@ -14,6 +14,7 @@ pub(super) fn layer(
     exec_sockets: &[Path],
     coordinator: bool,
     nats: bool,
+    gateway: bool,
     environment: &[(String, String)],
 ) -> Layer {
     let mut layer = Layer::new("defaults");
@@ -47,6 +48,11 @@ pub(super) fn layer(
     }
     if nats {
         fill(&["coordinator", "nats"], &coproc_coordinator::nats::table::DEFAULTS);
+    }
+    if gateway {
+        fill(&["gateway"], &coproc_gateway::table::DEFAULTS);
+        fill(&["gateway", "limits"], &coproc_gateway::table::LIMITS_DEFAULTS);
+        fill(&["gateway", "store"], &coproc_gateway::table::STORE_DEFAULTS);
     }
     for key in coprocesses {
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);

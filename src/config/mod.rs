@@ -32,6 +32,7 @@ use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
 use coproc_exec::config::ExecSocket;
+use coproc_gateway::config::Config as Gateway;
 use coproc_main::config::Main;
 use coproc_template::Settings;
 use serde_json::{Map, Value};
@@ -145,6 +146,8 @@ pub struct Config {
     pub exec_sockets: Vec<ExecSocket>,
     /// The coordinator; its folder is not yet interpolated.
     pub coordinator: Option<Coordinator>,
+    /// The gateway; its paths are not yet interpolated.
+    pub gateway: Option<Gateway>,
     /// The log.
     pub log: LogConfig,
     /// The control socket.
@@ -200,7 +203,31 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The gateway with the names in its paths replaced, and those absolute: where the wrapper was
+    /// started, there relative paths begin.
+    pub fn placed_gateway(&self) -> Option<Gateway> {
+        let folder = std::env::current_dir().unwrap_or_default();
+        let gateway = self.gateway.clone()?;
+        Some(gateway.placed(|text| self.scope.interpolate(text), &folder, &self.run_path))
+    }
+}
+
 impl Loaded {
+    /// The gateway as `check` looks at it; the error is a sentence. The machine is looked at only where
+    /// its paths depend on that.
+    pub fn gateway(&self) -> Result<Option<Gateway>, String> {
+        let Some(gateway) = &self.config.gateway else { return Ok(None) };
+        let depends = |path: &Option<PathBuf>| {
+            path.as_ref().is_some_and(|path| path.to_string_lossy().contains("${"))
+        };
+        if depends(&gateway.app_path) || depends(&gateway.policies) {
+            let config = self.with_facts(std::process::id()).map_err(|error| error.to_string())?;
+            return Ok(config.placed_gateway());
+        }
+        Ok(self.config.placed_gateway())
+    }
+
     /// The coordinator as a client looks for it; the error is a sentence. The machine is looked at
     /// only where its folder depends on that.
     pub fn coordinator(&self) -> Result<Option<Coordinator>, String> {

@@ -7,9 +7,16 @@ use super::origin::{Origin, Place};
 /// What stands in the place of a secret.
 pub(super) const MASK: &str = "********";
 
+/// Keys whose names only sound as if they were secrets.
+const NO_SECRETS: [&str; 4] =
+    ["hash_keys", "hash_key_function", "min_token_length", "ignore_canonical_mime_header_key"];
+
 /// Whether the value of a key or variable of this name is not to be shown.
 pub fn secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
+    if NO_SECRETS.iter().any(|other| name.ends_with(other)) {
+        return false;
+    }
     ["token", "secret", "password", "key"].iter().any(|word| name.contains(word))
 }
 

@@ -15,11 +15,12 @@ use coproc_core::refusal::Refusal;
 use coproc_core::scope::Scope;
 use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
+use coproc_gateway::config::Config as Gateway;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{Addresses, COMPUTED, ControlConfig, RESERVED, RootTable, top_level_keys};
+use super::core::{Addresses, COMPUTED, ControlConfig, DRIVERS, RootTable, top_level_keys};
 use super::env::Known;
 use super::near::nearest;
 use super::origin::Origin;
@@ -47,7 +48,6 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
 
     let own = top_level_keys();
     let mut top = own.clone();
-    top.extend(RESERVED.map(str::to_owned));
     let mut keys = Vec::new();
     for layer in &layers {
         top.extend(layer.entries().iter().map(|entry| entry.key.clone()));
@@ -78,7 +78,9 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     let exec_sockets = exec::paths(&stack.0);
     let coordinator = table("coordinator");
     let nats = stack.node(&["coordinator", "nats"].map(str::to_owned)).is_some();
-    let defaults = defaults::layer(&keys, template, &exec_sockets, coordinator, nats, &variables);
+    let gateway = table("gateway");
+    let defaults =
+        defaults::layer(&keys, template, &exec_sockets, coordinator, nats, gateway, &variables);
     stack.0.insert(0, defaults);
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
@@ -90,13 +92,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
 
     let mut unknown_top = Vec::new();
     for key in merged.keys() {
-        if RESERVED.contains(&key.as_str()) {
-            problems.push(stack.unknown(
-                std::slice::from_ref(key),
-                format!("this version of coproc does not have `{key}` yet"),
-            ));
-            unknown_top.push(key.clone());
-        } else if !own.contains(key) {
+        if !own.contains(key) {
             unknown_top.push(key.clone());
             if let Some(near) = nearest(key, own.iter().map(String::as_str)) {
                 warnings.push(format!(
@@ -115,6 +111,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         }
     }
 
+    lacking_drivers(&stack, &mut merged, &mut problems);
     let before = problems.len();
     let mut refused = Vec::new();
     // One by one, so that a problem of one coprocess does not have all others read again.
@@ -176,6 +173,18 @@ fn take_coprocesses(merged: &mut Dict) -> Vec<(String, Dict)> {
         .partition::<Dict, _>(|(_, value)| matches!(value, Value::Dict(..)));
     *all = rest;
     tables.into_iter().filter_map(|(key, value)| Some((key, value.into_dict()?))).collect()
+}
+
+/// Takes out of `[gateway]` what names a driver that this program lacks, and tells of it.
+fn lacking_drivers(stack: &Stack, merged: &mut Dict, problems: &mut Vec<Problem>) {
+    let Some(Value::Dict(_, gateway)) = merged.get_mut("gateway") else { return };
+    for driver in DRIVERS {
+        if gateway.remove(driver).is_some() {
+            let path = ["gateway", driver].map(str::to_owned);
+            let what = format!("this coproc is built without the driver `{driver}`");
+            problems.push(stack.wrong(&path, what).expected("plugin servers in `gateway.grpc`"));
+        }
+    }
 }
 
 /// Where a key is said, for the end of a warning.
@@ -256,6 +265,7 @@ impl Resolver<'_> {
             .collect::<Vec<_>>();
         self.check_sockets(&exec_paths, &exec_sockets);
         let coordinator = self.coordinator();
+        let gateway = self.gateway();
         self.check_names(keys);
         self.check_events(keys);
         let (log, log_warnings) = log?;
@@ -266,6 +276,7 @@ impl Resolver<'_> {
             coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             coordinator: coordinator?,
+            gateway: gateway?,
             log,
             control: self.control(&run_path),
             run_path,
@@ -318,6 +329,15 @@ impl Resolver<'_> {
         let Some(table) = self.root.coordinator.clone() else { return Some(None) };
         let refused = self.refused(&path);
         self.took(&path, table.resolve(&refused)).map(Some)
+    }
+
+    /// The gateway, if there is one; `None` where its table is wrong.
+    fn gateway(&mut self) -> Option<Option<Gateway>> {
+        let path = ["gateway".to_owned()];
+        let Some(table) = self.root.gateway.clone() else { return Some(None) };
+        let (gateway, warnings) = self.took(&path, table.resolve())?;
+        self.warnings.extend(warnings);
+        Some(Some(gateway))
     }
 
     /// Turns what a table found wrong with itself into problems with their places.

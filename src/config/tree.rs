@@ -208,6 +208,11 @@ impl Provider for Layer {
 pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
     match parents {
         [env, ..] if env.as_ref() == "env" => true,
+        [gateway, handlers, ..]
+            if gateway.as_ref() == "gateway" && handlers.as_ref() == "event_handlers" =>
+        {
+            parents.len() > 2
+        }
         [main, env, ..] if main.as_ref() == "main" && env.as_ref() == "env" => true,
         [socket, env] if socket.as_ref() == "exec_socket" && env.as_ref() == "env" => true,
         [table, _, env, ..] => {

@@ -9,6 +9,9 @@ use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::supervision::{ChildId, Rebuilds};
 use coproc_exec::ExecActor;
+use coproc_gateway::actor::GatewayActor;
+use coproc_gateway::driver::grpc::Presence;
+use tokio::sync::watch;
 
 use crate::builtin::{BuiltIn, Offers};
 
@@ -25,13 +28,15 @@ pub(super) enum Child {
     Coordinator,
     /// Who offers coproc's own tasks.
     BuiltIn,
+    /// The gateway.
+    Gateway,
     /// The coprocess in this place of the config.
     Coprocess(usize),
     /// The exec socket in this place of the config.
     ExecSocket(usize),
 }
 
-const FIRST_COPROCESS: ChildId = 5;
+const FIRST_COPROCESS: ChildId = 6;
 /// Counted down from here.
 const FIRST_EXEC_SOCKET: ChildId = ChildId::MAX;
 
@@ -43,6 +48,7 @@ impl Child {
             Self::Control => 2,
             Self::Coordinator => 3,
             Self::BuiltIn => 4,
+            Self::Gateway => 5,
             Self::Coprocess(place) => FIRST_COPROCESS + place,
             Self::ExecSocket(place) => FIRST_EXEC_SOCKET - place,
         }
@@ -55,6 +61,7 @@ impl Child {
             2 => Self::Control,
             3 => Self::Coordinator,
             4 => Self::BuiltIn,
+            5 => Self::Gateway,
             id if id > ChildId::MAX / 2 => Self::ExecSocket(FIRST_EXEC_SOCKET - id),
             id => Self::Coprocess(id - FIRST_COPROCESS),
         }
@@ -123,14 +130,39 @@ impl Offering {
     }
 }
 
+/// The gateway with what its supervisor keeps for it from one actor to the next.
+pub(super) struct Gatekeeping {
+    pub(super) bound: coproc_gateway::server::Bound,
+    /// How it is told of its plugin server.
+    pub(super) presence: watch::Sender<Presence>,
+    /// Strong: without it the actor would end. `None` while it is being rebuilt.
+    pub(super) actor: Option<Addr<GatewayActor>>,
+    pub(super) rebuilds: Rebuilds,
+}
+
+impl Gatekeeping {
+    pub(super) fn new(
+        bound: coproc_gateway::server::Bound,
+        presence: watch::Sender<Presence>,
+    ) -> Self {
+        Self { bound, presence, actor: None, rebuilds: Rebuilds::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_tell_children_apart() {
-        let single =
-            [Child::Broker, Child::Main, Child::Control, Child::Coordinator, Child::BuiltIn];
+        let single = [
+            Child::Broker,
+            Child::Main,
+            Child::Control,
+            Child::Coordinator,
+            Child::BuiltIn,
+            Child::Gateway,
+        ];
         let places = |child: fn(usize) -> Child| (0..100).map(child);
         let all = single
             .into_iter()

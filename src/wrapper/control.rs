@@ -17,12 +17,13 @@ use coproc_core::name::{MAIN, Name, NameError};
 use coproc_core::probe::Role;
 use coproc_core::scalar::Scalar;
 use coproc_core::signal::Signal;
+use coproc_gateway::server::shown;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, Pass};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::children::{Coordinating, Served, Supervised};
+use super::children::{Coordinating, Gatekeeping, Served, Supervised};
 use super::lifecycle::Stage;
 use super::root::Root;
 
@@ -48,6 +49,7 @@ impl Handler<Ask> for Root {
             Request::Set(name, changes) => self.set(&name, &changes),
             Request::Signal(name, signal) => self.signal(&name, signal),
             Request::Emit(name) => self.emit(&name),
+            Request::Keys(order) => return self.keys(order, reply),
             Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
             Request::LoggerOf(name) => {
                 self.find(&name).map(|child| child.config.name.as_str().into())
@@ -171,7 +173,15 @@ impl Root {
 
     fn answer_reload(&self, reply: Reply) {
         if self.config.main.kind == Kind::None {
-            let _ = reply.send(Err(Refused::new(409, "there is no main process")));
+            let Some(reloaded) = self.reload_gateway() else {
+                let _ = reply.send(Err(Refused::new(409, "there is no main process")));
+                return;
+            };
+            actix_rt::spawn(async move {
+                let failed = |_| Refused::new(503, "the APIs cannot be read just now");
+                let answer = reloaded.await.map_err(failed);
+                let _ = reply.send(answer.map(|()| json!({ "reloaded": true })));
+            });
             return;
         }
         let (done, outcome) = oneshot::channel();
@@ -191,6 +201,7 @@ impl Root {
         let last_exit = self.main_exit;
         let exec_sockets: Vec<_> = self.exec_sockets.iter().map(exec_socket_of).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator_of);
+        let gateway = self.gateway.as_ref().map(gateway_of);
         let answer = move |main: Value| {
             let mut status = json!({ "main": main, "coprocesses": coprocesses });
             if !exec_sockets.is_empty() {
@@ -198,6 +209,9 @@ impl Root {
             }
             if let Some(coordinator) = coordinator {
                 status["coordinator"] = coordinator;
+            }
+            if let Some(gateway) = gateway {
+                status["gateway"] = gateway;
             }
             Ok(status)
         };
@@ -267,6 +281,20 @@ fn coordinator_of(coordinator: &Coordinating) -> Value {
         "external": bound.address().map(|address| format!("http://{address}/")),
         "figures": figures,
         "tasks": serde_json::to_value(bound.tasks()).unwrap_or_default(),
+    })
+}
+
+/// Where the gateway listens, what it serves and what it does.
+fn gateway_of(gateway: &Gatekeeping) -> Value {
+    let bound = &gateway.bound;
+    let apis = bound
+        .apis()
+        .into_iter()
+        .map(|(path, api)| json!({ "path": path, "name": api.name, "id": api.id }));
+    json!({
+        "listen": bound.listen().iter().map(shown).collect::<Vec<_>>(),
+        "apis": apis.collect::<Vec<_>>(),
+        "figures": serde_json::to_value(bound.figures()).unwrap_or_default(),
     })
 }
 

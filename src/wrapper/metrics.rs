@@ -2,9 +2,13 @@
 
 use std::time::SystemTime;
 
-use coproc_control::metrics::{Coprocess, ExecSocket, Facts, Log, Main, Run, Wrapper, render};
+use coproc_control::metrics::{
+    Coprocess, ExecSocket, Facts, Gateway, GatewayApi, GatewayHook, Log, Main, Run, Times, Wrapper,
+    render,
+};
 use coproc_coprocess::lifecycle::State;
 use coproc_core::output;
+use coproc_gateway::figures::{BOUNDS_US, Histogram};
 use coproc_main::messages::MainStatus;
 
 use super::children::{Served, Supervised};
@@ -20,6 +24,7 @@ impl Root {
         let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
         let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
+        let gateway = self.gateway.as_ref().map(|one| gateway(&one.bound));
         let events = self.events.borrow().counts().collect();
         let connections = self.guests.counts();
         let exit_status = self.main_exit.map(|status| status.shell_code());
@@ -31,6 +36,7 @@ impl Root {
                 main: Main { run, exit_status },
                 coprocesses,
                 exec_sockets,
+                gateway,
                 events,
                 reloads: vec![
                     ("done", reloads.done),
@@ -96,4 +102,34 @@ fn exec_socket(socket: &Served) -> ExecSocket {
         ],
         bytes: [figures.bytes_in, figures.bytes_out],
     }
+}
+
+fn gateway(bound: &coproc_gateway::server::Bound) -> Gateway {
+    let (figures, services) = (bound.figures(), bound.services());
+    let apis = services.figures.apis().into_iter().map(|(id, api)| GatewayApi {
+        id,
+        answered: api.classes().to_vec(),
+        times: times(&api.latency),
+    });
+    let hooks = services.figures.hooks().into_iter().map(|((api, kind, name), hook)| GatewayHook {
+        api,
+        kind,
+        name,
+        failures: hook.failures(),
+        pending: hook.pending(),
+        times: times(&hook.latency),
+    });
+    Gateway {
+        connections: figures.connections as u64,
+        in_flight: figures.in_flight as u64,
+        upstream_failures: figures.upstream_failures,
+        events: services.events.sums().to_vec(),
+        apis: apis.collect(),
+        hooks: hooks.collect(),
+    }
+}
+
+fn times(histogram: &Histogram) -> Times {
+    let (buckets, sum) = histogram.snapshot();
+    Times { bounds: &BOUNDS_US, buckets: buckets.to_vec(), sum }
 }

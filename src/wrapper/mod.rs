@@ -13,9 +13,11 @@
 
 mod children;
 mod control;
-pub mod lifecycle;
+pub mod keys;
+mod lifecycle;
 mod metrics;
 mod paths;
+mod plugin;
 mod root;
 mod run;
 mod tasks;

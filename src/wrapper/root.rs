@@ -23,15 +23,17 @@ use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
 use coproc_exec::{self as exec, ExecActor};
+use coproc_gateway::actor::{self as gateway, GatewayActor};
+use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
 use coproc_main::reload::Tally;
 use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::children::{Child, Coordinating, Offering, Served, Supervised};
+use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::templates::Templates;
 use crate::builtin::{self, BuiltIn, Offers};
@@ -46,6 +48,9 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// How long what was killed may take to die before the wrapper leaves without it.
 const DEATH: Duration = Duration::from_secs(1);
 
+/// A gateway, and how it is told of its plugin server.
+pub(crate) type Gated = (coproc_gateway::server::Bound, watch::Sender<Presence>);
+
 /// What the root is made of.
 pub(crate) struct Parts {
     pub(crate) config: Rc<Config>,
@@ -55,6 +60,7 @@ pub(crate) struct Parts {
     pub(crate) templates: Option<Rc<Templates>>,
     pub(crate) exec_sockets: Vec<exec::Bound>,
     pub(crate) coordinator: Option<coproc_coordinator::Bound>,
+    pub(crate) gateway: Option<Gated>,
     /// Where the exit code is left.
     pub(crate) code: Rc<Cell<u8>>,
 }
@@ -77,6 +83,7 @@ pub(crate) struct Root {
     pub(super) exec_sockets: Vec<Served>,
     pub(super) coordinator: Option<Coordinating>,
     built_in: Option<Offering>,
+    pub(super) gateway: Option<Gatekeeping>,
     entrances: Rc<Entrances>,
     pub(super) guests: Rc<Guests>,
     control: Option<Addr<ControlActor>>,
@@ -101,7 +108,7 @@ struct Booted(Walked);
 #[rtype(result = "()")]
 struct Rendered(Result<(), String>);
 
-/// The coordinator has finished.
+/// Gateway and coordinator have finished.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Drained;
@@ -116,6 +123,7 @@ impl Root {
             templates,
             exec_sockets,
             coordinator,
+            gateway,
             code,
         } = parts;
         Self {
@@ -130,6 +138,7 @@ impl Root {
                 .and_then(|bound| Offers::of(bound.config()))
                 .map(Offering::new),
             coordinator: coordinator.map(Coordinating::new),
+            gateway: gateway.map(|(bound, presence)| Gatekeeping::new(bound, presence)),
             config,
             began: SystemTime::now(),
             output,
@@ -179,6 +188,9 @@ impl Root {
                 }
                 for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
                     socket.do_send(exec::BrokerIs(broker.clone()));
+                }
+                if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
+                    actor.do_send(gateway::BrokerIs(broker.clone()));
                 }
                 if let Some(main) = &self.main {
                     main.do_send(main_process::BrokerIs(broker));
@@ -245,6 +257,14 @@ impl Root {
                 if let Some(offering) = &mut self.built_in {
                     let actor = BuiltIn::new(offering.offers.clone(), surroundings, lifeline);
                     offering.actor = Some(actor.start());
+                }
+            }
+            Child::Gateway => {
+                let Some(broker) = self.broker.clone() else { return };
+                let lifeline = self.lifeline(child, ctx);
+                if let Some(gateway) = &mut self.gateway {
+                    let actor = GatewayActor::new(gateway.bound.clone(), broker, lifeline);
+                    gateway.actor = Some(actor.start());
                 }
             }
             Child::Coprocess(place) => {
@@ -339,7 +359,7 @@ impl Root {
                     main.do_send(main_process::Stop { signal, kill_at: Instant::now() + limit });
                 }
             }
-            Effect::PublishExit => self.drain_coordinator(ctx),
+            Effect::PublishExit => self.drain(ctx),
             Effect::StopAll => self.stop_all(ctx),
             Effect::KillAll => {
                 for child in &self.coprocesses {
@@ -356,6 +376,9 @@ impl Root {
                 }
                 if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
                     actor.do_send(coordinator::Kill);
+                }
+                if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
+                    actor.do_send(gateway::Kill);
                 }
                 self.stop_all(ctx);
                 ctx.run_later(DEATH, |root, ctx| root.happened(Input::Deadline, ctx));
@@ -395,19 +418,31 @@ impl Root {
         all.saturating_sub(COPROCESSES_SHARE).max(all / 2)
     }
 
-    /// Lets the coordinator finish while those who answer its requests are still there; then `exit`
-    /// is published.
-    fn drain_coordinator(&self, ctx: &mut Context<Self>) {
-        let actor = self.coordinator.as_ref().and_then(|one| one.actor.clone());
-        let Some(actor) = actor else { return self.publish_exit(ctx) };
-        let (done, drained) = oneshot::channel();
-        actor.do_send(coordinator::Drain { done });
+    /// Lets the gateway and then the coordinator finish while those who answer their requests are
+    /// still there; then `exit` is published.
+    fn drain(&self, ctx: &mut Context<Self>) {
+        let gateway = self.gateway.as_ref().and_then(|one| one.actor.clone());
+        let coordinator = self.coordinator.as_ref().and_then(|one| one.actor.clone());
+        if gateway.is_none() && coordinator.is_none() {
+            return self.publish_exit(ctx);
+        }
         let built_in = self.built_in.as_ref().and_then(|offering| offering.actor.clone());
         let (until, root) = (Instant::now() + self.share(), ctx.address());
         actix_rt::spawn(async move {
             // One that dies has nothing left to finish.
-            if timeout_at(until, drained).await.is_err() {
-                actor.do_send(coordinator::Kill);
+            if let Some(actor) = gateway {
+                let (done, drained) = oneshot::channel();
+                actor.do_send(gateway::Drain { done });
+                if timeout_at(until, drained).await.is_err() {
+                    actor.do_send(gateway::Kill);
+                }
+            }
+            if let Some(actor) = coordinator {
+                let (done, drained) = oneshot::channel();
+                actor.do_send(coordinator::Drain { done });
+                if timeout_at(until, drained).await.is_err() {
+                    actor.do_send(coordinator::Kill);
+                }
             }
             if let Some(built_in) = built_in {
                 // What was asked for over the socket of this machine is answered without the
@@ -469,11 +504,19 @@ impl Root {
         }
     }
 
-    /// Asks the main process for a reload; `done` hears what came of it.
+    /// Asks the main process for a reload; `done` hears what came of it. The gateway reads its APIs
+    /// anew meanwhile.
     pub(super) fn reload(&self, cause: String, done: Option<oneshot::Sender<Result<(), String>>>) {
+        drop(self.reload_gateway());
         if let Some(main) = &self.main {
             main.do_send(ReloadMain { cause, done });
         }
+    }
+
+    /// Has the gateway read its APIs anew, beside the actors; `None` where there is no gateway.
+    pub(super) fn reload_gateway(&self) -> Option<actix_rt::task::JoinHandle<()>> {
+        let bound = self.gateway.as_ref()?.bound.clone();
+        Some(actix_rt::task::spawn_blocking(move || bound.reload()))
     }
 
     /// What each exec socket does just now, for the log.
@@ -524,7 +567,9 @@ impl Actor for Root {
         }
         self.build(Child::Coordinator, ctx);
         self.build(Child::BuiltIn, ctx);
+        self.build(Child::Gateway, ctx);
         self.await_tasks();
+        self.watch_plugin();
         self.build(Child::Control, ctx);
         self.publish(Event::new(Phase::PreStart), Booted, ctx);
     }
@@ -706,6 +751,13 @@ impl Handler<ChildExited> for Root {
                 Some(coordinator) => {
                     coordinator.actor = None;
                     coordinator.rebuilds.died(now)
+                }
+                None => return,
+            },
+            Child::Gateway => match &mut self.gateway {
+                Some(gateway) => {
+                    gateway.actor = None;
+                    gateway.rebuilds.died(now)
                 }
                 None => return,
             },

@@ -16,10 +16,13 @@ use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::{identity, seal_descriptors};
 use coproc_core::supervision::log_panics;
 use coproc_exec::config::ExecSocket;
+use coproc_gateway::driver::grpc::Presence;
+use coproc_gateway::server::shown;
 use coproc_template::{Owner, Renderer};
+use tokio::sync::watch;
 
 use super::paths::PidFiles;
-use super::root::{Parts, Root};
+use super::root::{Gated, Parts, Root};
 use super::templates::Templates;
 use crate::config::{self, Config, Sources};
 use crate::console::complain;
@@ -123,9 +126,11 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
         .and_then(|sockets| {
             let coordinator = coordinator(&config)
                 .inspect_err(|why| tracing::error!(target: "coordinator", fatal = true, "{why}"))?;
-            Ok((sockets, coordinator))
+            let gateway = gateway(&config)
+                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))?;
+            Ok((sockets, coordinator, gateway))
         });
-    let (exec_sockets, coordinator) = match bound {
+    let (exec_sockets, coordinator, gateway) = match bound {
         Ok(bound) => bound,
         Err(why) => {
             output_thread.finish(Instant::now() + LAST_LINES);
@@ -134,6 +139,10 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     };
     if let Some(bound) = &coordinator {
         announce(bound);
+    }
+    if let Some((bound, _)) = &gateway {
+        let places: Vec<_> = bound.listen().iter().map(shown).collect();
+        tracing::info!(target: "gateway", "APIs are served on {}", places.join(", "));
     }
 
     let code = Rc::new(Cell::new(FAILURE));
@@ -153,6 +162,7 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
         exec_sockets,
         templates: templates.clone(),
         coordinator,
+        gateway,
         code: code.clone(),
         config: Rc::new(config),
     };
@@ -217,6 +227,23 @@ pub(super) fn coordinator(config: &Config) -> Result<Option<coproc_coordinator::
     coproc_coordinator::Bound::open(coordinator)
         .map(Some)
         .map_err(|error| format!("coordinator: {error}"))
+}
+
+/// The gateway, bound and not yet served, and the way to tell it of its plugin server. The error is a
+/// sentence.
+pub(super) fn gateway(config: &Config) -> Result<Option<Gated>, String> {
+    let Some(gateway) = config.placed_gateway() else { return Ok(None) };
+    let (presence, watched) = watch::channel(Presence::Coming);
+    let watched = match &gateway.plugin {
+        Some(name) if config.coprocesses.iter().any(|one| one.name.as_str() == name) => {
+            Some(watched)
+        }
+        Some(name) => return Err(format!("gateway.plugin: there is no coprocess `{name}`")),
+        None => None,
+    };
+    coproc_gateway::server::Bound::open(gateway, watched)
+        .map(|bound| Some((bound, presence)))
+        .map_err(|error| format!("gateway: {error}"))
 }
 
 /// Says where a coordinator is to be found.

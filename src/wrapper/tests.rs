@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::children::Child;
 use super::root::{Parts, Root};
-use super::run::{coordinator, exec_sockets};
+use super::run::{coordinator, exec_sockets, gateway};
 use crate::config::{self, Sources};
 use crate::log;
 use crate::signals::OsSignal;
@@ -46,6 +46,9 @@ impl Handler<Break> for Root {
             }
             Child::Coordinator => {
                 self.coordinator.as_ref().unwrap().actor.as_ref().unwrap().do_send(Panic);
+            }
+            Child::Gateway => {
+                self.gateway.as_ref().unwrap().actor.as_ref().unwrap().do_send(Panic);
             }
             Child::Control | Child::BuiltIn => unreachable!("it has no faults to show"),
         }
@@ -79,6 +82,11 @@ const STILL_RUNNING: u8 = 255;
 
 impl Tree {
     fn start(text: &str) -> Self {
+        Self::with(text, |_| {})
+    }
+
+    /// The same with changes to the config.
+    fn with(text: &str, change: impl FnOnce(&mut config::Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("coproc.toml");
         let lines = folder.path().join("log");
@@ -93,13 +101,15 @@ impl Tree {
             folder: PathBuf::from("/"),
             ..Sources::default()
         };
-        let config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
+        let mut config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
+        change(&mut config);
         let (output, _thread) = log::start(&config.log, |_| None).unwrap();
         let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
         keep_panics();
         let code = Rc::new(Cell::new(STILL_RUNNING));
         let exec_sockets = exec_sockets(&config, &environment).unwrap();
         let coordinator = coordinator(&config).unwrap();
+        let gateway = gateway(&config).unwrap();
         let parts = Parts {
             config: Rc::new(config),
             output,
@@ -108,6 +118,7 @@ impl Tree {
             templates: None,
             exec_sockets,
             coordinator,
+            gateway,
             code: code.clone(),
         };
         Self { root: Root::new(parts).start(), code, folder, _log: log }
@@ -437,5 +448,45 @@ fn an_exec_socket_and_a_coordinator_live_side_by_side() {
         tree.until("it died", |_: &Value| died().then_some(())).await;
         assert_eq!(run().await, "8:exitcode,1:0,");
         assert_eq!(tree.stop().await, 143);
+    });
+}
+
+#[test]
+fn a_gateway_is_served_again_and_ends_with_the_wrapper() {
+    actix::System::new().block_on(async {
+        let config = coproc_gateway::config::Config {
+            listen: vec![coproc_gateway::config::Listen::Tcp(([127, 0, 0, 1], 0).into())],
+            ..Default::default()
+        };
+        let tree = Tree::with("", |all| all.gateway = Some(config));
+        tree.pid("main").await;
+        let listens = |status: &Value| status["gateway"]["listen"][0].as_str().map(str::to_owned);
+        let address = tree.until("an address", listens).await;
+        let connect = async || tokio::net::TcpStream::connect(&address).await;
+        let ask = async || {
+            let mut client = connect().await.unwrap();
+            let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            let _ = client.write_all(request).await;
+            let mut answer = Vec::new();
+            let read = client.read_to_end(&mut answer);
+            let _ = tokio::time::timeout(PATIENCE, read).await.unwrap();
+            answer.starts_with(b"HTTP/1.1 404 ")
+        };
+        assert!(ask().await);
+        let mut idle = connect().await.unwrap();
+        tree.root.do_send(Break(Child::Gateway));
+        let read = tokio::time::timeout(PATIENCE, idle.read(&mut [0])).await.unwrap();
+        assert!(!matches!(read, Ok(1..)));
+        // Who comes before there is another actor waits; what the dying threads had begun goes with
+        // them.
+        let mut tries = 0;
+        while !ask().await {
+            tries += 1;
+            assert!(tries < 20, "it is not served again");
+        }
+        let requests = |status: &Value| status["gateway"]["figures"]["requests"].as_u64();
+        assert!(tree.until("a figure", requests).await >= 2);
+        assert_eq!(tree.stop().await, 143);
+        assert!(connect().await.is_err());
     });
 }

@@ -71,6 +71,11 @@ impl Call {
         Self::new(Method::POST, path(parts, &[]), body)
     }
 
+    /// An order to remove something.
+    pub fn delete(parts: &[&str]) -> Self {
+        Self::new(Method::DELETE, path(parts, &[]), None)
+    }
+
     /// The answer may take as long as what is ordered.
     #[must_use]
     pub fn waiting(self) -> Self {

@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Gauge,
     /// A sum that only goes up; its samples are called `NAME_total`.
     Counter,
+    /// How many values fell below each bound; its samples are buckets, their count and their sum.
+    Histogram,
     /// One of several states; the label of a state is the family's name.
     StateSet,
     /// Labels that stand for themselves; its sample is called `NAME_info`.
@@ -79,7 +81,32 @@ impl Family<'_> {
             Kind::Gauge | Kind::StateSet => "",
             Kind::Counter => "_total",
             Kind::Info => "_info",
+            Kind::Histogram => "_count",
         };
+        self.line(suffix, labels, value.into());
+    }
+
+    /// Adds a histogram: for each bound how many values are in the bucket below it, the last one's having
+    /// none; and the sum of all values, in microseconds as the bounds.
+    pub(crate) fn histogram(
+        &mut self,
+        labels: &[(&str, &str)],
+        bounds_us: &[u64],
+        buckets: &[u64],
+        sum_us: u64,
+    ) {
+        let mut count = 0;
+        let bounds = bounds_us.iter().map(|us| (*us as f64 / 1e6).to_string());
+        for (bucket, bound) in buckets.iter().zip(bounds.chain(["+Inf".to_owned()])) {
+            count += bucket;
+            let labels = [labels, &[("le", bound.as_str())]].concat();
+            self.line("_bucket", &labels, count.into());
+        }
+        self.line("_count", labels, count.into());
+        self.line("_sum", labels, Duration::from_micros(sum_us).into());
+    }
+
+    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: Number) {
         let _ = write!(self.page.0, "{}{suffix}", self.name);
         for (at, (key, value)) in labels.iter().enumerate() {
             let before = if at == 0 { '{' } else { ',' };
@@ -88,7 +115,7 @@ impl Family<'_> {
         if !labels.is_empty() {
             self.page.0.push('}');
         }
-        let _ = match value.into() {
+        let _ = match value {
             Number::Whole(value) => writeln!(self.page.0, " {value}"),
             Number::Seconds(value) => {
                 writeln!(self.page.0, " {}.{:03}", value.as_secs(), value.subsec_millis())
@@ -120,6 +147,7 @@ impl Kind {
             Self::Counter => "counter",
             Self::StateSet => "stateset",
             Self::Info => "info",
+            Self::Histogram => "histogram",
         }
     }
 }

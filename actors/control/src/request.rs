@@ -24,6 +24,8 @@ pub enum Request {
     Reload,
     /// Publish `custom.NAME`.
     Emit(String),
+    /// Something about the gateway's keys.
+    Keys(KeysOrder),
     /// By which name a process's lines are logged.
     LoggerOf(String),
 }
@@ -50,6 +52,19 @@ pub enum Order {
     Background,
     /// Hold events.
     Foreground,
+}
+
+/// What is asked about the gateway's keys, as HTTP has it. The gateway knows what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysOrder {
+    /// `GET`, `POST`, `PUT` or `DELETE`.
+    pub method: String,
+    /// The key; `None`: all of them, or a new one.
+    pub id: Option<String>,
+    /// The session as JSON.
+    pub body: Vec<u8>,
+    /// Whether a quota goes on that would begin anew.
+    pub go_on: bool,
 }
 
 /// A request that cannot be fulfilled, with HTTP's word for the reason.

@@ -4,7 +4,7 @@ use coproc_core::signal::Signal;
 use serde_json::{Map, Value};
 
 use crate::connections::Entrance;
-use crate::request::{Health, Order, Refused, Request};
+use crate::request::{Health, KeysOrder, Order, Refused, Request};
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,16 @@ pub(crate) fn route(
         .ok_or_else(|| Refused::new(400, "the path is not valid"))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let query = Query(query.unwrap_or_default());
+    if let (Entrance::Socket, ["v1", "keys", id @ ..]) = (entrance, words.as_slice())
+        && id.len() <= 1
+    {
+        return Ok(Route::Ask(Request::Keys(KeysOrder {
+            method: method.to_owned(),
+            id: id.first().map(|id| (*id).to_owned()),
+            body: body.to_vec(),
+            go_on: query.flag("suppress_reset"),
+        })));
+    }
     let expected = match (entrance, words.as_slice()) {
         (_, ["livez" | "readyz" | "metrics"]) => "GET",
         (Entrance::Socket, ["v1", "status" | "events" | "logs"]) => "GET",
@@ -228,6 +238,23 @@ mod tests {
             ask("GET", "/v1/logs?n=5&name=a%2Db", ""),
             Ok(Route::Logs { name: Some("a-b".into()), count: 5, follow: false })
         );
+    }
+
+    #[test]
+    fn keys_are_asked_for_on_the_socket_alone() {
+        let keys = |method: &str, id: Option<&str>, body: &str, go_on| {
+            Ok(Route::Ask(Request::Keys(KeysOrder {
+                method: method.to_owned(),
+                id: id.map(str::to_owned),
+                body: body.into(),
+                go_on,
+            })))
+        };
+        assert_eq!(ask("GET", "/v1/keys", ""), keys("GET", None, "", false));
+        let path = "/v1/keys/a%2Fb%3D?suppress_reset=1";
+        assert_eq!(ask("POST", path, "{}"), keys("POST", Some("a/b="), "{}", true));
+        assert_eq!(ask("DELETE", "/v1/keys/a/b", ""), Err(404));
+        assert_eq!(ask_at(Entrance::Port, "GET", "/v1/keys", ""), Err(404));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode, Uri};
 
 use crate::extractor::Extractor;
+use crate::session::Session;
 
 /// An API.
 #[derive(Debug)]
@@ -44,8 +45,8 @@ pub struct Api {
     pub disable_rate_limit: bool,
     /// Whether no quota applies.
     pub disable_quota: bool,
-    /// Headers for the upstream, with what stands for a value: T15's response header as well.
-    pub response_headers: Vec<(HeaderName, String)>,
+    /// Headers that are set in responses.
+    pub response_headers: Vec<(HeaderName, Template)>,
 }
 
 /// Where requests go.
@@ -68,12 +69,14 @@ pub struct Auth {
     pub standard: bool,
     /// Where the key stands.
     pub key: KeySource,
+    /// Where the credential stands that the hook looks at, for events that tell of it.
+    pub custom_key: KeySource,
     /// Whose session counts when both are asked.
     pub identity: Identity,
 }
 
 /// Where a key stands in a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySource {
     /// The header; `None`: no header is looked at.
     pub header: Option<HeaderName>,
@@ -135,6 +138,53 @@ pub enum BodyWanted {
     Full,
 }
 
+/// A value in which `$tyk_meta.NAME` stands for what the session has under that name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Metadata(String),
+}
+
+/// What a name of the session's metadata follows.
+const METADATA: &str = "$tyk_meta.";
+
+impl Template {
+    /// Reads a value. A name ends before the first character that is neither a letter, a digit, a dash,
+    /// an underscore nor a dot.
+    pub fn new(text: &str) -> Self {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(METADATA) {
+            let (before, after) = (&rest[..at], &rest[at + METADATA.len()..]);
+            let part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+            let end = after.find(|c| !part(c)).unwrap_or(after.len());
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before.to_owned()));
+            }
+            pieces.push(Piece::Metadata(after[..end].to_owned()));
+            rest = &after[end..];
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_owned()));
+        }
+        Self(pieces)
+    }
+
+    /// The value for a session. What the session does not have is an empty text.
+    pub fn render(&self, session: Option<&Session>) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Metadata(name) => {
+                session.and_then(|session| session.metadata_text(name)).unwrap_or_default()
+            }
+        };
+        self.0.iter().map(piece).collect()
+    }
+}
+
 /// What happens to a request whose hook failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
@@ -144,6 +194,33 @@ pub enum OnError {
     Open,
 }
 
+impl Hooks {
+    /// Whether there is any.
+    pub fn is_empty(&self) -> bool {
+        self.pre.is_empty()
+            && self.auth.is_none()
+            && self.post_key_auth.is_empty()
+            && self.post.is_empty()
+            && self.response.is_empty()
+    }
+}
+
+impl Api {
+    /// Whether requests to a path below the listen path are let in unasked; `path` begins with a slash.
+    pub fn ignores(&self, method: &str, path: &str) -> bool {
+        self.ignored.iter().any(|rule| rule.fits(method, path))
+    }
+}
+
+impl PathRule {
+    /// Whether it is about this path below the listen path.
+    pub fn fits(&self, method: &str, path: &str) -> bool {
+        let methods = &self.methods;
+        (methods.is_empty() || methods.iter().any(|name| name == method))
+            && self.path.is_match(path)
+    }
+}
+
 /// Paths and methods.
 #[derive(Clone, Debug)]
 pub struct PathRule {
@@ -151,4 +228,36 @@ pub struct PathRule {
     pub path: regex::Regex,
     /// The methods; none: all.
     pub methods: Vec<String>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An API without hooks that lets everybody in.
+    pub(crate) fn api(id: &str) -> Api {
+        Api {
+            name: id.to_owned(),
+            id: id.to_owned(),
+            org: "o1".into(),
+            listen_path: "/api/".into(),
+            upstream: Upstream {
+                url: Uri::from_static("http://127.0.0.1:1/"),
+                strip_listen_path: true,
+                preserve_host: false,
+            },
+            auth: None,
+            hooks: Hooks::default(),
+            ignored: Vec::new(),
+            config_data: None,
+            bundle_hash: String::new(),
+            events: Vec::new(),
+            session_lifetime: Duration::ZERO,
+            lifetime_respects_expiration: false,
+            strip_auth_data: false,
+            disable_rate_limit: false,
+            disable_quota: false,
+            response_headers: Vec::new(),
+        }
+    }
 }

@@ -1,10 +1,29 @@
 //! The gateway: a reverse proxy whose requests pass through hooks that run in coprocesses.
 
+pub mod access_log;
+pub mod actor;
+pub mod admin;
 pub mod api;
+pub mod auth_request;
+pub mod chain;
+pub mod config;
+pub mod definition;
 pub mod driver;
+pub mod event;
 pub mod exchange;
 pub mod extractor;
+pub mod figures;
 pub mod object;
+pub mod page;
+pub mod policy;
+mod proxy;
+pub mod route;
+pub mod server;
 pub mod session;
 pub mod store;
+pub mod table;
+pub mod tls;
+pub mod trace;
 pub mod wire;
+
+pub use proxy::Snapshot;

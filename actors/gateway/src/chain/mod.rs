@@ -1,0 +1,145 @@
+//! The chain of an API: the steps that its requests pass, in the order that is made once, and the hooks that
+//! its responses pass. What is decided is decided by pure functions; here they are carried out.
+
+mod auth;
+mod call;
+mod opening;
+mod outcome;
+mod services;
+mod step;
+mod walk;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::api::{Api, BodyWanted, Identity};
+use crate::driver::Driver;
+use crate::event::{self, Tally};
+use crate::exchange::{Attached, Denied, Draft, Reply};
+use crate::figures::{ApiFigures, HookFigures};
+use crate::page;
+use crate::wire::HookType;
+
+pub use opening::ServicesError;
+pub use services::{Services, Settings};
+use step::{Step, hooks, steps};
+
+/// What ends a request before the upstream is asked.
+#[derive(Clone, Debug)]
+pub enum Stop {
+    /// The client gets this.
+    Reply(Reply),
+}
+
+/// The chain of one API.
+#[derive(Debug)]
+pub struct Chain {
+    api: Arc<Api>,
+    services: Arc<Services>,
+    steps: Vec<Step>,
+    driver: Option<Arc<dyn Driver>>,
+    /// Whose session counts where both a hook and a key are asked.
+    identity: Option<Identity>,
+    tally: Arc<Tally>,
+    figures: Arc<ApiFigures>,
+    /// In the order of [`hooks`].
+    hook_figures: Vec<Arc<HookFigures>>,
+    wants_body: bool,
+    wants_response_body: bool,
+}
+
+impl Chain {
+    /// The chain of an API.
+    pub fn new(api: Arc<Api>, services: Arc<Services>) -> Self {
+        let hooked = services.settings.enable_coprocess;
+        let all = hooks(&api);
+        let driver = services.drivers.get(api.hooks.driver.as_str()).cloned();
+        if driver.is_none() && !api.events.is_empty() {
+            tracing::error!(
+                target: "gateway",
+                "API `{}` has handlers of events, and no plugin driver is available",
+                api.name
+            );
+        }
+        let wants = |kinds: fn(HookType) -> bool| {
+            let mut hooks = all.iter().filter(|(kind, _)| kinds(*kind));
+            hooked && driver.is_some() && hooks.any(|(_, hook)| hook.body != BodyWanted::None)
+        };
+        Self {
+            steps: steps(&api, hooked),
+            wants_body: wants(|kind| kind != HookType::Response),
+            // Whatever of a response a hook wants to see, what it returns is the whole of it.
+            wants_response_body: !api.hooks.response.is_empty(),
+            tally: Tally::new(&api.id, services.heard.clone()),
+            figures: services.figures.api(&api.id),
+            hook_figures: all
+                .iter()
+                .map(|(kind, hook)| services.figures.hook(&api.id, *kind, &hook.name))
+                .collect(),
+            identity: api
+                .auth
+                .as_ref()
+                .filter(|auth| auth.custom && auth.standard && hooked)
+                .map(|auth| auth.identity),
+            driver,
+            api,
+            services,
+        }
+    }
+
+    /// The API.
+    pub fn api(&self) -> &Arc<Api> {
+        &self.api
+    }
+
+    /// What its requests are counted in.
+    pub fn figures(&self) -> &ApiFigures {
+        &self.figures
+    }
+
+    /// Whether the body of a request with these headers has to be whole before [`Chain::request`].
+    pub fn wants_body(&self, headers: &HeaderMap) -> bool {
+        let extracts = || {
+            let mut steps = self.steps.iter();
+            let extractor = self.api.hooks.extractor.as_ref();
+            let is_asked = |step: &Step| matches!(step, Step::CustomAuth(..));
+            extractor.is_some_and(|one| one.wants_body(headers)) && steps.any(is_asked)
+        };
+        self.wants_body || extracts()
+    }
+
+    /// Whether a response's body has to be whole, for [`Chain::response`].
+    pub fn wants_response_body(&self) -> bool {
+        self.wants_response_body
+    }
+
+    /// Sets the headers that the API has in all its responses.
+    pub fn inject(&self, session: Option<&Attached>, headers: &mut HeaderMap) {
+        for (name, template) in &self.api.response_headers {
+            let value = template.render(session.map(|attached| &attached.session));
+            // What metadata hold may be no header.
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name.clone(), value);
+            }
+        }
+    }
+
+    /// The page for a refusal.
+    pub fn page(&self, denied: Denied, draft: &Draft) -> Reply {
+        page::denied(denied, &draft.headers, self.services.settings.manner)
+    }
+
+    /// Tells of an event: the tree, and the plugins that are registered for it.
+    fn tell(&self, kind: event::Kind, message: &str, draft: &Draft, key: &str) {
+        self.tally.count(kind);
+        let Some(driver) = &self.driver else { return };
+        for (name, handler) in &self.api.events {
+            if name == kind.as_str() {
+                let about = event::About { kind, message, draft, key };
+                let payload = || event::payload(about, &self.api, handler, jiff::Timestamp::now());
+                self.services.events.send(driver, payload);
+            }
+        }
+    }
+}

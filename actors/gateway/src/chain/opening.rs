@@ -1,0 +1,124 @@
+//! From a config to what all chains share: the store is opened, plugin servers' addresses are read, and a
+//! thread is there for what no request waits for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+
+use super::{Services, Settings};
+use crate::access_log::AccessLog;
+use crate::config::{Config, STORE_FILE, StoreConfig};
+use crate::driver::Driver;
+use crate::driver::grpc::{AddressError, Grpc, Presence};
+use crate::event::{Events, Heard};
+use crate::object::Rules;
+use crate::page::Manner;
+use crate::policy::Policies;
+use crate::session::keys::Keys;
+use crate::session::limits::Limits;
+use crate::store::{Embedded, Shared, Store, StoreError};
+
+/// How many APIs' events may wait for the tree.
+const HEARD: usize = 256;
+
+/// Why there are no services.
+#[derive(Debug, thiserror::Error)]
+pub enum ServicesError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policies cannot be read.
+    #[error("{0}")]
+    Policies(String),
+    /// An address of a plugin server is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// There is no thread for them.
+    #[error("there is no thread for the gateway: {0}")]
+    Thread(std::io::Error),
+}
+
+/// The thread for what no request waits for.
+#[derive(Debug)]
+pub(super) struct Background(Option<Runtime>);
+
+impl Drop for Background {
+    /// Without waiting: whoever drops it may be a task itself.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Services {
+    /// Opens what a config asks for. `presence` tells of the plugin server where it is a coprocess; events
+    /// for the tree come out of what is returned beside the services.
+    ///
+    /// # Errors
+    /// As [`ServicesError`] says.
+    pub fn open(
+        config: &Config,
+        presence: Option<watch::Receiver<Presence>>,
+    ) -> Result<(Self, mpsc::Receiver<Heard>), ServicesError> {
+        let store: Arc<dyn Store> = match &config.store {
+            StoreConfig::File(path) => {
+                Arc::new(Embedded::open(path.as_deref().unwrap_or(Path::new(STORE_FILE)))?)
+            }
+            StoreConfig::Redis(redis) => Arc::new(Shared::new(redis.clone())?),
+        };
+        let policies = match &config.policies {
+            Some(path) => Policies::read(path).map_err(ServicesError::Policies)?,
+            None => Policies::default(),
+        };
+        let mut drivers = BTreeMap::<&'static str, Arc<dyn Driver>>::new();
+        let mut grpc = None;
+        if let Some(config) = &config.grpc {
+            let driver = Grpc::open(config)?;
+            let driver = Arc::new(match presence {
+                Some(presence) => driver.awaiting(presence),
+                None => driver,
+            });
+            grpc = Some(driver.clone());
+            drivers.insert("grpc", driver);
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("coproc-gate-bg")
+            .enable_all()
+            .build()
+            .map_err(ServicesError::Thread)?;
+        let guard = runtime.enter();
+        let events = Events::start(config.hook_timeout);
+        let access_log = config.access_log.then(AccessLog::start);
+        drop(guard);
+        let (heard, hears) = mpsc::channel(HEARD);
+        let keys = Arc::new(Keys::new(store, config.keys.clone(), policies));
+        let services = Self {
+            settings: Settings {
+                rules: Rules { strict: config.strict, verbatim_names: config.verbatim_names },
+                enable_coprocess: config.enable_coprocess,
+                hook_timeout: config.hook_timeout,
+                manner: Manner {
+                    hide_generator: config.hide_generator_header,
+                    close_connections: config.close_connections,
+                },
+                auth_request: config.auth_request.clone(),
+                server_timing: config.server_timing,
+            },
+            drivers,
+            grpc,
+            limits: Limits::new(keys.clone()),
+            keys,
+            events,
+            heard,
+            access_log,
+            figures: Arc::default(),
+            _background: Background(Some(runtime)),
+        };
+        Ok((services, hears))
+    }
+}

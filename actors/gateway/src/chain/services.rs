@@ -1,0 +1,59 @@
+//! What all chains share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::opening::Background;
+use crate::access_log::AccessLog;
+use crate::driver::Driver;
+use crate::driver::grpc::Grpc;
+use crate::event::{Events, Heard};
+use crate::figures::Figures;
+use crate::object::Rules;
+use crate::page::Manner;
+use crate::session::keys::Keys;
+use crate::session::limits::Limits;
+
+/// Everything that the requests of all APIs need.
+#[derive(Debug)]
+pub struct Services {
+    /// How the gateway is set.
+    pub settings: Settings,
+    /// The drivers that are there, by the names that definitions know them by.
+    pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
+    /// The driver that speaks gRPC, for its figures.
+    pub grpc: Option<Arc<Grpc>>,
+    /// Keys, sessions and policies.
+    pub keys: Arc<Keys>,
+    /// Rates and quotas.
+    pub limits: Limits,
+    /// The way of events to plugins.
+    pub events: Events,
+    /// Who tells the tree of events.
+    pub heard: mpsc::Sender<Heard>,
+    /// The way to the access log, if one is kept.
+    pub access_log: Option<AccessLog>,
+    /// What was counted.
+    pub figures: Arc<Figures>,
+    pub(super) _background: Background,
+}
+
+/// What of the gateway's config the chains heed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How what plugins return is applied.
+    pub rules: Rules,
+    /// Whether hooks are called at all.
+    pub enable_coprocess: bool,
+    /// How long a hook may take that says nothing else.
+    pub hook_timeout: Duration,
+    /// How pages of errors are made.
+    pub manner: Manner,
+    /// Below which path nginx's subrequests are answered; `None`: nowhere.
+    pub auth_request: Option<String>,
+    /// Whether responses tell how long hooks and upstream took.
+    pub server_timing: bool,
+}

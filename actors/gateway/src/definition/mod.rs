@@ -1,0 +1,229 @@
+//! Definitions of APIs: the classic JSON, one file for each, or the same keys in TOML.
+//!
+//! A definition that is wrong is left out with a problem for everything that is wrong with it; the others
+//! are loaded all the same.
+
+mod api;
+mod auth;
+mod fields;
+mod hooks;
+mod place;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::api::Api;
+
+pub use self::api::handlers;
+pub use self::fields::Fault;
+use self::fields::Notes;
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+
+/// What definitions are held to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether what Tyk lets through with a warning is refused.
+    pub strict: bool,
+    /// Whether hooks run at all.
+    pub hooks: bool,
+    /// The drivers that there are.
+    pub drivers: Vec<&'static str>,
+    /// Whether nothing is served: then a driver that this program lacks is an error in any case.
+    pub checking: bool,
+}
+
+/// What came of definitions.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// The APIs, in the order of their files.
+    pub apis: Vec<Arc<Api>>,
+    /// What keeps a definition from being loaded.
+    pub problems: Vec<Problem>,
+    /// What is odd, and does not.
+    pub warnings: Vec<Problem>,
+}
+
+/// What is wrong with a definition, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file's name.
+    pub file: String,
+    /// Line and column, from 1; `None` for the file as a whole.
+    pub place: Option<(usize, usize)>,
+    /// The key with dots between its parts; empty for the whole.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub expected: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some((line, column)) = self.place {
+            write!(f, ":{line}:{column}")?;
+        }
+        f.write_str(": ")?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.what)?;
+        match &self.expected {
+            Some(expected) => write!(f, ", expected {expected}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What one definition comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The API; `None` if it is switched off or something is wrong.
+    pub api: Option<Arc<Api>>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+    /// What is odd.
+    pub warnings: Vec<Fault>,
+    /// Keys that mean nothing here.
+    pub unknown: Vec<String>,
+}
+
+/// Reads one definition. Pure.
+pub fn read(definition: &Value, rules: &Rules) -> Reading {
+    let notes = Notes::new(rules.strict);
+    let api = api::read(definition, rules, &notes);
+    let (faults, warnings, unknown) = notes.into_parts();
+    Reading { api: api.filter(|_| faults.is_empty()).map(Arc::new), faults, warnings, unknown }
+}
+
+/// Reads the files `*.json` of a folder in the order of their names. Ids and paths of `before` are taken.
+///
+/// Definitions of another format (`*-oas.json`), which Tyk keeps beside the classic ones, are passed over.
+pub fn load(folder: &Path, rules: &Rules, before: &[Arc<Api>]) -> Loaded {
+    let mut loaded = Loaded::default();
+    let whole = |what: String| Problem {
+        file: folder.display().to_string(),
+        place: None,
+        key: String::new(),
+        what,
+        expected: Some("a folder of definitions".to_owned()),
+    };
+    let mut names = Vec::new();
+    match std::fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                match entry {
+                    Ok(entry) => names.push(entry.file_name()),
+                    Err(error) => loaded.problems.push(whole(format!("cannot be read: {error}"))),
+                }
+            }
+        }
+        Err(error) => loaded.problems.push(whole(format!("cannot be read: {error}"))),
+    }
+    names.sort();
+    let mut taken = Taken::default();
+    for api in before {
+        taken.faults(api, "the config");
+    }
+    for name in names {
+        let shown = name.to_string_lossy().into_owned();
+        if !shown.ends_with(".json") || shown.starts_with('.') || shown.ends_with("-oas.json") {
+            continue;
+        }
+        one_file(&folder.join(&name), &shown, rules, &mut taken, &mut loaded);
+    }
+    loaded
+}
+
+fn one_file(path: &Path, name: &str, rules: &Rules, taken: &mut Taken, loaded: &mut Loaded) {
+    let problem = |place, what: String| Problem {
+        file: name.to_owned(),
+        place,
+        key: String::new(),
+        what,
+        expected: None,
+    };
+    let text = match read_file(path) {
+        Ok(text) => text,
+        Err(what) => return loaded.problems.push(problem(None, what)),
+    };
+    let definition: Value = match serde_json::from_str(&text) {
+        Ok(definition) => definition,
+        Err(error) => {
+            let place = (error.line(), error.column().max(1));
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or_default();
+            return loaded.problems.push(problem(Some(place), format!("is no JSON: {what}")));
+        }
+    };
+    let mut read = read(&definition, rules);
+    for key in &read.unknown {
+        tracing::debug!("{name}: `{key}` is not known and has no effect");
+    }
+    if let Some(api) = &read.api {
+        read.faults.extend(taken.faults(api, name));
+    }
+    let placed = |fault: &Fault| Problem {
+        file: name.to_owned(),
+        place: Some(place::of(&text, &fault.path)),
+        key: fault.key(),
+        what: fault.what.clone(),
+        expected: fault.expected.clone(),
+    };
+    loaded.warnings.extend(read.warnings.iter().map(placed));
+    loaded.problems.extend(read.faults.iter().map(placed));
+    loaded.apis.extend(read.api.filter(|_| read.faults.is_empty()));
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("cannot be read: {error}");
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(format!("is larger than {MAX_FILE} bytes"));
+    }
+    String::from_utf8(text)
+        .map_err(|error| format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
+}
+
+/// Ids and paths that are taken, and by whom.
+#[derive(Debug, Default)]
+pub struct Taken {
+    ids: BTreeMap<String, String>,
+    paths: BTreeMap<String, String>,
+}
+
+impl Taken {
+    /// What of an API is taken already; if nothing is, it takes its own from then on. `name` is what the
+    /// definition is called.
+    pub fn faults(&mut self, api: &Api, name: &str) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if let Some(other) = self.ids.get(&api.id) {
+            let what = format!("`{}` is the id of the API in {other} already", api.id);
+            faults.push(Fault::new(["api_id"], what).expected("an id of its own"));
+        }
+        if let Some(other) = self.paths.get(&api.listen_path) {
+            let what = format!("`{}` is the path of the API in {other} already", api.listen_path);
+            let fault = Fault::new(["proxy", "listen_path"], what);
+            faults.push(fault.expected("a path of its own"));
+        }
+        if faults.is_empty() {
+            self.ids.insert(api.id.clone(), name.to_owned());
+            self.paths.insert(api.listen_path.clone(), name.to_owned());
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests;

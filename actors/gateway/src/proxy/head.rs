@@ -1,0 +1,398 @@
+//! The head of a request and of a response: what is refused, what stays here, what is added. Pure.
+
+use http::header::{self, HeaderName};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+
+use crate::exchange::{Denied, Target};
+
+/// Headers that are for the next hop alone.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// What a client asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Path and query.
+    pub(super) target: Target,
+    /// The target exactly as it was sent.
+    pub(super) received: String,
+    /// Host and port; empty where HTTP/1.0 names none.
+    pub(super) authority: String,
+}
+
+fn refused(status: StatusCode, message: &str) -> Denied {
+    Denied::new(status, message)
+}
+
+fn bad(message: &str) -> Denied {
+    refused(StatusCode::BAD_REQUEST, message)
+}
+
+/// Reads what is asked for, and refuses what servers may understand differently. What cannot be read at
+/// all hyper has refused before. Takes `Host` out.
+pub(super) fn check(parts: &mut Parts, max_headers: usize) -> Result<Asked, Denied> {
+    if parts.method == Method::CONNECT {
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not allowed"));
+    }
+    if parts.headers.len() > max_headers {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(refused(status, "Too many headers"));
+    }
+    // hyper wants `chunked` to come last; whatever came before is nothing that could be passed on.
+    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (!coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())
+    {
+        return Err(refused(StatusCode::NOT_IMPLEMENTED, "Unknown transfer coding"));
+    }
+    if let Some(expected) = parts.headers.remove(header::EXPECT)
+        && !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        return Err(refused(StatusCode::EXPECTATION_FAILED, "Unknown expectation"));
+    }
+    let authority = authority(parts)?;
+    let path = parts.uri.path();
+    if !(path.starts_with('/') || path == "*" && parts.method == Method::OPTIONS) {
+        return Err(bad("Malformed target"));
+    }
+    if has_dots(path) {
+        return Err(bad("Dot segments in the path"));
+    }
+    let target = Target { path: path.to_owned(), query: parts.uri.query().map(ToOwned::to_owned) };
+    let received = match (parts.uri.authority(), parts.uri.path_and_query()) {
+        (None, Some(sent)) => sent.as_str().to_owned(),
+        // HTTP/2 sends the parts one by one, and the path is the target.
+        (_, Some(sent)) if parts.version == Version::HTTP_2 => sent.as_str().to_owned(),
+        _ => parts.uri.to_string(),
+    };
+    Ok(Asked { target, received, authority })
+}
+
+fn authority(parts: &mut Parts) -> Result<String, Denied> {
+    let named = parts.uri.authority();
+    let header::Entry::Occupied(host) = parts.headers.entry(header::HOST) else {
+        return match named {
+            Some(named) if is_authority(named.as_str().as_bytes()) => Ok(named.as_str().to_owned()),
+            None if parts.version < Version::HTTP_11 => Ok(String::new()),
+            _ => Err(bad("No host")),
+        };
+    };
+    let mut hosts = host.remove_entry_mult().1;
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("More than one host"));
+    }
+    let Some(host) = host.filter(|host| is_authority(host.as_bytes())) else {
+        return Err(bad("Malformed host"));
+    };
+    match named {
+        Some(named) if !named.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
+            Err(bad("The target names another host"))
+        }
+        _ => Ok(host.to_str().unwrap_or_default().to_owned()),
+    }
+}
+
+/// Whether all bytes may stand in a host and its port. Users are not named to gateways.
+fn is_authority(bytes: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte);
+    bytes.iter().all(fits)
+}
+
+/// Whether a path has segments `.` or `..`, plain or escaped: an upstream may take them for another
+/// path than the one whose hooks ran.
+fn has_dots(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    if !bytes.contains(&b'.') && !bytes.contains(&b'%') {
+        return false;
+    }
+    let mut segments = path.split('/');
+    segments.any(|segment| {
+        let (mut rest, mut dots) = (segment.as_bytes(), 0);
+        loop {
+            rest = match rest {
+                [] => return dots == 1 || dots == 2,
+                [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+                _ => return false,
+            };
+            dots += 1;
+        }
+    })
+}
+
+/// The protocol that a request asks to change to, if it may. HTTP/2 is none: who speaks it past the
+/// gateway speaks past its hooks.
+pub(super) fn upgrade(parts: &Parts) -> Option<HeaderValue> {
+    if parts.version != Version::HTTP_11 {
+        return None;
+    }
+    let protocol = parts.headers.get(header::UPGRADE)?;
+    let asked = tokens(&parts.headers).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    let is_http = protocol.as_bytes().split(|byte| *byte == b',').any(|one| {
+        let one = one.trim_ascii();
+        one.eq_ignore_ascii_case(b"h2c")
+            || one.get(..5).is_some_and(|p| p.eq_ignore_ascii_case(b"HTTP/"))
+    });
+    (asked && !is_http).then(|| protocol.clone())
+}
+
+/// Whether a client understands trailers.
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let all = headers.get_all(header::TE);
+    all.iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// The words of all `Connection` headers.
+fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let all = headers.get_all(header::CONNECTION).into_iter();
+    all.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+/// Removes what is for the next hop alone, and what `Connection` names.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let usual = |token: &&[u8]| {
+            !(token.eq_ignore_ascii_case(b"close")
+                || token.eq_ignore_ascii_case(b"keep-alive")
+                || token.eq_ignore_ascii_case(b"upgrade"))
+        };
+        let named: Vec<_> = tokens(headers)
+            .filter(usual)
+            .filter_map(|token| HeaderName::from_bytes(token).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Says on whose behalf a request is passed on. What a client says of itself counts for the addresses
+/// alone, which are a list.
+pub(super) fn add_forwarded(
+    headers: &mut HeaderMap,
+    client: Option<&HeaderValue>,
+    scheme: &'static str,
+    authority: &str,
+) {
+    if let Some(client) = client {
+        let value = match headers.get_all(FORWARDED_FOR).iter().next() {
+            None => client.clone(),
+            Some(_) => {
+                let mut all = Vec::new();
+                for value in headers.get_all(FORWARDED_FOR) {
+                    all.extend_from_slice(value.as_bytes());
+                    all.extend_from_slice(b", ");
+                }
+                all.extend_from_slice(client.as_bytes());
+                HeaderValue::from_bytes(&all).unwrap_or_else(|_| client.clone())
+            }
+        };
+        headers.insert(FORWARDED_FOR, value);
+    }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    match HeaderValue::from_str(authority) {
+        Ok(authority) if !authority.is_empty() => headers.insert(FORWARDED_HOST, authority),
+        _ => headers.remove(FORWARDED_HOST),
+    };
+}
+
+/// Makes one cookie header of many, as HTTP/1.1 wants it and HTTP/2 does not.
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_some() {
+        let all: Vec<_> =
+            headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(header::COOKIE, joined);
+        }
+    }
+}
+
+/// What the upstream is asked for: `base`'s path and query, then what is left of the target's path once
+/// `listen_path` is off, and its query.
+pub(super) fn upstream_target(
+    base: &PathAndQuery,
+    listen_path: Option<&str>,
+    target: &Target,
+) -> Result<PathAndQuery, Denied> {
+    let path = match listen_path {
+        Some(listen_path) => target.path.strip_prefix(listen_path).unwrap_or(&target.path),
+        None => &target.path,
+    };
+    if path == "*" {
+        return Ok(PathAndQuery::from_static("*"));
+    }
+    let query = target.query.as_deref();
+    let mut whole =
+        String::with_capacity(base.as_str().len() + path.len() + query.map_or(0, str::len) + 2);
+    whole.push_str(base.path().trim_end_matches('/'));
+    whole.push('/');
+    whole.push_str(path.strip_prefix('/').unwrap_or(path));
+    let queries = [base.query(), query].into_iter().flatten().filter(|query| !query.is_empty());
+    for (number, query) in queries.enumerate() {
+        whole.push(if number == 0 { '?' } else { '&' });
+        whole.push_str(query);
+    }
+    PathAndQuery::try_from(whole).map_err(|_| bad("Malformed target"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn parts(version: Version, method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().version(version).method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn status(version: Version, method: &str, uri: &str, headers: &[(&str, &str)]) -> u16 {
+        let denied = check(&mut parts(version, method, uri, headers), 5).err();
+        denied.map_or(200, |denied| denied.status.as_u16())
+    }
+
+    #[test]
+    fn what_servers_may_understand_differently_is_refused() {
+        let host = ("host", "a.example:81");
+        let h11 = Version::HTTP_11;
+        for (expected, method, uri, headers) in [
+            (200, "GET", "/x?y", &[host][..]),
+            (200, "GET", "http://A.example:81/x", &[host]),
+            (400, "GET", "http://b.example/x", &[host]),
+            (400, "GET", "/x", &[]),
+            (400, "GET", "/x", &[host, host]),
+            (400, "GET", "/x", &[("host", "a b")]),
+            (400, "GET", "/x", &[("host", "u@a")]),
+            (400, "GET", "/x", &[("host", "a,b")]),
+            (200, "OPTIONS", "*", &[host]),
+            (400, "GET", "*", &[host]),
+            (405, "CONNECT", "a.example:81", &[host]),
+            (200, "POST", "/", &[host, ("transfer-encoding", "Chunked")]),
+            (501, "POST", "/", &[host, ("transfer-encoding", "gzip, chunked")]),
+            (
+                501,
+                "POST",
+                "/",
+                &[host, ("transfer-encoding", "x"), ("transfer-encoding", "chunked")],
+            ),
+            (200, "POST", "/", &[host, ("expect", "100-Continue")]),
+            (417, "POST", "/", &[host, ("expect", "more")]),
+            (431, "GET", "/", &[host, ("a", ""), ("b", ""), ("c", ""), ("d", ""), ("e", "")]),
+            (400, "GET", "/a/../b", &[host]),
+            (400, "GET", "/a/%2e%2E/b", &[host]),
+            (400, "GET", "/a/.", &[host]),
+            (200, "GET", "/a/.../b.c/..d/%2e%2fe", &[host]),
+        ] {
+            assert_eq!(status(h11, method, uri, headers), expected, "{method} {uri} {headers:?}");
+        }
+        assert_eq!(status(Version::HTTP_10, "GET", "/x", &[]), 200);
+        assert_eq!(status(Version::HTTP_2, "GET", "https://a/x", &[]), 200);
+        assert_eq!(status(Version::HTTP_2, "GET", "https://a/x", &[("host", "b")]), 400);
+    }
+
+    #[test]
+    fn what_is_asked_for() {
+        let mut one = parts(Version::HTTP_11, "GET", "http://A/x?y=1&", &[("host", "a")]);
+        let asked = check(&mut one, 5).unwrap();
+        assert_eq!(asked.target, Target { path: "/x".into(), query: Some("y=1&".into()) });
+        assert_eq!((asked.received.as_str(), asked.authority.as_str()), ("http://A/x?y=1&", "a"));
+        assert!(one.headers.is_empty());
+    }
+
+    #[test]
+    fn what_is_for_one_hop_stays_here() {
+        let mut one = parts(
+            Version::HTTP_11,
+            "GET",
+            "/",
+            &[
+                ("connection", "close, X-One"),
+                ("connection", "x-two"),
+                ("x-one", "1"),
+                ("x-two", "2"),
+                ("x-three", "3"),
+                ("keep-alive", "5"),
+                ("te", "trailers"),
+                ("upgrade", "websocket"),
+                ("proxy-authorization", "x"),
+                ("trailer", "x-sum"),
+            ],
+        );
+        assert!(takes_trailers(&one.headers));
+        assert_eq!(upgrade(&one), None);
+        remove_hop_by_hop(&mut one.headers);
+        let left: Vec<_> = one.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-three", "trailer"]);
+    }
+
+    #[test]
+    fn upgrades_to_another_http_are_none() {
+        let asks = |protocol: &str| {
+            let headers = [("connection", "keep-alive, Upgrade"), ("upgrade", protocol)];
+            upgrade(&parts(Version::HTTP_11, "GET", "/", &headers)).is_some()
+        };
+        assert!(asks("websocket"));
+        for protocol in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0"] {
+            assert!(!asks(protocol), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn forwarded_for_is_a_list_and_the_rest_is_said_anew() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+        ] {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let client = HeaderValue::from_static("3.3.3.3");
+        add_forwarded(&mut headers, Some(&client), "http", "a:1");
+        assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 3.3.3.3");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-host"], "a:1");
+        assert_eq!(headers.len(), 3);
+    }
+
+    #[test]
+    fn targets_of_upstreams() {
+        for (base, listen_path, path, query, expected) in [
+            ("/", Some("/o/"), "/o/7", None, "/7"),
+            ("/", None, "/o/7", None, "/o/7"),
+            ("/v1/", Some("/o/"), "/o/", Some("a=1"), "/v1/?a=1"),
+            ("/v1", Some("/o"), "/o/7/", Some(""), "/v1/7/"),
+            ("/v1?k=2", Some("/o/"), "/o/7", Some("a=1"), "/v1/7?k=2&a=1"),
+            ("/", Some("/o/"), "/changed", None, "/changed"),
+            ("/", Some("/o/"), "/o//x%2f", None, "//x%2f"),
+        ] {
+            let target = Target { path: path.into(), query: query.map(Into::into) };
+            let found = upstream_target(&base.parse().unwrap(), listen_path, &target).unwrap();
+            assert_eq!(found.as_str(), expected);
+        }
+    }
+}

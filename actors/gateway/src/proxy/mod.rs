@@ -1,0 +1,33 @@
+//! The data plane: requests from a client's connection to an upstream's and back.
+//!
+//! # Theory of operation
+//!
+//! As many threads as there are processors share the listening sockets, each with a runtime and a pool of
+//! upstream connections of its own. A request stays on the thread that accepted its connection: nothing
+//! on its way is locked, and no task on another thread has to be woken. What all threads share are the
+//! routes, which are swapped as a whole, and counters.
+//!
+//! hyper reads and writes both sides. A body is moved on frame by frame by the side that takes it, so
+//! that neither outruns the other; only a step that wants a body whole has it read beforehand.
+
+mod administer;
+mod authorize;
+mod body;
+mod closing;
+mod connection;
+mod figures;
+mod forward;
+mod head;
+mod pool;
+mod sniff;
+mod stream;
+mod trail;
+mod tunnel;
+mod upstream;
+mod watch;
+mod worker;
+
+pub(crate) use figures::Figures;
+pub use figures::Snapshot;
+pub(crate) use upstream::Origin;
+pub(crate) use worker::work;

@@ -1,0 +1,186 @@
+//! One thread that serves: it accepts connections and keeps what they share.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, spawn_local, yield_now};
+
+use super::closing::Closing;
+use super::connection::{serve, serve_tcp};
+use super::pool::Pool;
+use super::stream::Stream;
+use crate::exchange::Scheme;
+use crate::server::{Shared, Socket, Stop, Table};
+
+/// How long a thread waits that cannot accept.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// What the connections of one thread share.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Rc<Pool>,
+    pub(super) closing: Rc<Closing>,
+    /// Which thread it is.
+    number: usize,
+    /// The routes as they were at the last request: counted here, where no other thread counts.
+    routes: RefCell<Rc<Arc<Table>>>,
+    /// The last connection was refused for want of a place.
+    full: Cell<bool>,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct InFlight(Rc<Worker>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.shared.figures.end();
+    }
+}
+
+/// Serves on this thread until it is told to stop.
+pub(crate) fn work(
+    shared: Arc<Shared>,
+    number: usize,
+    sockets: Vec<Socket>,
+    stop: watch::Receiver<Stop>,
+) -> io::Result<()> {
+    // Its tasks stay on this thread, and wake each other without a system call.
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let limits = &shared.config.limits;
+    let worker = Rc::new(Worker {
+        pool: Pool::new(limits.upstream_idle, limits.upstream_idle_timeout),
+        closing: Rc::default(),
+        number,
+        routes: RefCell::new(Rc::new(shared.routes.load_full())),
+        full: Cell::new(false),
+        shared: shared.clone(),
+    });
+    let served = runtime.block_on(worker.run(sockets, stop));
+    // A name that is being looked up is not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+impl Worker {
+    /// Where paths lead just now.
+    pub(super) fn routes(&self) -> Rc<Arc<Table>> {
+        let now = self.shared.routes.load();
+        let mut mine = self.routes.borrow_mut();
+        if !Arc::ptr_eq(&now, &mine) {
+            *mine = Rc::new(Arc::clone(&now));
+        }
+        mine.clone()
+    }
+
+    /// One more request, if there may be one.
+    pub(super) fn begin(self: &Rc<Self>) -> Option<InFlight> {
+        let most = self.shared.config.limits.max_in_flight;
+        let within = self.shared.figures.begin(self.number, most);
+        // The place is given back in either case.
+        let in_flight = InFlight(self.clone());
+        within.then_some(in_flight)
+    }
+
+    async fn run(
+        self: Rc<Self>,
+        sockets: Vec<Socket>,
+        mut stop: watch::Receiver<Stop>,
+    ) -> io::Result<()> {
+        let mut listening = JoinSet::new();
+        for socket in sockets {
+            let worker = self.clone();
+            match socket {
+                Socket::Tcp(socket) => {
+                    let listener = TcpListener::from_std(socket)?;
+                    listening.spawn_local(worker.accept_tcp(listener));
+                }
+                Socket::Unix(socket) => {
+                    let listener = UnixListener::from_std(socket)?;
+                    listening.spawn_local(worker.accept_unix(listener));
+                }
+            }
+        }
+        let aging = spawn_local(self.pool.clone().age());
+        // A server that is gone without a word leaves nobody to wait for.
+        let told = async |stop: &mut watch::Receiver<Stop>, least| {
+            stop.wait_for(|now| *now >= least).await.map_or(Stop::Now, |now| *now)
+        };
+        let first = told(&mut stop, Stop::InOrder).await;
+        listening.shutdown().await;
+        if first == Stop::InOrder {
+            self.closing.tell();
+            tokio::select! {
+                () = self.closing.is_over() => {}
+                _ = told(&mut stop, Stop::Now) => {}
+            }
+        }
+        aging.abort();
+        Ok(())
+    }
+
+    async fn accept_tcp(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    // Answers are written whole: there is nothing to wait for.
+                    let _ = stream.set_nodelay(true);
+                    let ip = address.ip().to_canonical();
+                    self.admit(serve_tcp(self.clone(), stream, ip));
+                    // The connection begins before another is taken, and other threads get theirs.
+                    yield_now().await;
+                }
+                Err(error) => self.cannot_accept(&error).await,
+            }
+        }
+    }
+
+    async fn accept_unix(self: Rc<Self>, listener: UnixListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let stream = Stream::Unix(stream);
+                    self.admit(serve(self.clone(), stream, None, Scheme::Http, None));
+                    yield_now().await;
+                }
+                Err(error) => self.cannot_accept(&error).await,
+            }
+        }
+    }
+
+    async fn cannot_accept(&self, error: &io::Error) {
+        if !matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        ) {
+            tracing::warn!(target: "gateway", "cannot accept: {error}");
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    fn admit(&self, serving: impl Future<Output = ()> + 'static) {
+        let most = self.shared.config.limits.max_connections;
+        let Some(connected) = self.shared.figures.connect(most) else {
+            // Once for each time that it is full.
+            if !self.full.replace(true) {
+                tracing::warn!(
+                    target: "gateway",
+                    "connections are refused: {most} are served already"
+                );
+            }
+            return;
+        };
+        self.full.set(false);
+        spawn_local(async move {
+            let _connected = connected;
+            serving.await;
+        });
+    }
+}

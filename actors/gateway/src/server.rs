@@ -1,0 +1,342 @@
+//! A gateway whose sockets are bound, what its threads share, and the threads.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+
+use arc_swap::ArcSwap;
+use coproc_core::socket::{BindError, Listener};
+use rustix::net::listen;
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::Admin;
+use crate::api::Api;
+use crate::chain::{Chain, Services, ServicesError};
+use crate::config::{Config, Listen};
+use crate::definition;
+use crate::driver::grpc::Presence;
+use crate::event::Heard;
+use crate::proxy::{Figures, Origin, Snapshot, work};
+use crate::route::Routes;
+use crate::tls::{Acceptor, Connector, TlsError};
+
+/// How many clients may wait to be accepted on each socket.
+const QUEUE: u32 = 4096;
+
+/// How far the threads are to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    Not,
+    /// Nothing more is accepted; what runs is answered.
+    InOrder,
+    /// At once.
+    Now,
+}
+
+/// An API with all that a request of it needs.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) api: Arc<Api>,
+    pub(crate) chain: Chain,
+    pub(crate) origin: Origin,
+}
+
+/// Where paths lead.
+pub(crate) type Table = Routes<Arc<Served>>;
+
+/// What all threads share. It outlives the actor.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) routes: ArcSwap<Table>,
+    pub(crate) tls: Option<Acceptor>,
+    pub(crate) connector: Connector,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) admin: Admin,
+    /// Held while the APIs are read, so that the last reload is what stays.
+    reloading: Mutex<()>,
+}
+
+impl Shared {
+    /// Reads the APIs anew and has them served. Requests that are being answered end with the old
+    /// ones. This reads files.
+    fn reload(&self) {
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = &self.config;
+        let rules = config.rules();
+        let load = |folder| definition::load(folder, &rules, &config.apis);
+        let found = config.app_path.as_deref().map(load).unwrap_or_default();
+        for problem in &found.problems {
+            tracing::error!(target: "gateway", "{problem}");
+        }
+        for warning in &found.warnings {
+            tracing::warn!(target: "gateway", "{warning}");
+        }
+        self.serve(config.apis.iter().cloned().chain(found.apis));
+    }
+
+    /// Has these APIs served in place of those before, all at once.
+    fn serve(&self, apis: impl IntoIterator<Item = Arc<Api>>) {
+        let served = |api: Arc<Api>| match Origin::new(&api.upstream) {
+            Ok(origin) => {
+                let chain = Chain::new(api.clone(), self.services.clone());
+                Some(Arc::new(Served { chain, origin, api }))
+            }
+            Err(why) => {
+                tracing::error!(target: "gateway", "the API `{}` is left out: {why}", api.name);
+                None
+            }
+        };
+        let served: Vec<_> = apis.into_iter().filter_map(served).collect();
+        let routes = Routes::new(
+            served
+                .iter()
+                .map(|one| (one.api.listen_path.as_str(), one.api.id.as_str(), one.clone())),
+        );
+        self.routes.store(Arc::new(routes));
+    }
+}
+
+/// Why a gateway cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A Unix socket cannot be bound.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// A port cannot be bound.
+    #[error("`{address}` cannot be bound: {error}")]
+    Port {
+        /// Which.
+        address: SocketAddr,
+        /// The system's word.
+        error: io::Error,
+    },
+    /// TLS cannot be spoken.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
+    /// What requests need is not there.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+}
+
+/// A way in that is bound.
+#[derive(Debug)]
+enum Door {
+    Tcp(TcpListener),
+    Unix(Listener),
+}
+
+/// The same, for a thread.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Door {
+    fn open(listen_at: &Listen, mode: u32) -> Result<Self, OpenError> {
+        match listen_at {
+            Listen::Unix(path) => Ok(Self::Unix(Listener::bind(path, mode, (None, None), QUEUE)?)),
+            Listen::Tcp(address) => {
+                let bind = || -> io::Result<_> {
+                    let port = TcpListener::bind(address)?;
+                    // std's own queue is short: who comes in a crowd would be reset.
+                    listen(&port, i32::try_from(QUEUE).unwrap_or(i32::MAX))?;
+                    port.set_nonblocking(true)?;
+                    Ok(port)
+                };
+                let opened = bind().map_err(|error| OpenError::Port { address: *address, error });
+                opened.map(Self::Tcp)
+            }
+        }
+    }
+
+    fn socket(&self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(port) => Ok(Socket::Tcp(port.try_clone()?)),
+            Self::Unix(listener) => Ok(Socket::Unix(listener.socket()?.into())),
+        }
+    }
+}
+
+/// A gateway whose sockets are bound. Clients may connect; they wait until it is served.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    pub(crate) shared: Arc<Shared>,
+    /// Empty once they are closed.
+    doors: Arc<Mutex<Vec<Door>>>,
+    listen: Arc<[Listen]>,
+    /// What happened, for the tree.
+    pub(crate) heard: Arc<tokio::sync::Mutex<mpsc::Receiver<Heard>>>,
+}
+
+impl Bound {
+    /// Binds everything or nothing, and reads the APIs. `presence` tells of the plugin server where it is
+    /// a coprocess.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says; whoever serves there already is unharmed.
+    pub fn open(
+        config: Config,
+        presence: Option<watch::Receiver<Presence>>,
+    ) -> Result<Self, OpenError> {
+        let tls = config.tls.as_ref().map(Acceptor::new).transpose()?;
+        let open = |at| Door::open(at, config.socket_mode);
+        let doors: Vec<_> = config.listen.iter().map(open).collect::<Result<_, _>>()?;
+        let listen = doors.iter().zip(&config.listen).map(|(door, at)| match door {
+            Door::Tcp(port) => port.local_addr().map_or(at.clone(), Listen::Tcp),
+            Door::Unix(_) => at.clone(),
+        });
+        let listen = listen.collect();
+        let (services, heard) = Services::open(&config, presence)?;
+        let services = Arc::new(services);
+        let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
+            routes: ArcSwap::default(),
+            tls,
+            connector: Connector::default(),
+            figures: Arc::default(),
+            admin: Admin::new(services.keys.clone(), config.secret.clone(), {
+                let shared = shared.clone();
+                move || {
+                    if let Some(shared) = shared.upgrade() {
+                        shared.reload();
+                    }
+                }
+            }),
+            services,
+            reloading: Mutex::default(),
+            config,
+        });
+        let doors = Arc::new(Mutex::new(doors));
+        let heard = Arc::new(tokio::sync::Mutex::new(heard));
+        let bound = Self { shared, doors, listen, heard };
+        bound.reload();
+        Ok(bound)
+    }
+
+    /// How it is configured.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Where it listens; ports that the system chose are there with their numbers.
+    pub fn listen(&self) -> &[Listen] {
+        &self.listen
+    }
+
+    /// What it has done so far.
+    pub fn figures(&self) -> Snapshot {
+        self.shared.figures.snapshot()
+    }
+
+    /// The APIs that are served, with the paths that lead to them.
+    pub fn apis(&self) -> Vec<(String, Arc<Api>)> {
+        let routes = self.shared.routes.load();
+        routes.iter().map(|(path, served)| (path.to_owned(), served.api.clone())).collect()
+    }
+
+    /// Reads the APIs anew and has them served. Requests that are being answered end with the old
+    /// ones. This reads files.
+    pub fn reload(&self) {
+        self.shared.reload();
+    }
+
+    /// Has these APIs served in place of those before, all at once.
+    pub fn serve(&self, apis: impl IntoIterator<Item = Arc<Api>>) {
+        self.shared.serve(apis);
+    }
+
+    /// Who manages the keys.
+    pub fn admin(&self) -> &Admin {
+        &self.shared.admin
+    }
+
+    /// What APIs, hooks and drivers have done.
+    pub fn services(&self) -> &Services {
+        &self.shared.services
+    }
+
+    /// Closes the doors for good; Unix sockets go with their files.
+    pub(crate) fn close(&self) {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn sockets(&self) -> io::Result<Vec<Socket>> {
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.iter().map(Door::socket).collect()
+    }
+}
+
+/// The threads of a gateway. Dropping it ends them, and leaves the doors open.
+#[derive(Debug)]
+pub struct Server {
+    /// Each thread holds a receiver for as long as it lives.
+    stop: Arc<watch::Sender<Stop>>,
+}
+
+impl Server {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives no thread or descriptor more.
+    pub fn start(bound: &Bound) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(Stop::Not);
+        let server = Self { stop: Arc::new(stop) };
+        let processors = || thread::available_parallelism().map_or(1, usize::from);
+        let threads = bound.shared.config.worker_threads.unwrap_or_else(processors);
+        for number in 0..threads.max(1) {
+            let (shared, sockets, stopped) =
+                (bound.shared.clone(), bound.sockets()?, stopped.clone());
+            thread::Builder::new().name(format!("coproc-gate-{number}")).spawn(move || {
+                if let Err(error) = work(shared, number, sockets, stopped) {
+                    tracing::error!(target: "gateway", "a thread cannot serve: {error}");
+                }
+            })?;
+        }
+        Ok(server)
+    }
+
+    /// Tells the threads to accept nothing more and to answer what they have begun.
+    pub fn drain(&self) {
+        self.stop(Stop::InOrder);
+    }
+
+    /// Tells the threads to end at once.
+    pub fn kill(&self) {
+        self.stop(Stop::Now);
+    }
+
+    fn stop(&self, stop: Stop) {
+        self.stop.send_if_modified(|now| {
+            let further = *now < stop;
+            if further {
+                *now = stop;
+            }
+            further
+        });
+    }
+
+    /// Resolves when the last thread has ended.
+    pub fn over(&self) -> impl Future<Output = ()> + 'static {
+        let stop = self.stop.clone();
+        async move { stop.closed().await }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Where a gateway listens, as it is written.
+pub fn shown(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Unix(path) => format!("unix://{}", Path::display(path)),
+    }
+}

@@ -1,0 +1,486 @@
+//! The `[gateway]` table as it is written, and what it resolves to.
+
+mod limits;
+mod listen;
+mod store;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use coproc_core::count::{Bytes, Count, Positive};
+use coproc_core::duration::Span;
+use coproc_core::flag::Flag;
+use coproc_core::mode::Mode;
+use coproc_core::refusal::Refusal;
+use coproc_core::scalar::{EXPECTED, NOUN, Scalar, printable, refuse};
+use coproc_core::text::Text;
+use coproc_core::words::Words;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::config::{Config, Tls};
+use crate::definition::{self, Taken};
+use crate::driver::grpc::{Address, GrpcConfig, breaker};
+use crate::session::hash::HashFunction;
+use crate::session::keys::KeyOptions;
+
+pub use self::limits::{DEFAULTS as LIMITS_DEFAULTS, LimitsTable};
+pub use self::listen::Places;
+pub use self::store::{DEFAULTS as STORE_DEFAULTS, StoreTable};
+
+/// The gateway: a reverse proxy whose requests pass through hooks that run in plugin servers.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct GatewayTable {
+    /// Where it listens: `IP:PORT`, `unix:///PATH`, or a list of them. `${name}` is replaced in paths.
+    #[schemars(example = ["0.0.0.0:8080", "unix:///run/gateway.sock"])]
+    pub listen: Option<Places>,
+    /// The mode of its Unix sockets, in octal digits and in quotes.
+    #[schemars(example = &"0666")]
+    pub socket_mode: Option<Mode>,
+    /// A folder in which each `*.json` is the classic definition of an API. `${name}` is replaced.
+    /// Default: the APIs are those of `api`.
+    #[schemars(example = &"/etc/coproc/apps")]
+    pub app_path: Option<String>,
+    /// APIs: tables with the keys of the classic definition. From a variable, they are JSON. Default:
+    /// the APIs are those of `app_path`.
+    #[schemars(example = [serde_json::json!({ "api_id": "orders", "use_keyless": true,
+        "proxy": { "listen_path": "/orders/", "target_url": "http://127.0.0.1:9001/" } })])]
+    pub api: Option<Definitions>,
+    /// Whether hooks run. If not, they are passed over with a warning.
+    #[schemars(example = false)]
+    pub enable_coprocess: Option<Flag>,
+    /// Where plugin servers listen that speak gRPC: `tcp://HOST:PORT`, `unix:///PATH`,
+    /// `dns:///NAME:PORT`, `HOST:PORT`, or a list of them. Default: there are none.
+    #[schemars(example = &"unix:///run/plugin.sock")]
+    pub grpc: Option<Words>,
+    /// What stands for host and port in `:authority`. Default: host and port, for Unix sockets
+    /// `localhost`.
+    #[schemars(example = &"plugins.example.test")]
+    pub grpc_authority: Option<Text>,
+    /// The largest answer of a plugin server.
+    #[schemars(example = &"16MiB")]
+    pub grpc_recv_max_size: Option<Bytes>,
+    /// The largest object that is sent to one. Default: 2 GiB.
+    #[schemars(example = &"16MiB")]
+    pub grpc_send_max_size: Option<Bytes>,
+    /// Connections to each plugin server, made as they are needed.
+    #[schemars(example = 8)]
+    pub grpc_channels: Option<Positive>,
+    /// Calls on their way to plugin servers at once.
+    #[schemars(example = 64)]
+    pub grpc_max_in_flight: Option<Positive>,
+    /// Calls that wait for others to end; one more fails at once.
+    #[schemars(example = 128)]
+    pub grpc_queue: Option<Count>,
+    /// How long a call may wait for others to end.
+    #[schemars(example = &"1s")]
+    pub grpc_queue_timeout: Option<Span>,
+    /// How long a connection to a plugin server may take.
+    #[schemars(example = &"2s")]
+    pub grpc_connect_timeout: Option<Span>,
+    /// How long the addresses of a `dns:///` name are good.
+    #[schemars(example = &"5s")]
+    pub grpc_resolve_interval: Option<Span>,
+    /// Whether plugin servers are asked for their health (`grpc.health.v1`).
+    #[schemars(example = true)]
+    pub grpc_health_check: Option<Flag>,
+    /// How many failures in a row have a plugin server left alone.
+    #[schemars(example = 3)]
+    pub grpc_breaker_failures: Option<Positive>,
+    /// How long it is left alone at first; each time after that is twice as long.
+    #[schemars(example = &"500ms")]
+    pub grpc_breaker_rest: Option<Span>,
+    /// How long it is left alone at most.
+    #[schemars(example = &"10s")]
+    pub grpc_breaker_max_rest: Option<Span>,
+    /// How long a hook may take that has no `timeout` of its own.
+    #[schemars(example = &"1s")]
+    pub hook_timeout: Option<Span>,
+    /// Whether Tyk's oddities are kept (`tyk`), or mended (`strict`).
+    #[schemars(example = &"strict")]
+    pub compat: Option<Compat>,
+    /// The text that requests to `/tyk/keys` and `/tyk/reload` bear in `X-Tyk-Authorization`. Default:
+    /// nothing is there.
+    #[schemars(example = &"a-long-random-text")]
+    pub secret: Option<Text>,
+    /// A file with policies: a JSON object of them by their ids. `${name}` is replaced. Default: there
+    /// are none.
+    #[schemars(example = &"/etc/coproc/policies.json")]
+    pub policies: Option<String>,
+    /// Whether the ids of keys are stored as hashes.
+    #[schemars(example = true)]
+    pub hash_keys: Option<Flag>,
+    /// How ids of sessions name their hash: `murmur32`, `murmur64`, `murmur128` or `sha256`. Default:
+    /// they name none, and are an organisation's id and their own.
+    #[schemars(example = &"sha256")]
+    pub hash_key_function: Option<Function>,
+    /// Shorter keys are nobody's; 0 is 3.
+    #[schemars(example = 16)]
+    pub min_token_length: Option<Count>,
+    /// How many sessions are remembered, for 10 seconds each.
+    #[schemars(example = 1000)]
+    pub max_cached_sessions: Option<Positive>,
+    /// Whether the names of headers that hooks set stay as hooks write them.
+    #[schemars(example = true)]
+    pub ignore_canonical_mime_header_key: Option<Flag>,
+    /// Whether error pages are without `X-Generator`.
+    #[schemars(example = true)]
+    pub hide_generator_header: Option<Flag>,
+    /// Whether connections are closed after error pages.
+    #[schemars(example = true)]
+    pub close_connections: Option<Flag>,
+    /// The coprocess that is the plugin server: calls wait while it is being started, and fail at once while
+    /// it is not to run. Default: none.
+    #[schemars(example = &"plugin")]
+    pub plugin: Option<Text>,
+    /// The path below which nginx's `auth_request` is answered: `PATH/API_ID`. Default: nowhere.
+    #[schemars(example = &"/.coproc/auth")]
+    pub auth_request: Option<Text>,
+    /// Whether responses say in `Server-Timing` how long hooks and upstream took.
+    #[schemars(example = true)]
+    pub server_timing: Option<Flag>,
+    /// Whether each request is a line of the log.
+    #[schemars(example = true)]
+    pub access_log: Option<Flag>,
+    /// Handlers of events that belong to no API: for each name a list of handlers, as in definitions.
+    /// Default: there are none.
+    #[schemars(example = serde_json::json!({ "events": { "HostDown":
+        [{ "handler_name": "cp_dynamic_handler", "handler_meta": { "name": "my_handler" } }] } }))]
+    pub event_handlers: Option<Handlers>,
+    /// How long open requests may take when it stops.
+    #[schemars(example = &"5s")]
+    pub drain: Option<Span>,
+    /// How many threads serve. Default: as many as there are processors.
+    #[schemars(example = 2)]
+    pub worker_threads: Option<Positive>,
+    /// A file with the certificates that upstreams are verified by, as PEM. Default: the system's.
+    #[schemars(example = &"/etc/coproc/ca.pem")]
+    pub upstream_ca: Option<String>,
+    /// Where keys and sessions are kept. Default: in a file in `run_path`.
+    #[schemars(example = serde_json::json!({ "redis": "redis://127.0.0.1:6379" }))]
+    pub store: Option<StoreTable>,
+    /// With what its ports speak TLS. Default: they do not.
+    #[schemars(example = serde_json::json!({ "certificate": "/etc/coproc/cert.pem", "key": "/etc/coproc/key.pem" }))]
+    pub tls: Option<TlsTable>,
+    /// What clients and upstreams may ask of it. Default: as each of its keys says.
+    #[schemars(example = serde_json::json!({ "max_connections": 1000 }))]
+    pub limits: Option<LimitsTable>,
+}
+
+/// TLS on the gateway's ports; its Unix sockets do without.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct TlsTable {
+    /// The file of the certificate and of those that lead to its root, as PEM. `${name}` is replaced.
+    #[schemars(required, example = &"/etc/coproc/cert.pem")]
+    pub certificate: Option<String>,
+    /// The file of its key, as PEM. `${name}` is replaced.
+    #[schemars(required, example = &"/etc/coproc/key.pem")]
+    pub key: Option<String>,
+}
+
+/// The defaults of keys that are not set, as `debug` shows them.
+pub const DEFAULTS: [(&str, &str); 25] = [
+    ("listen", "127.0.0.1:8080"),
+    ("socket_mode", "0660"),
+    ("enable_coprocess", "true"),
+    ("grpc_recv_max_size", "4MiB"),
+    ("grpc_channels", "4"),
+    ("grpc_max_in_flight", "512"),
+    ("grpc_queue", "1024"),
+    ("grpc_queue_timeout", "5s"),
+    ("grpc_connect_timeout", "20s"),
+    ("grpc_resolve_interval", "30s"),
+    ("grpc_health_check", "false"),
+    ("grpc_breaker_failures", "5"),
+    ("grpc_breaker_rest", "1s"),
+    ("grpc_breaker_max_rest", "30s"),
+    ("hook_timeout", "30s"),
+    ("compat", "tyk"),
+    ("hash_keys", "false"),
+    ("min_token_length", "3"),
+    ("max_cached_sessions", "10000"),
+    ("ignore_canonical_mime_header_key", "false"),
+    ("hide_generator_header", "false"),
+    ("close_connections", "false"),
+    ("server_timing", "false"),
+    ("access_log", "false"),
+    ("drain", "30s"),
+];
+
+/// Whether Tyk's oddities are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// They are.
+    #[default]
+    Tyk,
+    /// They are mended.
+    Strict,
+}
+
+impl Scalar for Compat {
+    const NOUN: &'static str = "a way to be compatible";
+    const EXPECTED: &'static str = "`tyk` or `strict`";
+
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "tyk" => Some(Self::Tyk),
+            "strict" => Some(Self::Strict),
+            _ => None,
+        }
+    }
+}
+
+coproc_core::impl_scalar!(Compat, "Compat", { "enum": ["tyk", "strict"] });
+
+/// A hash function, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function(pub HashFunction);
+
+impl Scalar for Function {
+    const NOUN: &'static str = "a hash function";
+    const EXPECTED: &'static str = "`murmur32`, `murmur64`, `murmur128` or `sha256`";
+
+    fn read(text: &str) -> Option<Self> {
+        HashFunction::named(text).filter(|function| function.name() == text).map(Self)
+    }
+}
+
+coproc_core::impl_scalar!(Function, "Function", {
+    "enum": ["murmur32", "murmur64", "murmur128", "sha256"]
+});
+
+/// Definitions: an array of tables, or one text of JSON objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Definitions(pub Vec<Value>);
+
+const DEFINITIONS: &str = "an array of tables, each the definition of an API";
+
+impl<'de> Deserialize<'de> for Definitions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match Value::deserialize(deserializer)? {
+            Value::Array(all) => return Ok(Self(all)),
+            Value::String(text) => text,
+            _ => return Err(refuse("these are no definitions", DEFINITIONS)),
+        };
+        let mut all = Vec::new();
+        for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
+            match value {
+                Ok(Value::Array(several)) => all.extend(several),
+                Ok(one) => all.push(one),
+                Err(error) => return Err(refuse(format_args!("is no JSON: {error}"), DEFINITIONS)),
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
+impl JsonSchema for Definitions {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Definitions".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [{ "type": "array", "items": { "type": "object" } }, { "type": "string" }],
+            NOUN: "definitions",
+            EXPECTED: "an array of tables, or one text of JSON objects"
+        })
+    }
+}
+
+/// Handlers of events, as definitions have them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Handlers(pub Value);
+
+impl<'de> Deserialize<'de> for Handlers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => serde_json::from_str(&text).map(Self).map_err(|error| {
+                refuse(format_args!("is no JSON: {error}"), "a table with the key `events`")
+            }),
+            other => Ok(Self(other)),
+        }
+    }
+}
+
+impl JsonSchema for Handlers {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Handlers".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [{ "type": "object" }, { "type": "string" }],
+            NOUN: "handlers",
+            EXPECTED: "a table `events` with a list of handlers for each event"
+        })
+    }
+}
+
+impl GatewayTable {
+    /// Checks what single values cannot show, and fills the defaults in. Paths stay as they are written.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn resolve(self) -> Result<(Config, Vec<String>), Vec<Refusal>> {
+        let mut refusals = Vec::new();
+        let mut warnings = Vec::new();
+        let default = Config::default();
+        let grpc = self.grpc(&mut refusals);
+        let time = |set: Option<Span>, default: Duration| set.map_or(default, Span::get);
+        let flag = |set: Option<Flag>| set.is_some_and(|flag| flag.0);
+        let number = |set: Option<Positive>| set.map(|number| number.0 as usize);
+        let path = |set: &Option<String>| {
+            set.as_deref().filter(|text| !text.is_empty()).map(PathBuf::from)
+        };
+        let mut config = Config {
+            listen: self.listen.as_ref().map_or(default.listen, |places| places.0.clone()),
+            socket_mode: self.socket_mode.map_or(default.socket_mode, |mode| mode.0),
+            app_path: path(&self.app_path),
+            enable_coprocess: self.enable_coprocess.is_none_or(|flag| flag.0),
+            grpc,
+            hook_timeout: time(self.hook_timeout, default.hook_timeout),
+            strict: self.compat == Some(Compat::Strict),
+            secret: self.secret.as_ref().map(|Text(text)| text.clone()).filter(|s| !s.is_empty()),
+            policies: path(&self.policies),
+            keys: KeyOptions {
+                hash_keys: flag(self.hash_keys),
+                hash_function: self.hash_key_function.map(|function| function.0),
+                min_token_length: match self.min_token_length {
+                    None | Some(Count(0)) => default.keys.min_token_length,
+                    Some(Count(length)) => length as usize,
+                },
+                max_cached: number(self.max_cached_sessions).unwrap_or(default.keys.max_cached),
+            },
+            verbatim_names: flag(self.ignore_canonical_mime_header_key),
+            hide_generator_header: flag(self.hide_generator_header),
+            close_connections: flag(self.close_connections),
+            plugin: self.plugin.as_ref().map(|Text(name)| name.clone()).filter(|n| !n.is_empty()),
+            auth_request: self
+                .auth_request
+                .as_ref()
+                .map(|Text(path)| path.clone())
+                .filter(|path| !path.is_empty()),
+            server_timing: flag(self.server_timing),
+            access_log: flag(self.access_log),
+            drain: time(self.drain, default.drain),
+            worker_threads: number(self.worker_threads),
+            upstream_ca: path(&self.upstream_ca),
+            store: self.store.clone().unwrap_or_default().resolve(&mut refusals),
+            tls: self.tls.as_ref().and_then(|table| table.resolve(&mut refusals)),
+            limits: self.limits.clone().unwrap_or_default().resolve(),
+            apis: Vec::new(),
+            events: Vec::new(),
+        };
+        if config.auth_request.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            refusals.push(
+                Refusal::wrong("auth_request", "is no path")
+                    .expected("a path that begins with `/`"),
+            );
+        }
+        let rules = config.rules();
+        if let Some(Handlers(handlers)) = &self.event_handlers {
+            let (events, faults) = definition::handlers(handlers);
+            config.events = events;
+            let fault = |fault| refusal(Refusal::wrong("event_handlers", ""), fault);
+            refusals.extend(faults.into_iter().map(fault));
+        }
+        let mut taken = Taken::default();
+        for (number, value) in self.api.iter().flat_map(|all| all.0.iter()).enumerate() {
+            let mut read = definition::read(value, &rules);
+            let name = format!("gateway.api[{number}]");
+            if let Some(api) = &read.api {
+                read.faults.extend(taken.faults(api, &name));
+            }
+            let at = || Refusal::wrong("api", "").below(number.to_string());
+            refusals.extend(read.faults.into_iter().map(|fault| refusal(at(), fault)));
+            warnings.extend(read.warnings.iter().map(|fault| format!("{name}: {fault}")));
+            for key in read.unknown {
+                tracing::debug!("{name}: `{key}` is not known and has no effect");
+            }
+            config.apis.extend(read.api);
+        }
+        match refusals.is_empty() {
+            true => Ok((config, warnings)),
+            false => Err(refusals),
+        }
+    }
+
+    fn grpc(&self, refusals: &mut Vec<Refusal>) -> Option<GrpcConfig> {
+        let default = GrpcConfig::default();
+        let addresses = self.grpc.as_ref().map(|words| words.0.clone()).unwrap_or_default();
+        for address in &addresses {
+            if let Err(error) = Address::parse(address) {
+                let what = format!("`{}` is not an address: {}", printable(address), error.problem);
+                refusals.push(Refusal::wrong("grpc", what).expected(
+                    "`tcp://HOST:PORT`, `unix:///PATH`, `dns:///NAME:PORT` or `HOST:PORT`",
+                ));
+            }
+        }
+        let time = |set: Option<Span>, default: Duration| set.map_or(default, Span::get);
+        let number =
+            |set: Option<Positive>, default| set.map_or(default, |number| number.0 as usize);
+        let size = |set: Option<Bytes>| {
+            set.map_or(0, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX))
+        };
+        (!addresses.is_empty()).then(|| GrpcConfig {
+            addresses,
+            authority: self.grpc_authority.as_ref().map(|Text(text)| text.clone()),
+            receive_max: size(self.grpc_recv_max_size.or(Some(Bytes(4 << 20)))),
+            send_max: size(self.grpc_send_max_size),
+            connections: number(self.grpc_channels, default.connections),
+            max_in_flight: number(self.grpc_max_in_flight, default.max_in_flight),
+            queue: self.grpc_queue.map_or(default.queue, |count| count.0 as usize),
+            queue_timeout: time(self.grpc_queue_timeout, default.queue_timeout),
+            connect_timeout: time(self.grpc_connect_timeout, default.connect_timeout),
+            resolve_every: time(self.grpc_resolve_interval, default.resolve_every),
+            health: self.grpc_health_check.is_some_and(|flag| flag.0),
+            breaker: breaker::Limits {
+                failures: self
+                    .grpc_breaker_failures
+                    .map_or(default.breaker.failures, |number| number.0),
+                rest: time(self.grpc_breaker_rest, default.breaker.rest),
+                longest: time(self.grpc_breaker_max_rest, default.breaker.longest),
+            },
+        })
+    }
+}
+
+impl TlsTable {
+    fn resolve(&self, refusals: &mut Vec<Refusal>) -> Option<Tls> {
+        let mut file = |key: &'static str, set: &Option<String>| {
+            let set = set.as_deref().filter(|text| !text.is_empty());
+            if set.is_none() {
+                let missing = Refusal::wrong("tls", format!("`{key}` is required"));
+                refusals.push(missing.expected("the path of a file in PEM"));
+            }
+            set.map(PathBuf::from)
+        };
+        let certificate = file("certificate", &self.certificate);
+        let key = file("key", &self.key);
+        Some(Tls { certificate: certificate?, key: key? })
+    }
+}
+
+/// A fault of a definition as one of the table.
+fn refusal(at: Refusal, fault: definition::Fault) -> Refusal {
+    let mut refusal = fault.path.into_iter().fold(at, Refusal::below);
+    refusal.what = fault.what;
+    refusal.expected = fault.expected;
+    refusal
+}
+
+#[cfg(test)]
+mod tests;

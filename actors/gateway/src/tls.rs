@@ -1,0 +1,142 @@
+//! TLS on both sides, by rustls with ring.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use tokio::net::TcpStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::config::Tls;
+
+/// By which HTTP/2 is agreed upon.
+pub(crate) const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// Why TLS cannot be spoken.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read, or is not what it should be.
+    #[error("`{path}` {what}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// `is no certificate` or `is no key`.
+        what: &'static str,
+        /// Why.
+        error: String,
+    },
+    /// Certificate and key do not fit.
+    #[error("the certificate `{certificate}` cannot be used with the key `{key}`: {error}")]
+    Pair {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// Why.
+        error: String,
+    },
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let refused = |error: String| TlsError::File {
+        path: path.to_owned(),
+        what: "is no certificate in PEM",
+        error,
+    };
+    let all: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| refused(error.to_string()))?;
+    if all.is_empty() {
+        return Err(refused("there is none in it".to_owned()));
+    }
+    Ok(all)
+}
+
+/// Accepts TLS of clients.
+pub(crate) struct Acceptor(TlsAcceptor);
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").finish_non_exhaustive()
+    }
+}
+
+impl Acceptor {
+    /// One with a certificate and its key.
+    pub(crate) fn new(tls: &Tls) -> Result<Self, TlsError> {
+        Ok(Self(acceptor(tls)?))
+    }
+
+    /// The connection once both sides are agreed.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        Ok(self.0.accept(stream).await?.into())
+    }
+}
+
+fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
+    let chain = certificates(&tls.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| TlsError::File {
+        path: tls.key.clone(),
+        what: "is no key in PEM",
+        error: error.to_string(),
+    })?;
+    let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| TlsError::Pair {
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+            error: error.to_string(),
+        })?;
+    config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// What speaks TLS to upstreams, made when the first one asks for it.
+#[derive(Default)]
+pub(crate) struct Connector(OnceLock<Result<TlsConnector, String>>);
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// A connector that trusts the certificates in `ca`, or those of the system.
+    pub(crate) fn get(&self, ca: Option<&Path>) -> io::Result<&TlsConnector> {
+        let made = self.0.get_or_init(|| connector(ca));
+        made.as_ref().map_err(|why| io::Error::other(why.as_str()))
+    }
+}
+
+fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(path) => {
+            for certificate in certificates(path).map_err(|error| error.to_string())? {
+                roots.add(certificate).map_err(|error| error.to_string())?;
+            }
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+        }
+    }
+    if roots.is_empty() {
+        return Err("there are no trusted certificates".to_owned());
+    }
+    let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![HTTP_1.to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}

@@ -1,0 +1,30 @@
+//! The gateway from outside. The data plane alone (`world`): clients, upstreams and what is between them. And
+//! the whole (`rig`): a real `coproc run` with a `[gateway]` table, plugin servers and upstreams as threads of
+//! these tests. The cases bear the numbers of the interoperability specification; those with `complaint` in
+//! their names prove that what users of Tyk ask for is there.
+#![allow(missing_docs)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auth;
+mod caching;
+mod client;
+mod complaints;
+mod drain;
+mod events;
+mod failures;
+mod flow;
+mod limits;
+mod nginx;
+mod overrides;
+mod plugin;
+mod proxy;
+mod requests;
+mod responses;
+mod rig;
+mod seen;
+mod shapes;
+mod upstream;
+mod versions;
+mod world;
