@@ -46,6 +46,7 @@ case!(fn help_of_emit: ["emit", "--help"]);
 case!(fn help_of_health: ["health", "--help"]);
 case!(fn help_of_exec: ["exec", "--help"]);
 case!(fn exec_without_a_program: ["exec"]);
+case!(fn help_of_keys: ["keys", "--help"]);
 case!(fn help_of_task: ["task", "--help"]);
 case!(fn health_with_an_unknown_flag: ["health", "--bogus"]);
 case!(fn w04_unknown_command: ["bogus"]);

@@ -19,6 +19,26 @@ exec_event = "pre-start"
 const NGINX: &str = "#!/bin/sh\necho 'nginx version: nginx/1.22.1' >&2\n\
     echo 'configure arguments: --prefix=/x --modules-path=/x/mods' >&2\n";
 
+/// A gateway that is right, with an API of its own.
+const GATEWAY: &str = r#"
+[gateway]
+listen = ["127.0.0.1:8080", "unix:///run/gateway.sock"]
+grpc = "tcp://127.0.0.1:5555"
+hash_keys = "true"
+
+[gateway.store]
+redis = "redis://127.0.0.1:6379/0"
+
+[gateway.limits]
+max_body = "1MiB"
+
+[[gateway.api]]
+api_id = "orders"
+use_keyless = true
+proxy = { listen_path = "/orders/", target_url = "http://127.0.0.1:9001/" }
+custom_middleware = { driver = "grpc", pre = [{ name = "Stamp" }] }
+"#;
+
 /// One invocation in a folder of its own, compared with the snapshot of the test's name.
 macro_rules! case {
     (fn $name:ident: [$($argument:expr),*] { $($file:literal: $text:expr),* $(,)? } $(env { $($variable:literal: $value:literal),* $(,)? })?) => {
@@ -210,7 +230,55 @@ case!(fn control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\
 case!(fn vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
 case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
 case!(fn template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
-case!(fn tables_of_later_versions: ["check"] { "coproc.toml": "[gateway]\n" });
+case!(fn gateway_drivers_of_later_versions: ["check"] { "coproc.toml": "[gateway]\npython = \"hooks\"\nlua = \"hooks\"\n" });
+case!(fn gateway_good: ["check"] { "coproc.toml": GATEWAY });
+case!(fn gateway_plugin_server_that_is_no_coprocess: ["check"] { "coproc.toml": &format!("[gateway]\ngrpc = \"h:1\"\ngrpc_coprocess = \"goood\"\nauth_request = \"auth\"\n{GOOD}") });
+case!(fn gateway_unknown_key: ["check"] { "coproc.toml": "[gateway]\nlissten = \"127.0.0.1:80\"\n[gateway.limits]\nmax_conections = 3\n" });
+case!(fn gateway_nowhere_to_listen: ["check"] { "coproc.toml": "[gateway]\nlisten = [\"127.0.0.1:80\", \"localhost:80\"]\n" });
+case!(fn gateway_wrong_addresses_of_plugins: ["check"] { "coproc.toml": "[gateway]\ngrpc = [\"://invalid\", \"localhost:9000\"]\n" });
+case!(fn gateway_wrong_words_and_numbers: ["check"] {
+    "coproc.toml": "[gateway]\ncompat = \"lenient\"\nhash_key_function = \"md5\"\nhook_timeout = \"30\"\ngrpc_channels = 0\nmin_token_length = -1\nenable_coprocess = \"yes\"\n"
+});
+case!(fn gateway_tls_without_its_key: ["check"] { "coproc.toml": "[gateway.tls]\ncertificate = \"/c.pem\"\n" });
+case!(fn gateway_wrong_store: ["check"] { "coproc.toml": "[gateway.store]\npath = \"x\"\nredis = \"http://127.0.0.1\"\n" });
+case!(fn gateway_store_with_credentials_in_the_url: ["check"] { "coproc.toml": "[gateway.store]\nredis = \"redis://:hunter2@127.0.0.1/\"\n" });
+case!(fn gateway_wrong_definitions_in_the_config: ["check"] {
+    "coproc.toml": r#"
+[[gateway.api]]
+api_id = "a"
+use_keyless = true
+proxy = { listen_path = "/a/", target_url = "http://127.0.0.1:1/" }
+
+[[gateway.api]]
+api_id = "a"
+use_keyless = "yes"
+proxy = { target_url = "ftp://127.0.0.1" }
+
+[[gateway.api]]
+api_id = "b"
+custom_plugin_auth_enabled = true
+proxy = { listen_path = "/b/", target_url = "http://127.0.0.1:1/" }
+custom_middleware.driver = "grpc"
+custom_middleware.pre = [{ name = "x", timeout = "soon", on_error = { mode = "ajar" } }]
+custom_middleware.id_extractor = { extract_from = "body", extract_with = "value" }
+"#,
+});
+case!(fn gateway_wrong_definitions_in_a_variable: ["check"] {
+    "coproc.toml": "[gateway]\n"
+} env { "COPROC_GATEWAY__API": "{\"api_id\": \"a\"}", "COPROC_GATEWAY__LISTEN": "here", "COPROC_GATEWAY__LIMITS__MAX_BODY": "big" });
+case!(fn gateway_wrong_definitions_in_a_folder: ["check"] {
+    "coproc.toml": "[gateway]\napp_path = \"apps\"\npolicies = \"policies.json\"\n",
+    "policies.json": "{\"p\": {\"rate\": true}}",
+    "apps/a.json": "{\"api_id\": \"a\", \"use_keyless\": true, \"proxy\": {\"listen_path\": \"/a/\", \"target_url\": \"http://h\"}}",
+    "apps/b.json": "{\n  \"api_id\": \"b\",\n  \"proxy\": {\"listen_path\": \"/b/\", \"target_url\": 7}\n}\n",
+    "apps/c.json": "{\"api_id\": }",
+    "apps/d.json": "{\"api_id\": \"a\", \"use_keyless\": true,\n \"proxy\": {\"listen_path\": \"/d/\", \"target_url\": \"http://h\"}}",
+    "apps/e.json": "{\"api_id\": \"e\", \"use_keyless\": true, \"proxy\": {\"listen_path\": \"/e/\", \"target_url\": \"http://h\"},\n \"custom_middleware\": {\"driver\": \"python\", \"pre\": [{\"name\": \"x\"}]}}",
+});
+case!(fn gateway_folder_that_is_not_there: ["check"] { "coproc.toml": "[gateway]\napp_path = \"apps\"\n" });
+case!(fn gateway_in_debug: ["debug"] {
+    "coproc.toml": &format!("run_path = \"/r\"\n[main]\nexec = \"server\"\n{GATEWAY}")
+} env { "COPROC_GATEWAY__SECRET": "hunter2", "COPROC_GATEWAY__STORE__PASSWORD": "hunter2" });
 case!(fn exec_socket_without_a_path: ["check"] { "coproc.toml": "[exec_socket]\nmode = \"0600\"\n" });
 case!(fn exec_socket_of_nothing: ["check"] { "coproc.toml": "[exec_socket]\n" });
 case!(fn exec_socket_is_no_table: ["check"] { "coproc.toml": "exec_socket = \"/run/e.sock\"\n" });

@@ -8,8 +8,16 @@ use super::origin::{Origin, Place};
 pub(super) const MASK: &str = "********";
 
 /// Keys whose names only sound as if they were secrets.
-const NO_SECRETS: [&str; 4] =
-    ["hash_keys", "hash_key_function", "min_token_length", "ignore_canonical_mime_header_key"];
+const NO_SECRETS: [&str; 8] = [
+    "authtoken",
+    "hash_key_function",
+    "hash_keys",
+    "ignore_canonical_mime_header_key",
+    "min_token_length",
+    "post_key_auth",
+    "session_lifetime_respects_key_expiration",
+    "use_keyless",
+];
 
 /// Whether the value of a key or variable of this name is not to be shown.
 pub fn secret(name: &str) -> bool {
@@ -139,6 +147,14 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Whether a URL in a line says who asks.
+fn has_credentials(line: &str) -> bool {
+    line.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '"', '\'', ' ']).next();
+        authority.is_some_and(|authority| authority.contains('@'))
+    })
+}
+
 /// How much of a line is shown, in characters.
 const SHOWN: usize = 120;
 
@@ -146,7 +162,7 @@ const SHOWN: usize = 120;
 /// A line that may hold a secret is not shown.
 fn snippet(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     let line = place.line_text();
-    if secret(line) {
+    if secret(line) || has_credentials(line) {
         return Ok(());
     }
     let number = place.line();

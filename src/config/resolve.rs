@@ -12,7 +12,9 @@ use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
+use coproc_core::scalar::printable;
 use coproc_core::scope::Scope;
+use coproc_core::text::Text;
 use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
 use coproc_gateway::config::Config as Gateway;
@@ -268,6 +270,7 @@ impl Resolver<'_> {
         let gateway = self.gateway();
         self.check_names(keys);
         self.check_events(keys);
+        self.check_plugin(keys);
         let (log, log_warnings) = log?;
         self.warnings.extend(log_warnings);
         let facts = Facts::unknown(nginx, root);
@@ -424,6 +427,25 @@ impl Resolver<'_> {
                 }
             }
         }
+    }
+
+    /// A plugin server that is no coprocess of this wrapper would never be ready.
+    fn check_plugin(&mut self, keys: &[String]) {
+        let plugin = self.root.gateway.as_ref().and_then(|table| table.grpc_coprocess.clone());
+        let Some(Text(plugin)) = plugin.filter(|Text(name)| !name.is_empty()) else { return };
+        let name = |key: &String| Some(self.table(key)?.name.as_ref()?.as_str().to_owned());
+        let names = keys.iter().filter_map(name).collect::<Vec<_>>();
+        // A name that could not be read may be the one that is meant.
+        if names.len() < keys.len() || names.contains(&plugin) {
+            return;
+        }
+        let path = ["gateway", "grpc_coprocess"].map(str::to_owned);
+        let what = format!("no coprocess is named `{}`", printable(&plugin));
+        let mut problem = self.stack.wrong(&path, what);
+        if let Some(near) = nearest(&plugin, names.iter().map(String::as_str)) {
+            problem = problem.hint(format!("did you mean `{near}`?"));
+        }
+        self.problems.push(problem);
     }
 
     /// An event of a coprocess that does not exist would never happen, and main's own events not

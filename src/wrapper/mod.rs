@@ -13,8 +13,8 @@
 
 mod children;
 mod control;
-pub mod keys;
-mod lifecycle;
+mod keys;
+pub mod lifecycle;
 mod metrics;
 mod paths;
 mod plugin;

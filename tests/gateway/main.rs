@@ -15,6 +15,7 @@ mod drain;
 mod events;
 mod failures;
 mod flow;
+mod life;
 mod limits;
 mod nginx;
 mod overrides;

@@ -222,7 +222,7 @@ fn framed(message: &[u8]) -> Bytes {
 
 fn status(code: u8, message: &str) -> Result<Frame<Bytes>, std::io::Error> {
     let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", code.into());
+    trailers.insert("grpc-status", u16::from(code).into());
     trailers.insert("grpc-message", message.parse().unwrap());
     Ok(Frame::trailers(trailers))
 }

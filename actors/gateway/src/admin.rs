@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::config::Secret;
 use crate::session::Session;
 use crate::session::keys::{Keys, masked, new_key};
 use crate::store::StoreError;
@@ -29,7 +30,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// What is done for those who run the gateway.
 pub struct Admin {
     keys: Arc<Keys>,
-    secret: Option<String>,
+    secret: Option<Secret>,
     reload: Arc<dyn Fn() + Send + Sync>,
     /// Whether a reload is on its way that nobody needs to ask for again.
     reloading: Arc<AtomicBool>,
@@ -78,7 +79,7 @@ impl Refused {
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
-        tracing::error!("{error}");
+        tracing::error!(target: "gateway", "{error}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.0)
     }
 }
@@ -87,7 +88,7 @@ impl Admin {
     /// Does it with these keys. `reload` has the APIs read anew; it may wait for files.
     pub fn new(
         keys: Arc<Keys>,
-        secret: Option<String>,
+        secret: Option<Secret>,
         reload: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         Self { keys, secret, reload: Arc::new(reload), reloading: Arc::default() }
@@ -121,7 +122,7 @@ impl Admin {
                 if !self.keys.remove(&id).await? {
                     return Err(missing());
                 }
-                tracing::info!("key {} was removed", masked(&id));
+                tracing::info!(target: "gateway", "key {} was removed", masked(&id));
                 Ok(json!({ "key": id, "status": "ok", "action": "deleted" }))
             }
         }
@@ -164,7 +165,7 @@ impl Admin {
         let life = session.life(Duration::ZERO, false, now);
         self.keys.keep(&id, &session, life).await?;
         let action = if before.is_some() { "modified" } else { "added" };
-        tracing::info!("key {} was {action}", masked(&id));
+        tracing::info!(target: "gateway", "key {} was {action}", masked(&id));
         Ok(json!({ "key": id, "status": "ok", "action": action }))
     }
 
@@ -185,7 +186,7 @@ impl Admin {
     /// Whether a text is the secret. How long it takes says nothing of where they differ.
     fn is_secret(&self, text: &[u8]) -> bool {
         let Some(secret) = &self.secret else { return false };
-        let (ours, theirs) = (Sha256::digest(secret.as_bytes()), Sha256::digest(text));
+        let (ours, theirs) = (Sha256::digest(secret.0.as_bytes()), Sha256::digest(text));
         ours.iter().zip(theirs).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
     }
 }
@@ -256,5 +257,118 @@ pub fn order(method: &str, id: Option<String>, body: &[u8], go_on: bool) -> Resu
         }
         ("DELETE", Some(id)) => Ok(Order::Remove(id)),
         _ => Err(not_allowed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::policy::Policies;
+    use crate::session::keys::KeyOptions;
+    use crate::store::Embedded;
+
+    struct Desk {
+        _folder: tempfile::TempDir,
+        admin: Admin,
+        reloads: Arc<AtomicUsize>,
+    }
+
+    fn desk(secret: Option<&str>) -> Desk {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Embedded::open(&folder.path().join("s")).unwrap());
+        let policies = Policies::parse(r#"{"gold": {"rate": 7}}"#).unwrap();
+        let keys = Arc::new(Keys::new(store, KeyOptions::default(), policies));
+        let reloads = Arc::new(AtomicUsize::new(0));
+        let count = reloads.clone();
+        let secret = secret.map(|secret| Secret(secret.to_owned()));
+        let admin = Admin::new(keys, secret, move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        Desk { _folder: folder, admin, reloads }
+    }
+
+    async fn ask(desk: &Desk, method: &str, path: &str, secret: &str, body: &str) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).header(HEADER, secret);
+        let request = request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        let response = answer(&desk.admin, request).await;
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        let value = serde_json::from_slice(response.body()).unwrap();
+        (response.status().as_u16(), value)
+    }
+
+    #[test]
+    fn paths_are_taken_where_there_is_a_secret() {
+        let with = desk(Some("s"));
+        for path in ["/tyk/keys", "/tyk/keys/a", "/tyk/reload", "/tyk/reload/group"] {
+            assert!(with.admin.takes(path) && !desk(None).admin.takes(path), "{path}");
+        }
+        for path in ["/tyk", "/tyk/", "/tyk/keysx", "/tyk/apis", "/x/tyk/keys", "/keys"] {
+            assert!(!with.admin.takes(path), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_let_in_without_the_secret() {
+        let desk = desk(Some("open"));
+        for secret in ["", "ope", "openn", "Open"] {
+            assert_eq!(ask(&desk, "GET", "/tyk/keys", secret, "").await.0, 403);
+        }
+        assert_eq!(ask(&desk, "GET", "/tyk/keys", "open", "").await, (200, json!({ "keys": [] })));
+        let closed = super::tests::desk(None);
+        assert_eq!(ask(&closed, "GET", "/tyk/keys", "", "").await.0, 403);
+    }
+
+    #[tokio::test]
+    async fn keys_are_added_shown_changed_and_deleted() {
+        let desk = desk(Some("s"));
+        let (status, added) = ask(&desk, "POST", "/tyk/keys", "s", r#"{"org_id": "o"}"#).await;
+        assert_eq!((status, &added["action"]), (200, &json!("added")));
+        let key = added["key"].as_str().unwrap();
+        assert!(key.starts_with('o'));
+        let path = format!("/tyk/keys/{key}");
+        let body = r#"{"quota_max": 5, "own": 1}"#;
+        assert_eq!(ask(&desk, "PUT", &path, "s", body).await.1["action"], "modified");
+        let (_, session) = ask(&desk, "GET", &path, "s", "").await;
+        assert_eq!((&session["quota_max"], &session["own"]), (&json!(5), &json!(1)));
+        assert_eq!(ask(&desk, "DELETE", &path, "s", "").await.1["action"], "deleted");
+        assert_eq!(ask(&desk, "DELETE", &path, "s", "").await.0, 404);
+        assert_eq!(ask(&desk, "GET", &path, "s", "").await.0, 404);
+        let (_, made) = ask(&desk, "POST", "/tyk/keys/a%2Fb", "s", "{}").await;
+        assert_eq!(made["key"], "a/b");
+        assert_eq!(ask(&desk, "POST", "/tyk/keys/create", "s", "{}").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_session_is_refused() {
+        let desk = desk(Some("s"));
+        for body in [
+            "",
+            "[]",
+            r#"{"rate": "x"}"#,
+            r#"{"apply_policies": ["none"]}"#,
+            r#"{"access_rights": {"a": {"allowed_urls": [{"url": "("}]}}}"#,
+        ] {
+            assert_eq!(ask(&desk, "POST", "/tyk/keys/abc", "s", body).await.0, 400, "{body}");
+        }
+        assert_eq!(ask(&desk, "POST", "/tyk/keys/ab", "s", "{}").await.0, 400, "too short");
+        assert_eq!(ask(&desk, "PATCH", "/tyk/keys/abc", "s", "{}").await.0, 405);
+        assert_eq!(ask(&desk, "DELETE", "/tyk/keys", "s", "").await.0, 405);
+        assert_eq!(ask(&desk, "GET", "/tyk/keys", "s", "").await.1, json!({ "keys": [] }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_reloads_become_one() {
+        let desk = desk(Some("s"));
+        for path in ["/tyk/reload", "/tyk/reload/group", "/tyk/reload/"] {
+            assert_eq!(ask(&desk, "GET", path, "s", "").await.0, 200);
+        }
+        assert_eq!(ask(&desk, "POST", "/tyk/reload", "s", "").await.0, 405);
+        while desk.reloads.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(RELOAD_INTERVAL).await;
+        }
+        tokio::time::sleep(RELOAD_INTERVAL * 3).await;
+        assert_eq!(desk.reloads.load(Ordering::SeqCst), 1);
     }
 }

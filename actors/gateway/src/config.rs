@@ -1,5 +1,6 @@
 //! What the gateway is configured to do, with defaults filled in.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub struct Config {
     /// Whether Tyk's oddities are mended.
     pub strict: bool,
     /// What requests to `/tyk/` have to bear; `None`: nothing is there.
-    pub secret: Option<String>,
+    pub secret: Option<Secret>,
     /// The file of the policies.
     pub policies: Option<PathBuf>,
     /// Where keys and sessions are kept.
@@ -64,6 +65,16 @@ pub struct Config {
     pub access_log: bool,
     /// Plugins' handlers of events that belong to no API: the event's name and the handler's.
     pub events: Vec<(String, String)>,
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(_)")
+    }
 }
 
 /// Where keys and sessions are kept.

@@ -76,7 +76,11 @@ impl Policies {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+        Self::parse(&text).map_err(|error| {
+            let what = error.to_string();
+            let what = what.split(" at line ").next().unwrap_or_default();
+            format!("{}:{}:{}: {what}", path.display(), error.line(), error.column())
+        })
     }
 
     /// Reads a text.

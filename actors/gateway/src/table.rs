@@ -3,8 +3,8 @@
 mod limits;
 mod listen;
 mod store;
+mod values;
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,22 +13,21 @@ use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
 use coproc_core::mode::Mode;
 use coproc_core::refusal::Refusal;
-use coproc_core::scalar::{EXPECTED, NOUN, Scalar, printable, refuse};
+use coproc_core::scalar::printable;
 use coproc_core::text::Text;
 use coproc_core::words::Words;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use crate::config::{Config, Tls};
+use crate::config::{Config, Secret, Tls};
 use crate::definition::{self, Taken};
 use crate::driver::grpc::{Address, GrpcConfig, breaker};
-use crate::session::hash::HashFunction;
 use crate::session::keys::KeyOptions;
 
 pub use self::limits::{DEFAULTS as LIMITS_DEFAULTS, LimitsTable};
 pub use self::listen::Places;
 pub use self::store::{DEFAULTS as STORE_DEFAULTS, StoreTable};
+pub use self::values::{Compat, Definitions, Function, Handlers};
 
 /// The gateway: a reverse proxy whose requests pass through hooks that run in plugin servers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -56,6 +55,10 @@ pub struct GatewayTable {
     /// `dns:///NAME:PORT`, `HOST:PORT`, or a list of them. Default: there are none.
     #[schemars(example = &"unix:///run/plugin.sock")]
     pub grpc: Option<Words>,
+    /// The name of the coprocess that is the plugin server: it is called once it is ready. Default: it
+    /// is none of this wrapper's.
+    #[schemars(example = &"agent")]
+    pub grpc_coprocess: Option<Text>,
     /// What stands for host and port in `:authority`. Default: host and port, for Unix sockets
     /// `localhost`.
     #[schemars(example = &"plugins.example.test")]
@@ -132,16 +135,13 @@ pub struct GatewayTable {
     /// Whether connections are closed after error pages.
     #[schemars(example = true)]
     pub close_connections: Option<Flag>,
-    /// The coprocess that is the plugin server: calls wait while it is being started, and fail at once while
-    /// it is not to run. Default: none.
-    #[schemars(example = &"plugin")]
-    pub plugin: Option<Text>,
-    /// The path below which nginx's `auth_request` is answered: `PATH/API_ID`. Default: nowhere.
-    #[schemars(example = &"/.coproc/auth")]
-    pub auth_request: Option<Text>,
     /// Whether responses say in `Server-Timing` how long hooks and upstream took.
     #[schemars(example = true)]
     pub server_timing: Option<Flag>,
+    /// The path below which subrequests of nginx's `auth_request` are answered: `PATH/ID` by the hooks
+    /// and checks of an API. Default: nowhere.
+    #[schemars(example = &"/auth")]
+    pub auth_request: Option<Text>,
     /// Whether each request is a line of the log.
     #[schemars(example = true)]
     pub access_log: Option<Flag>,
@@ -211,124 +211,6 @@ pub const DEFAULTS: [(&str, &str); 25] = [
     ("drain", "30s"),
 ];
 
-/// Whether Tyk's oddities are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compat {
-    /// They are.
-    #[default]
-    Tyk,
-    /// They are mended.
-    Strict,
-}
-
-impl Scalar for Compat {
-    const NOUN: &'static str = "a way to be compatible";
-    const EXPECTED: &'static str = "`tyk` or `strict`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "tyk" => Some(Self::Tyk),
-            "strict" => Some(Self::Strict),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(Compat, "Compat", { "enum": ["tyk", "strict"] });
-
-/// A hash function, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Function(pub HashFunction);
-
-impl Scalar for Function {
-    const NOUN: &'static str = "a hash function";
-    const EXPECTED: &'static str = "`murmur32`, `murmur64`, `murmur128` or `sha256`";
-
-    fn read(text: &str) -> Option<Self> {
-        HashFunction::named(text).filter(|function| function.name() == text).map(Self)
-    }
-}
-
-coproc_core::impl_scalar!(Function, "Function", {
-    "enum": ["murmur32", "murmur64", "murmur128", "sha256"]
-});
-
-/// Definitions: an array of tables, or one text of JSON objects.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Definitions(pub Vec<Value>);
-
-const DEFINITIONS: &str = "an array of tables, each the definition of an API";
-
-impl<'de> Deserialize<'de> for Definitions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match Value::deserialize(deserializer)? {
-            Value::Array(all) => return Ok(Self(all)),
-            Value::String(text) => text,
-            _ => return Err(refuse("these are no definitions", DEFINITIONS)),
-        };
-        let mut all = Vec::new();
-        for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
-            match value {
-                Ok(Value::Array(several)) => all.extend(several),
-                Ok(one) => all.push(one),
-                Err(error) => return Err(refuse(format_args!("is no JSON: {error}"), DEFINITIONS)),
-            }
-        }
-        Ok(Self(all))
-    }
-}
-
-impl JsonSchema for Definitions {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Definitions".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [{ "type": "array", "items": { "type": "object" } }, { "type": "string" }],
-            NOUN: "definitions",
-            EXPECTED: "an array of tables, or one text of JSON objects"
-        })
-    }
-}
-
-/// Handlers of events, as definitions have them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Handlers(pub Value);
-
-impl<'de> Deserialize<'de> for Handlers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => serde_json::from_str(&text).map(Self).map_err(|error| {
-                refuse(format_args!("is no JSON: {error}"), "a table with the key `events`")
-            }),
-            other => Ok(Self(other)),
-        }
-    }
-}
-
-impl JsonSchema for Handlers {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Handlers".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [{ "type": "object" }, { "type": "string" }],
-            NOUN: "handlers",
-            EXPECTED: "a table `events` with a list of handlers for each event"
-        })
-    }
-}
-
 impl GatewayTable {
     /// Checks what single values cannot show, and fills the defaults in. Paths stay as they are written.
     ///
@@ -353,7 +235,12 @@ impl GatewayTable {
             grpc,
             hook_timeout: time(self.hook_timeout, default.hook_timeout),
             strict: self.compat == Some(Compat::Strict),
-            secret: self.secret.as_ref().map(|Text(text)| text.clone()).filter(|s| !s.is_empty()),
+            secret: self
+                .secret
+                .as_ref()
+                .map(|Text(text)| text.clone())
+                .filter(|secret| !secret.is_empty())
+                .map(Secret),
             policies: path(&self.policies),
             keys: KeyOptions {
                 hash_keys: flag(self.hash_keys),
@@ -367,13 +254,9 @@ impl GatewayTable {
             verbatim_names: flag(self.ignore_canonical_mime_header_key),
             hide_generator_header: flag(self.hide_generator_header),
             close_connections: flag(self.close_connections),
-            plugin: self.plugin.as_ref().map(|Text(name)| name.clone()).filter(|n| !n.is_empty()),
-            auth_request: self
-                .auth_request
-                .as_ref()
-                .map(|Text(path)| path.clone())
-                .filter(|path| !path.is_empty()),
             server_timing: flag(self.server_timing),
+            auth_request: self.auth_request(&mut refusals),
+            plugin: self.grpc_coprocess.as_ref().map(|Text(name)| name.clone()),
             access_log: flag(self.access_log),
             drain: time(self.drain, default.drain),
             worker_threads: number(self.worker_threads),
@@ -384,12 +267,6 @@ impl GatewayTable {
             apis: Vec::new(),
             events: Vec::new(),
         };
-        if config.auth_request.as_ref().is_some_and(|path| !path.starts_with('/')) {
-            refusals.push(
-                Refusal::wrong("auth_request", "is no path")
-                    .expected("a path that begins with `/`"),
-            );
-        }
         let rules = config.rules();
         if let Some(Handlers(handlers)) = &self.event_handlers {
             let (events, faults) = definition::handlers(handlers);
@@ -408,7 +285,7 @@ impl GatewayTable {
             refusals.extend(read.faults.into_iter().map(|fault| refusal(at(), fault)));
             warnings.extend(read.warnings.iter().map(|fault| format!("{name}: {fault}")));
             for key in read.unknown {
-                tracing::debug!("{name}: `{key}` is not known and has no effect");
+                tracing::debug!(target: "gateway", "{name}: `{key}` is not known and has no effect");
             }
             config.apis.extend(read.api);
         }
@@ -416,6 +293,16 @@ impl GatewayTable {
             true => Ok((config, warnings)),
             false => Err(refusals),
         }
+    }
+
+    fn auth_request(&self, refusals: &mut Vec<Refusal>) -> Option<String> {
+        let Text(path) = self.auth_request.as_ref()?;
+        if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c == '?') {
+            let what = format!("`{}` is not a path", printable(path));
+            let refusal = Refusal::wrong("auth_request", what);
+            refusals.push(refusal.expected("a path that begins with `/`, such as `/auth`"));
+        }
+        Some(path.clone())
     }
 
     fn grpc(&self, refusals: &mut Vec<Refusal>) -> Option<GrpcConfig> {

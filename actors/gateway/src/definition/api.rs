@@ -26,7 +26,7 @@ pub(super) fn read(definition: &Value, rules: &Rules, notes: &Notes) -> Option<A
     let id = top.text("api_id");
     let name = top.text("name");
     let org = top.text("org_id");
-    if !is_id(id) && top.there() {
+    if !is_id(id) && top.there() && top.is_text("api_id") {
         let what = match id {
             "" => "is required".to_owned(),
             id => format!("`{}` is not an id", printable(id)),
@@ -84,12 +84,12 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
     let target = proxy.text("target_url");
     let strip = proxy.flag("strip_listen_path", false);
     let preserve_host = proxy.flag("preserve_host_header", false);
-    if !top.there() {
+    if !top.there() || top.has("proxy") && !proxy.there() {
         return None;
     }
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#');
     let good = path.starts_with('/') && !path.contains(odd);
-    if !good {
+    if !good && proxy.is_text("listen_path") {
         let what = match path {
             "" => "is required".to_owned(),
             path => format!("`{}` is not a path", printable(path)),
@@ -98,7 +98,7 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
         top.notes.fault(fault.expected("a path that begins with `/`, without blanks"));
     }
     let url = upstream(target);
-    if url.is_none() {
+    if url.is_none() && proxy.is_text("target_url") {
         let what = match target {
             "" => "is required".to_owned(),
             target => format!("`{}` is not the address of an upstream", printable(target)),

@@ -163,6 +163,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether a text is there that can be judged, or none at all: what is no text is refused already.
+    pub(super) fn is_text(&self, key: &'static str) -> bool {
+        self.get(key).is_none_or(Value::is_string)
+    }
+
     /// A boolean; one that is not there is as `default`.
     pub(super) fn flag(&self, key: &'static str, default: bool) -> bool {
         match self.get(key) {

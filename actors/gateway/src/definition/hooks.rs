@@ -61,12 +61,13 @@ pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
             _ if lacking => format!("this coproc is built without the driver `{driver}`"),
             other => format!("`{}` is no driver", printable(other)),
         };
-        let answered = if rules.strict { "" } else { ": requests are answered with 500" };
+        let refused = rules.strict || rules.checking && lacking;
+        let answered = if refused { "" } else { ": requests are answered with 500" };
         let fault = fields.wrong("driver", format!("{what}{answered}"));
         let fault = fault.expected(listed(DRIVERS));
-        match rules.checking && lacking {
+        match refused {
             true => top.notes.fault(fault),
-            false => top.notes.lenient(fault),
+            false => top.notes.warn(fault),
         }
     }
     hooks

@@ -167,7 +167,7 @@ fn one_file(path: &Path, name: &str, rules: &Rules, taken: &mut Taken, loaded: &
     };
     let mut read = read(&definition, rules);
     for key in &read.unknown {
-        tracing::debug!("{name}: `{key}` is not known and has no effect");
+        tracing::debug!(target: "gateway", "{name}: `{key}` is not known and has no effect");
     }
     if let Some(api) = &read.api {
         read.faults.extend(taken.faults(api, name));

@@ -29,6 +29,7 @@ fn child(text: &str, at: usize, key: &str) -> Option<usize> {
     let mut at = blanks(bytes, at + 1);
     let mut number = 0;
     while !matches!(bytes.get(at)?, b'}' | b']') {
+        let began = at;
         let mut fits = !object && key.parse() == Ok(number);
         if object {
             let end = value(bytes, at);
@@ -43,6 +44,9 @@ fn child(text: &str, at: usize, key: &str) -> Option<usize> {
         at = blanks(bytes, value(bytes, at));
         if bytes.get(at)? == &b',' {
             at = blanks(bytes, at + 1);
+        }
+        if at == began {
+            return None;
         }
         number += 1;
     }
@@ -106,16 +110,16 @@ mod tests {
         for (key, place) in [
             ("", (2, 1)),
             ("a", (2, 8)),
-            ("bc", (2, 20)),
-            ("bc.0", (2, 21)),
-            ("bc.1", (2, 27)),
-            ("bc.2", (2, 34)),
-            ("bc.2.d", (2, 40)),
-            ("bc.2.none", (2, 34)),
-            ("bc.3", (2, 20)),
+            ("bc", (2, 22)),
+            ("bc.0", (2, 23)),
+            ("bc.1", (2, 29)),
+            ("bc.2", (2, 37)),
+            ("bc.2.d", (2, 43)),
+            ("bc.2.none", (2, 37)),
+            ("bc.3", (2, 22)),
             ("ä", (3, 6)),
-            ("e", (3, 13)),
-            ("e.f", (3, 13)),
+            ("e", (3, 14)),
+            ("e.f", (3, 14)),
         ] {
             assert_eq!(of(text, &path(key)), place, "{key}");
         }

@@ -73,7 +73,14 @@ pub(super) async fn serve(
     let watch = Watch::new();
     let shown_ip = ip.and_then(|ip| HeaderValue::from_str(&ip.to_string()).ok());
     let io = TokioIo::new(Watched::new(stream, begun, watch.clone(), !is_http_2));
-    let client = Rc::new(Client { worker: worker.clone(), watch, scheme, ip, shown_ip });
+    let client = Rc::new(Client {
+        worker: worker.clone(),
+        watch,
+        scheme,
+        ip,
+        shown_ip,
+        is_alone: !is_http_2,
+    });
     let service = {
         let client = client.clone();
         service_fn(move |request| {
@@ -129,25 +136,32 @@ async fn keep(client: &Client, connection: impl Connection) {
             told = true;
             connection.as_mut().close();
         }
-        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            if let Err(error) = ended {
-                tracing::debug!(target: "gateway", "a connection ended: {error}");
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                if let Err(error) = ended {
+                    tracing::debug!(target: "gateway", "a connection ended: {error}");
+                }
+                return Poll::Ready(());
             }
-            return Poll::Ready(());
+            let due = loop {
+                let Some(due) = client.watch.deadline(limits) else { return Poll::Pending };
+                // A later deadline is left to the timer that is set already.
+                if armed.is_none_or(|armed| due.at < armed) {
+                    armed = Some(due.at);
+                    timer.as_mut().reset(due.at);
+                }
+                match timer.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) if due.at <= Instant::now() => break due,
+                    Poll::Ready(()) => armed = None,
+                }
+            };
+            if due.closes {
+                return Poll::Ready(());
+            }
+            // The request that waits for the upstream hears of it, and is answered.
+            client.watch.give_up();
         }
-        while let Some(deadline) = client.watch.deadline(limits) {
-            // A later deadline is left to the timer that is set already.
-            if armed.is_none_or(|armed| deadline < armed) {
-                armed = Some(deadline);
-                timer.as_mut().reset(deadline);
-            }
-            match timer.as_mut().poll(cx) {
-                Poll::Pending => break,
-                Poll::Ready(()) if deadline <= Instant::now() => return Poll::Ready(()),
-                Poll::Ready(()) => armed = None,
-            }
-        }
-        Poll::Pending
     })
     .await;
 }

@@ -35,6 +35,8 @@ pub(super) struct Client {
     pub(super) ip: Option<IpAddr>,
     /// The same as text.
     pub(super) shown_ip: Option<HeaderValue>,
+    /// Whether its requests come one after the other, and in the task of the connection.
+    pub(super) is_alone: bool,
 }
 
 /// Why a request is answered by the gateway itself.
@@ -113,12 +115,12 @@ async fn forward(
     let routes = worker.routes();
     let services = &worker.shared.services;
     if worker.shared.admin.takes(&asked.target.path) {
-        return administer(client, parts, body, &asked).await;
+        return Box::pin(administer(client, parts, body, &asked)).await;
     }
     let prefix = services.settings.auth_request.as_deref();
     let about = prefix.and_then(|prefix| auth_request::asked(prefix, &asked.target.path));
     if let Some(id) = about.map(str::to_owned) {
-        return authorize(client, parts, asked, &routes, &id)
+        return Box::pin(authorize(client, parts, asked, &routes, &id))
             .await
             .map(replied)
             .map_err(Ended::Denied);
@@ -150,7 +152,7 @@ async fn forward(
         session: None,
     };
     if wants_body {
-        draft.body = Some(whole_upload(upload, progress.as_deref()).await?);
+        draft.body = Some(Box::pin(whole_upload(upload, progress.as_deref())).await?);
         upload = Upload::None;
     }
     let walked = served.chain.request(&mut draft).await;
@@ -196,7 +198,7 @@ async fn forward(
     *request.uri_mut() = origin_form(target);
     *request.headers_mut() = headers;
 
-    let sent = send(worker, &served.origin, request, progress.as_deref()).await;
+    let sent = send(client, &served.origin, request, progress.as_deref()).await;
     trail.upstream_done();
     let (mut response, lease) = sent.map_err(|failed| upstream_failed(worker, served, &failed))?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -216,7 +218,7 @@ async fn forward(
         return Ok(Response::from_parts(head, body));
     }
     let most = limits.max_buffered_body;
-    let body = whole_download(body, most).await?;
+    let body = Box::pin(whole_download(body, most)).await?;
     let mut whole = Whole { status: head.status, headers: head.headers, body };
     if let Err(reply) = served.chain.response(&draft, &mut whole).await {
         return Err(Ended::Reply(reply));

@@ -35,14 +35,14 @@ impl Pool {
         Rc::new(Self { idle, filled: Notify::new(), most, time })
     }
 
-    /// The connection that was used last and still is one.
-    pub(super) fn take(&self, origin: &str) -> Option<SendRequest<Upload>> {
+    /// The connection that was used last and still is one, and since when it has been idle.
+    pub(super) fn take(&self, origin: &str) -> Option<(SendRequest<Upload>, Instant)> {
         let mut all = self.idle.borrow_mut();
         let idle = all.get_mut(origin)?;
         loop {
-            let sender = idle.pop_back()?.sender;
+            let Idle { sender, since } = idle.pop_back()?;
             if sender.is_ready() {
-                return Some(sender);
+                return Some((sender, since));
             }
         }
     }

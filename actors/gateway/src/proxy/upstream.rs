@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::body::{Fault, Progress, Upload};
+use super::forward::Client;
 use super::pool::Lease;
 use super::stream::Stream;
 use super::worker::Worker;
@@ -24,6 +25,9 @@ use crate::exchange::Denied;
 const BODY_BUFFER: usize = 64 << 10;
 /// How many headers hyper has room for without being asked.
 const USUAL_HEADERS: usize = 100;
+
+/// After how long an idle connection may be about to be closed: servers keep them for seconds.
+const REST: Duration = Duration::from_millis(200);
 
 /// The server that an upstream's URL names.
 #[derive(Debug)]
@@ -125,26 +129,36 @@ impl Failed {
 
 /// Sends a request. `progress` is that of its body, if it streams.
 pub(super) async fn send(
-    worker: &Worker,
+    client: &Client,
     origin: &Origin,
     mut request: Request<Upload>,
     progress: Option<&Progress>,
 ) -> Result<(Response<Incoming>, Lease), Failed> {
     // A connection that waited may be closed just now by the other side. A request that may be sent
-    // twice is.
+    // twice is, and is copied for that, unless the connection was in use a moment ago.
+    let worker = &*client.worker;
     let repeatable = !request.body().is_stream()
         && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let mut waiting = worker.pool.take(&origin.key);
     loop {
         let is_reused = waiting.is_some();
+        let mut has_rested = false;
         let mut sender = match waiting.take() {
-            Some(sender) => sender,
-            None => connect(worker, origin).await?,
+            Some((sender, since)) => {
+                has_rested = since.elapsed() >= REST;
+                sender
+            }
+            // Boxed, for it is large and rare, and the whole is moved for each request.
+            None => Box::pin(connect(worker, origin)).await?,
         };
-        let again = (is_reused && repeatable).then(|| copy(&request));
+        let again = (has_rested && repeatable).then(|| copy(&request));
         let sent = sender.try_send_request(request);
         let limit = worker.shared.config.limits.upstream_timeout;
-        let Some(outcome) = within(sent, progress, limit).await else { return Err(Failed::Late) };
+        let outcome = match client.is_alone && progress.is_none() {
+            true => client.watch.in_time(sent).await,
+            false => within(sent, progress, limit).await,
+        };
+        let Some(outcome) = outcome else { return Err(Failed::Late) };
         match outcome {
             Ok(response) => {
                 let (pool, origin) = (worker.pool.clone(), origin.key.clone());

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,18 @@ use crate::server::{Shared, Socket, Stop, Table};
 /// How long a thread waits that cannot accept.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// The routes under a count of this thread's own.
+#[derive(Debug)]
+pub(super) struct Mine(Arc<Table>);
+
+impl Deref for Mine {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.0
+    }
+}
+
 /// What the connections of one thread share.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -30,7 +43,7 @@ pub(super) struct Worker {
     /// Which thread it is.
     number: usize,
     /// The routes as they were at the last request: counted here, where no other thread counts.
-    routes: RefCell<Rc<Arc<Table>>>,
+    routes: RefCell<Rc<Mine>>,
     /// The last connection was refused for want of a place.
     full: Cell<bool>,
 }
@@ -59,7 +72,7 @@ pub(crate) fn work(
         pool: Pool::new(limits.upstream_idle, limits.upstream_idle_timeout),
         closing: Rc::default(),
         number,
-        routes: RefCell::new(Rc::new(shared.routes.load_full())),
+        routes: RefCell::new(Rc::new(Mine(shared.routes.load_full()))),
         full: Cell::new(false),
         shared: shared.clone(),
     });
@@ -71,11 +84,11 @@ pub(crate) fn work(
 
 impl Worker {
     /// Where paths lead just now.
-    pub(super) fn routes(&self) -> Rc<Arc<Table>> {
+    pub(super) fn routes(&self) -> Rc<Mine> {
         let now = self.shared.routes.load();
         let mut mine = self.routes.borrow_mut();
-        if !Arc::ptr_eq(&now, &mine) {
-            *mine = Rc::new(Arc::clone(&now));
+        if !Arc::ptr_eq(&now, &mine.0) {
+            *mine = Rc::new(Mine(Arc::clone(&now)));
         }
         mine.clone()
     }

@@ -1,5 +1,6 @@
 //! Keys and the sessions that they stand for: the store, and what was lately read from it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,9 +13,10 @@ use super::hash::{self, HashFunction, session_id};
 use super::recent::Recent;
 use super::{Session, epoch, from_wire};
 use crate::api::Api;
+use crate::config::{Config, STORE_FILE, StoreConfig};
 use crate::exchange::{Attached, Denied};
 use crate::policy::Policies;
-use crate::store::{Store, StoreError};
+use crate::store::{Embedded, Shared, Store, StoreError};
 use crate::wire::{SessionState, Texts};
 
 /// What the names of sessions begin with in the store.
@@ -68,6 +70,23 @@ impl Keys {
         }
     }
 
+    /// The keys of a gateway: opens the file of its store, and reads its policies.
+    ///
+    /// # Errors
+    /// A sentence where the store cannot be opened or the policies cannot be read.
+    pub fn open(config: &Config) -> Result<Self, StoreError> {
+        let store: Arc<dyn Store> = match &config.store {
+            StoreConfig::File(path) => {
+                let path = path.as_deref().unwrap_or(Path::new(STORE_FILE));
+                Arc::new(Embedded::open(path)?)
+            }
+            StoreConfig::Redis(redis) => Arc::new(Shared::new(redis.clone())?),
+        };
+        let policies = config.policies.as_deref().map(Policies::read).transpose();
+        let policies = policies.map_err(StoreError)?.unwrap_or_default();
+        Ok(Self::new(store, config.keys.clone(), policies))
+    }
+
     /// How they are kept.
     pub fn options(&self) -> &KeyOptions {
         &self.options
@@ -110,7 +129,7 @@ impl Keys {
             return Ok(None);
         };
         if let Err(why) = self.policies.load().apply(&mut session) {
-            tracing::warn!("the session of key {}: {why}", masked(id));
+            tracing::warn!(target: "gateway", "the session of key {}: {why}", masked(id));
             return Ok(None);
         }
         Ok(Some(self.remember(id, session, changes)))
@@ -267,7 +286,7 @@ impl Keys {
     ) -> Result<Attached, Denied> {
         let forbidden = || Denied::new(StatusCode::FORBIDDEN, "Forbidden");
         let failed = |error: StoreError| {
-            tracing::error!("the store: {error}");
+            tracing::error!(target: "gateway", "the store: {error}");
             Denied::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         };
         let mut session = from_wire(returned.ok_or_else(forbidden)?, api, metadata);
@@ -284,7 +303,7 @@ impl Keys {
         session.key_id.clone_from(&id);
         let mut applied = session.clone();
         self.policies.load().apply(&mut applied).map_err(|why| {
-            tracing::warn!("the session of key {}: {why}", masked(&id));
+            tracing::warn!(target: "gateway", "the session of key {}: {why}", masked(&id));
             forbidden()
         })?;
         let life = session.life(api.session_lifetime, api.lifetime_respects_expiration, now);

@@ -122,7 +122,7 @@ impl Limits {
         let life = life.filter(|seconds| *seconds > 0).map(Duration::from_secs);
         let name = self.keys.quota_name(id, &scope);
         let count = self.keys.store().count(&name, used, life).await.map_err(|error| {
-            tracing::error!("the store: {error}");
+            tracing::error!(target: "gateway", "the store: {error}");
             Denied::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         })?;
         *remaining = (max - count.value).max(0);

@@ -307,9 +307,9 @@ async fn a_rate_is_a_window_that_slides() {
         admits(&limits, "k", &session, &api, 10).await.unwrap();
     }
     for (rate, per) in [(0, 1), (-1, 1), (1, 0)] {
-        let any = super::tests::session(json!({ "rate": rate, "per": per }));
+        let any = self::session(json!({ "rate": rate, "per": per }));
         for _ in 0..9 {
-            admits(&limits, "any", &any, &super::tests::api("a"), 10).await.unwrap();
+            admits(&limits, "any", &any, &crate::api::tests::api("a"), 10).await.unwrap();
         }
     }
 }

@@ -275,7 +275,7 @@ impl Writer {
     fn answer(&mut self, batch: Vec<Job>) {
         let results = self.transact(&batch, SWEPT);
         if let (Err(error), true) = (&results, batch.is_empty()) {
-            tracing::error!("{error}");
+            tracing::error!(target: "gateway", "{error}");
             // It is tried again with the next write.
             self.unsynced = 0;
         }

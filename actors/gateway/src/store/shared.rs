@@ -105,7 +105,8 @@ impl Shared {
     /// A sentence where the URL is none of Redis, or has credentials.
     pub fn new(config: SharedConfig) -> Result<Self, StoreError> {
         let info = config.url.as_str().into_connection_info();
-        let info = info.map_err(|error| StoreError(format!("it is no URL of Redis: {error}")))?;
+        let info =
+            info.map_err(|_| StoreError("it is not the URL of a Redis server".to_owned()))?;
         let mut settings = info.redis_settings().clone();
         if settings.username().is_some() || settings.password().is_some() {
             let what = "the URL has credentials, which belong to `user` and `password`";

@@ -1,6 +1,6 @@
 //! The `[gateway]` table.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Listen, StoreConfig};
@@ -82,7 +82,7 @@ fn the_store_is_a_file_or_redis() {
     };
     assert_eq!((redis.url.as_str(), redis.prefix.as_str()), ("redis://h:1/2", ""));
     for (table, what) in [
-        (json!({ "redis": "http://h" }), "store.redis: it is no URL of Redis"),
+        (json!({ "redis": "http://h" }), "store.redis: it is not the URL of"),
         (json!({ "redis": "redis://h", "path": "x" }), "store.path: `path` and `redis` exclude"),
         (json!({ "password": "x" }), "store.password: is set without `redis`"),
         (json!({ "redis": "redis://:p@h" }), "store.redis: the URL has credentials"),
