@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::breaker::{Input, Limits, State, step};
+use crate::driver::breaker::{Input, Limits, State, step};
 use super::channel::Channel;
 use super::dial::Place;
 use super::health::Watch;

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 
 use super::GrpcConfig;
 use super::address::{Address, AddressError};
-use super::breaker::{Input, Limits};
+use crate::driver::breaker::{Input, Limits};
 use super::channel::{Channel, Occupied};
 use super::dial::{Place, Sender};
 use super::names::{Schedule, look_up};
