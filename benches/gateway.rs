@@ -7,6 +7,9 @@
 //! machine does falls on both. The gateway without hooks is the library, served by this program.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
+#[path = "../tests/support/plugin.rs"]
+mod plugin;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,8 +19,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coproc_gateway::api::{Api, Hooks, Upstream};
+use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
 use coproc_gateway::config::{Config, Listen, StoreConfig};
+use coproc_gateway::driver::grpc::GrpcConfig;
 use coproc_gateway::server::{Bound, Server};
 use rustix::event::epoll;
 
@@ -33,12 +37,86 @@ const BODY: usize = 128;
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     match words.get(1).map(String::as_str) {
-        Some("gateway") => return gateway(&words[2], &words[3], &words[4]),
+        Some("gateway") => {
+            return gateway(&words[2], &words[3], &words[4], words.get(5).map(String::as_str));
+        }
+        Some("auth") => return auth(words[2].parse().unwrap()),
+        // The same program is the plugin server.
+        Some(address) if address.starts_with("unix:") => return plugin::main(),
         Some("load") => return load(words[2].parse().unwrap(), words[3].parse().unwrap()),
         _ => {}
     }
     let folder = tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap();
     proxy(folder.path());
+    hook(folder.path());
+}
+
+/// Requests with one hook that sees headers alone, with none, and through nginx, whose `auth_request` asks a
+/// server of HTTP that does what the hook does. All share both processors.
+fn hook(folder: &Path) {
+    let upstream = Nginx::upstream(&folder.join("upstream-of-hooks"));
+    let socket = format!("unix:{}", folder.join("plugin").display());
+    let _plugin = Started::new(&std::env::current_exe().unwrap(), &[&socket], "0,1");
+    let hookless = Started::gateway(upstream.port, 2, "0,1", None);
+    let hooked = Started::gateway(upstream.port, 2, "0,1", Some(&socket));
+    let auth = free_port();
+    let words = ["auth", &auth.to_string()];
+    let _auth = Started::new(&std::env::current_exe().unwrap(), &words, "0,1");
+    await_port(auth);
+    let nginx = Nginx::asking(&folder.join("asking"), upstream.port, auth);
+    println!("requests per second with a hook, two cores shared with plugin, client and upstream");
+    println!(
+        "{:>7} {:>10} {:>10} {:>7} {:>12} {:>9} {:>9} {:>12}",
+        "clients",
+        "hookless",
+        "one hook",
+        "ratio",
+        "auth_request",
+        "p50 ms",
+        "one hook",
+        "auth_request"
+    );
+    for clients in [1, 64] {
+        let (mut none, mut one, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            none.push(round(hookless.port, clients, || hookless.started.seconds()));
+            one.push(round(hooked.port, clients, || hooked.started.seconds()));
+            asked.push(round(nginx.port, clients, || nginx.started.seconds()));
+        }
+        let [none, one, asked] = [none, one, asked].map(Speed::median);
+        println!(
+            "{clients:>7} {:>10.0} {:>10.0} {:>7.2} {:>12.0} {:>9.3} {:>9.3} {:>12.3}",
+            none.rate,
+            one.rate,
+            one.rate / none.rate,
+            asked.rate,
+            none.p50,
+            one.p50,
+            asked.p50,
+        );
+    }
+}
+
+/// Answers everything as the hook would: 200, with the header that it sets.
+fn auth(port: u16) {
+    let answer = |_| async {
+        let mut response = hyper::Response::new(String::new());
+        response
+            .headers_mut()
+            .insert("testheader", hyper::header::HeaderValue::from_static("testvalue"));
+        Ok::<_, std::convert::Infallible>(response)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            let io = hyper_util::rt::TokioIo::new(stream);
+            let service = hyper::service::service_fn(answer);
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, service));
+        }
+    });
 }
 
 /// Requests without a hook.
@@ -65,7 +143,7 @@ fn proxy(folder: &Path) {
     for (threads, cores) in [(1, "0"), (2, "0,1")] {
         let nginx =
             Nginx::proxy(&folder.join(format!("proxy{threads}")), upstream.port, threads, cores);
-        let coproc = Started::gateway(upstream.port, threads, cores);
+        let coproc = Started::gateway(upstream.port, threads, cores, None);
         for clients in [1, 64] {
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for _ in 0..ROUNDS {
@@ -211,8 +289,16 @@ fn load(port: u16, clients: usize) {
     }
 }
 
-/// Serves one API without hooks, and writes where.
-fn gateway(upstream: &str, threads: &str, port: &str) {
+/// Serves one API, with one hook where there is a plugin server.
+fn gateway(upstream: &str, threads: &str, port: &str, plugin: Option<&str>) {
+    let hook = plugin.map(|_| {
+        Arc::new(Hook {
+            name: "SetHeader".into(),
+            body: BodyWanted::None,
+            timeout: None,
+            on_error: OnError::Closed(None),
+        })
+    });
     let api = Api {
         name: "bench".into(),
         id: "b1".into(),
@@ -224,7 +310,7 @@ fn gateway(upstream: &str, threads: &str, port: &str) {
             preserve_host: false,
         },
         auth: None,
-        hooks: Hooks::default(),
+        hooks: Hooks { driver: "grpc".into(), pre: hook.into_iter().collect(), ..Hooks::default() },
         ignored: Vec::new(),
         config_data: None,
         bundle_hash: String::new(),
@@ -240,6 +326,10 @@ fn gateway(upstream: &str, threads: &str, port: &str) {
         listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap())))],
         worker_threads: Some(threads.parse().unwrap()),
         apis: vec![Arc::new(api)],
+        grpc: plugin.map(|address| GrpcConfig {
+            addresses: vec![address.to_owned()],
+            ..GrpcConfig::default()
+        }),
         store: StoreConfig::File(Some(
             std::env::temp_dir().join(format!("coproc-bench-{port}.redb")),
         )),
@@ -272,9 +362,11 @@ impl Started {
         Self { child }
     }
 
-    fn gateway(upstream: u16, threads: usize, cores: &str) -> Coproc {
+    fn gateway(upstream: u16, threads: usize, cores: &str, plugin: Option<&str>) -> Coproc {
         let port = free_port();
-        let words = ["gateway", &upstream.to_string(), &threads.to_string(), &port.to_string()];
+        let numbers = [upstream.to_string(), threads.to_string(), port.to_string()];
+        let [upstream, threads, own] = numbers.each_ref().map(String::as_str);
+        let words: Vec<_> = ["gateway", upstream, threads, own].into_iter().chain(plugin).collect();
         let started = Self::new(&std::env::current_exe().unwrap(), &words, cores);
         await_port(port);
         Coproc { started, port }
@@ -334,6 +426,25 @@ impl Nginx {
             "x".repeat(BODY)
         );
         Self::new(folder, port, 1, "0,1", &http)
+    }
+
+    /// Asks the server at `auth` about each request.
+    fn asking(folder: &Path, upstream: u16, auth: u16) -> Self {
+        let port = free_port();
+        let keep = "keepalive 128; keepalive_requests 100000000;";
+        let http = format!(
+            "upstream up {{ server 127.0.0.1:{upstream}; {keep} }}\n\
+             upstream auth {{ server 127.0.0.1:{auth}; {keep} }}\n\
+             server {{ listen 127.0.0.1:{port};\n\
+             location /bench/ {{ auth_request /auth;\n\
+             auth_request_set $seen $upstream_http_testheader;\n\
+             proxy_set_header Testheader $seen;\n\
+             proxy_pass http://up/; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}\n\
+             location = /auth {{ internal; proxy_pass http://auth/; proxy_http_version 1.1;\n\
+             proxy_set_header Connection \"\"; proxy_pass_request_body off;\n\
+             proxy_set_header Content-Length \"\"; proxy_set_header X-Original-URI $request_uri; }} }}"
+        );
+        Self::new(folder, port, 2, "0,1", &http)
     }
 
     fn proxy(folder: &Path, upstream: u16, workers: usize, cores: &str) -> Self {

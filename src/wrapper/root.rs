@@ -259,6 +259,8 @@ impl Root {
                     offering.actor = Some(actor.start());
                 }
             }
+            // A lifeline that nobody holds tells of a death.
+            Child::Gateway if self.gateway.is_none() => {}
             Child::Gateway => {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);

@@ -1,6 +1,6 @@
 //! Just enough of an HTTP/1.1 client, and the parsing that the upstream shares with it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 use crate::support::PATIENCE;

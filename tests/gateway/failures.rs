@@ -173,3 +173,15 @@ fn a_slow_hook_is_waited_for_within_its_time() {
         one(&plugin, |port| api(port, json!({ "pre": [{ "name": "h", "timeout": "20s" }] })));
     assert_eq!(rig.get("/api/get").status(), 200);
 }
+
+#[test]
+fn with_a_hook_that_is_open_the_key_alone_counts() {
+    let plugin = Plugin::start(|_| Answer::Never);
+    let (_upstream, rig) = one(&plugin, |port| {
+        let hook = json!({ "name": "h", "timeout": "100ms", "on_error": { "mode": "open" } });
+        with(checked(port, json!({ "auth_check": hook })), json!({ "use_standard_auth": true }))
+    });
+    rig.key("k-open", &json!({}));
+    let ask = |key: &str| rig.request("GET", "/api/").header("Authorization", key).send().status();
+    assert_eq!([ask("k-open"), ask("k-unknown")], [200, 403]);
+}

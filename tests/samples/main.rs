@@ -5,6 +5,7 @@ mod support;
 
 mod container;
 mod coprocesses;
+mod gateway;
 mod listing;
 mod order;
 mod sample;

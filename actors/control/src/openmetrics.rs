@@ -96,7 +96,8 @@ impl Family<'_> {
         sum_us: u64,
     ) {
         let mut count = 0;
-        let bounds = bounds_us.iter().map(|us| (*us as f64 / 1e6).to_string());
+        // A bound without a fraction is written with one.
+        let bounds = bounds_us.iter().map(|us| format!("{:?}", *us as f64 / 1e6));
         for (bucket, bound) in buckets.iter().zip(bounds.chain(["+Inf".to_owned()])) {
             count += bucket;
             let labels = [labels, &[("le", bound.as_str())]].concat();

@@ -3,7 +3,10 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use coproc_control::connections::Connections;
-use coproc_control::metrics::{Coprocess, ExecSocket, Facts, Log, Main, Run, Wrapper, render};
+use coproc_control::metrics::{
+    Coprocess, ExecSocket, Facts, Gateway, GatewayApi, GatewayHook, Log, Main, Run, Times, Wrapper,
+    render,
+};
 
 const STATES: [&str; 3] = ["waiting", "running", "stopped"];
 
@@ -42,11 +45,16 @@ fn facts() -> Facts {
         main: Main { run: waiting(), exit_status: None },
         coprocesses: Vec::new(),
         exec_sockets: Vec::new(),
+        gateway: None,
         events: vec![("start", 0), ("custom", 0)],
         reloads: vec![("done", 0), ("refused", 0)],
         log: Log::default(),
         connections: vec![("socket", Connections::default())],
     }
+}
+
+fn times(buckets: [u64; 3]) -> Times {
+    Times { bounds: &[1_000, 2_500_000], buckets: buckets.to_vec(), sum: 1_234_567 }
 }
 
 fn assert(name: &str, text: &str) {
@@ -77,6 +85,25 @@ fn a_wrapper_in_the_middle_of_its_life() {
             sums: vec![("accepted", 20), ("started", 17), ("timed-out", 1)],
             bytes: [1024, 4096],
         }],
+        gateway: Some(Gateway {
+            connections: 4,
+            in_flight: 3,
+            upstream_failures: 2,
+            events: vec![("delivered", 1), ("dropped", 0)],
+            apis: vec![GatewayApi {
+                id: "orders".to_owned(),
+                answered: vec![("2xx", 30), ("5xx", 1)],
+                times: times([20, 10, 1]),
+            }],
+            hooks: vec![GatewayHook {
+                api: "orders".to_owned(),
+                kind: "pre",
+                name: "Stamp".to_owned(),
+                failures: 1,
+                pending: 2,
+                times: times([30, 0, 1]),
+            }],
+        }),
         events: vec![("start", 1), ("custom", 12)],
         reloads: vec![("done", 4), ("refused", 5)],
         log: Log { lines: 1_000_000_000_000, missed: 8, dropped: 9 },

@@ -40,7 +40,9 @@ impl Chain {
         let (session, metadata) = match returned {
             Returned::Continued { session, metadata } => (session.map(|one| *one), metadata),
             Returned::Passed => {
-                // The hook is as if it were not there, and so are the checks of what it would say.
+                // The hook is as if it were not there, and so are the checks of what it would say, or the
+                // key alone counts.
+                passage.identity = None;
                 passage.ignored |= !self.api.auth.as_ref().is_some_and(|auth| auth.standard);
                 return Ok(());
             }
@@ -77,7 +79,7 @@ impl Chain {
 
     /// Makes a session the request's if it is from where those come that count.
     fn attach(&self, draft: &mut Draft, passage: &mut Passage, attached: Attached, from: Identity) {
-        if self.identity.is_none_or(|counts| counts == from) {
+        if passage.identity.is_none_or(|counts| counts == from) {
             passage.key.clone_from(&attached.id);
             draft.session = Some(attached);
         }

@@ -77,3 +77,75 @@ pub(super) fn hooks(api: &Api) -> Vec<(HookType, Arc<Hook>)> {
     all.extend(of(HookType::Response, &api.hooks.response));
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::api;
+    use crate::api::{Auth, BodyWanted, Identity, KeySource, OnError};
+
+    fn hook(name: &str) -> Arc<Hook> {
+        let (name, body) = (name.to_owned(), BodyWanted::Full);
+        Arc::new(Hook { name, body, timeout: None, on_error: OnError::Closed(None) })
+    }
+
+    fn full(auth: Option<(bool, bool)>) -> Api {
+        let mut api = api("a1");
+        api.hooks.pre = vec![hook("pre1"), hook("pre2")];
+        api.hooks.auth = Some(hook("auth"));
+        api.hooks.post_key_auth = vec![hook("key")];
+        api.hooks.post = vec![hook("post")];
+        api.hooks.response = vec![hook("response")];
+        api.strip_auth_data = true;
+        api.auth = auth.map(|(custom, standard)| Auth {
+            custom,
+            standard,
+            key: KeySource::default(),
+            custom_key: KeySource::default(),
+            identity: Identity::Custom,
+        });
+        api
+    }
+
+    fn shown(api: &Api, hooked: bool) -> String {
+        let all = hooks(api);
+        let step = |step: &Step| match step {
+            Step::Hook(kind, hook, place) => {
+                assert_eq!((all[*place].0, &all[*place].1.name), (*kind, &hook.name));
+                hook.name.clone()
+            }
+            Step::CustomAuth(hook, place) => {
+                assert_eq!(all[*place].0, HookType::CustomKeyCheck);
+                hook.name.clone()
+            }
+            other => format!("{other:?}"),
+        };
+        steps(api, hooked).iter().map(step).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_order_is_the_specifications() {
+        assert_eq!(shown(&full(None), true), "pre1 pre2 post");
+        assert_eq!(
+            shown(&full(Some((true, false))), true),
+            "pre1 pre2 auth key Strip Alive Rights Granular Limits post"
+        );
+        assert_eq!(
+            shown(&full(Some((true, true))), true),
+            "pre1 pre2 auth StandardAuth key Strip Alive Rights Granular Limits post"
+        );
+        assert_eq!(
+            shown(&full(Some((false, false))), true),
+            "pre1 pre2 StandardAuth key Strip Alive Rights Granular Limits post"
+        );
+    }
+
+    #[test]
+    fn hooks_that_are_switched_off_leave_a_key_in_their_place() {
+        assert_eq!(shown(&full(None), false), "");
+        assert_eq!(
+            shown(&full(Some((true, false))), false),
+            "StandardAuth Strip Alive Rights Granular Limits"
+        );
+    }
+}

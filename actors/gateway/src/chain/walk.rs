@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::call::Called;
 use super::outcome::{Outcome, of_answer};
 use super::{Chain, Step, Stop};
-use crate::api::Hook;
+use crate::api::{Hook, Identity};
 use crate::event;
 use crate::exchange::{Attached, Denied, Draft, Reply, Whole};
 use crate::object::{self, Verdict};
@@ -35,6 +35,8 @@ pub(super) struct Passage {
     pub(super) trace: Vec<(&'static str, String)>,
     /// Whether authentication and the checks of a key know nothing of its path.
     pub(super) ignored: bool,
+    /// Whose session counts where both a hook and a key are asked.
+    pub(super) identity: Option<Identity>,
     /// The key that it came with, for events.
     pub(super) key: String,
 }
@@ -65,6 +67,7 @@ impl Chain {
         let mut passage = Passage {
             trace: trace::of(&draft.headers),
             ignored: self.is_ignored(draft),
+            identity: self.identity,
             key: String::new(),
         };
         for step in self.steps.iter().filter(|step| takes(step)) {
