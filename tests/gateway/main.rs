@@ -21,6 +21,8 @@ mod nginx;
 mod overrides;
 mod plugin;
 mod proxy;
+mod python;
+mod python_faults;
 mod requests;
 mod responses;
 mod rig;

@@ -71,7 +71,7 @@ def main():
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
-    folder = os.environ["COPROC_PYTHON_HOOKS"]
+    folder = sys.argv[1]
     if os.path.isdir(folder):
         # For what looks for files of its own, and for modules that C loads.
         sys.path.append(folder)

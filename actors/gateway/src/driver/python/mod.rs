@@ -52,8 +52,6 @@ pub mod variable {
     pub const SOCKET: &str = "COPROC_PYTHON_SOCKET";
     /// The worker's own name.
     pub const WORKER: &str = "COPROC_PYTHON_WORKER";
-    /// The folder of the hooks.
-    pub const HOOKS: &str = "COPROC_PYTHON_HOOKS";
     /// How many hooks run at once.
     pub const THREADS: &str = "COPROC_PYTHON_THREADS";
 }
@@ -119,15 +117,15 @@ impl PythonConfig {
     pub fn command(&self) -> Vec<String> {
         // Files of bytecode beside the hooks would be changes of their folder.
         let program = self.folder.join(PROGRAM).display().to_string();
-        vec![self.interpreter.clone(), "-B".to_owned(), program]
+        let hooks = self.path.display().to_string();
+        vec![self.interpreter.clone(), "-B".to_owned(), program, hooks]
     }
 
     /// What a worker has to find in its environment.
-    pub fn variables(&self, name: &str) -> [(&'static str, String); 4] {
+    pub fn variables(&self, name: &str) -> [(&'static str, String); 3] {
         [
             (variable::SOCKET, self.socket.display().to_string()),
             (variable::WORKER, name.to_owned()),
-            (variable::HOOKS, self.path.display().to_string()),
             (variable::THREADS, self.threads.to_string()),
         ]
     }
