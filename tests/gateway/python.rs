@@ -213,8 +213,6 @@ fn once(value: &str, good: &str) -> String {
     format!(
         "
 import time
-import threading
-seen = tyk
 
 @Hook
 def Once(request, session, metadata, spec):

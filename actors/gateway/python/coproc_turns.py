@@ -128,21 +128,23 @@ class Turns:
             del self.lanes[number]
             lane.socket.close()
             return
-        fresh, dropped = [], set()
+        fresh, dropped, pending = [], set(), self.pending
         for call, kind, payload in came:
             if kind == frames.CANCEL:
                 dropped.add(call)
             else:
                 fresh.append((lane, call, kind, payload))
-        if dropped:
-            fresh = [one for one in fresh if one[1] not in dropped]
-            with self.mutex:
-                self.pending[:] = [
-                    one for one in self.pending if one[0] is not lane or one[1] not in dropped
-                ]
         # What came first is at the end.
         fresh.reverse()
-        self.pending[:0] = fresh
+        pending[:0] = fresh
+        if dropped:
+            kept = [one for one in pending if one[0] is not lane or one[1] not in dropped]
+            for one in pending:
+                if one[0] is lane and one[1] in dropped:
+                    answer = frames.frame(one[1], frames.ERROR, b"it was given up")
+                    with self.mutex:
+                        lane.out.append(answer)
+            pending[:] = kept
 
     def _wake(self):
         with self.mutex:

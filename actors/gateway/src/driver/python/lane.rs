@@ -42,7 +42,7 @@ struct Pending {
     slow: bool,
 }
 
-/// A call on its way. Dropping it gives it up.
+/// A call on its way.
 #[derive(Debug)]
 pub(super) struct Sent {
     lane: Arc<Lane>,
@@ -51,6 +51,16 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// Has the worker not begin it if it has not yet; there is an answer in any case.
+    pub(super) fn cancel(&self) {
+        let mut state = self.lane.lock();
+        if state.pending.contains_key(&self.id) && !state.closed {
+            codec::put(&mut state.out, self.id, Kind::Cancel, &[]);
+            drop(state);
+            self.lane.news.notify_one();
+        }
+    }
+
     /// Whether the worker said that it is at it, and takes its time.
     pub(super) fn is_slow(&self) -> bool {
         self.lane.lock().pending.get(&self.id).is_some_and(|pending| pending.slow)
@@ -59,11 +69,7 @@ impl Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        let mut state = self.lane.lock();
-        if state.pending.remove(&self.id).is_some() && !state.closed {
-            codec::put(&mut state.out, self.id, Kind::Cancel, &[]);
-            self.lane.news.notify_one();
-        }
+        self.lane.lock().pending.remove(&self.id);
     }
 }
 
@@ -143,7 +149,7 @@ impl Lane {
             let mut state = self.lock();
             while let Some(frame) = decoder.frame().map_err(io::Error::other)? {
                 worker.heard.fetch_add(1, Ordering::Relaxed);
-                state.take(frame);
+                state.take(frame, worker);
             }
         }
     }
@@ -181,22 +187,27 @@ impl State {
         }
     }
 
-    fn take(&mut self, Frame { id, kind, payload }: Frame) {
+    fn take(&mut self, Frame { id, kind, payload }: Frame, worker: &Worker) {
         let answer = match kind {
             Kind::Reply => Ok(payload),
             Kind::Error => {
                 Err(Failure::Refused(String::from_utf8_lossy(&payload).into_owned()))
             }
             Kind::Slow => {
-                if let Some(pending) = self.pending.get_mut(&id) {
-                    pending.slow = true;
+                if let Some(pending) = self.pending.get_mut(&id)
+                    && !std::mem::replace(&mut pending.slow, true)
+                {
+                    worker.slow.fetch_add(1, Ordering::Relaxed);
                 }
                 return;
             }
             _ => return,
         };
-        // A call that was given up is not there.
         if let Some(pending) = self.pending.remove(&id) {
+            if pending.slow {
+                worker.slow.fetch_sub(1, Ordering::Relaxed);
+            }
+            // Who gave the call up does not mind.
             let _ = pending.answer.send(answer);
         }
     }

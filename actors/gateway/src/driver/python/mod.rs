@@ -10,13 +10,13 @@ pub mod codec;
 mod crew;
 mod door;
 mod files;
+mod flight;
 mod lane;
 mod rolling;
 mod watching;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,6 @@ use coproc_core::process::Context;
 use futures_util::future::BoxFuture;
 use prost::Message;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout_at;
 
 use super::admission::Admission;
 use super::breaker;
@@ -34,6 +33,7 @@ use super::{Call, Driver, Failure};
 use crate::wire::{Event, Object};
 use codec::Kind;
 use crew::Crew;
+use flight::Flight;
 use worker::Worker;
 
 pub use attendant::Attendant;
@@ -253,7 +253,7 @@ impl Python {
             return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
         }
         let _turn = turns.admit(deadline).await?;
-        let (seat, mut sent) = loop {
+        let (seat, sent) = loop {
             let seat = self.shared.crew.seat(deadline).await?;
             // What has not left is given to another worker.
             let sent = seat.0.lane().ok().and_then(|lane| lane.send(kind, &message, length));
@@ -269,25 +269,7 @@ impl Python {
         };
         // The message is not kept while its answer is waited for.
         drop(message);
-        let worker = &seat.0;
-        let heard = worker.heard.load(Ordering::Relaxed);
-        match timeout_at(deadline.into(), &mut sent.answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Failure::Unreachable("its worker has ended".to_owned())),
-            Err(_) => {
-                // One that is busy with other calls has not begun this one, and is left alone.
-                if sent.is_slow() || worker.heard.load(Ordering::Relaxed) == heard {
-                    tracing::warn!(
-                        target: "gateway",
-                        "{} is killed: a hook missed its deadline",
-                        worker.name
-                    );
-                    self.shared.crew.remove(worker);
-                    self.shared.kill(worker);
-                }
-                Err(Failure::Late)
-            }
-        }
+        Flight::new(self.shared.clone(), seat, sent, deadline).answer().await
     }
 }
 

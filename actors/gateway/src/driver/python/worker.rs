@@ -38,6 +38,8 @@ pub(super) struct Worker {
     leaving: AtomicBool,
     /// The last call of one that leaves has come back.
     idle: Notify,
+    /// Calls that it is at and that take their time.
+    pub(super) slow: AtomicUsize,
     /// How many frames came from it.
     pub(super) heard: AtomicU64,
     /// The connection that it made itself.
@@ -71,6 +73,7 @@ impl Worker {
             load: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
             idle: Notify::new(),
+            slow: AtomicUsize::new(0),
             heard: AtomicU64::new(0),
             control,
             lanes: Mutex::default(),
