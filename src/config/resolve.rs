@@ -78,7 +78,8 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         let path = path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         stack.node(&path).is_some()
     };
-    let template = enabled.allows("template") && (enabled.names("template") || is_there(&["template"]));
+    let template =
+        enabled.allows("template") && (enabled.names("template") || is_there(&["template"]));
     if !enabled.allows("coprocess") {
         keys.clear();
     }

@@ -47,7 +47,8 @@ impl Stage {
         apis: impl FnOnce(u16) -> Value,
     ) -> Self {
         let hooks = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
-        let text = format!("from tyk.decorators import *\nfrom gateway import TykGateway as tyk\n{file}");
+        let text =
+            format!("from tyk.decorators import *\nfrom gateway import TykGateway as tyk\n{file}");
         std::fs::write(hooks.path().join("middleware.py"), text).unwrap();
         let upstream = Upstream::start();
         let path = hooks.path().display();
@@ -153,7 +154,8 @@ def Check(request, session, spec):
         let stage = Stage::start(&interpreter, hooks, "", |port| {
             keyed(port, json!({ "post": [hook("Check")] }))
         });
-        let metadata = json!({ "testkey": { "nestedkey": "nestedvalue" }, "testkey2": "testvalue" });
+        let metadata =
+            json!({ "testkey": { "nestedkey": "nestedvalue" }, "testkey2": "testvalue" });
         stage.rig.key("k-0024", &json!({ "meta_data": metadata }));
         let answer = stage.get("k-0024");
         assert_eq!(answer.status(), 200, "{}\n{}", answer.text(), stage.rig.wrapper.dump());
@@ -256,7 +258,10 @@ fn t31_a_session_is_remembered_by_a_form() {
             Stage::start(&interpreter, &file, "", |port| extracted(port, extractor.clone()));
         let all = ["auth=good", "auth=good", "auth=bad"].map(|form| {
             let request = stage.rig.request("POST", "/api/post");
-            request.body("application/x-www-form-urlencoded", form.as_bytes().to_vec()).send().status()
+            request
+                .body("application/x-www-form-urlencoded", form.as_bytes().to_vec())
+                .send()
+                .status()
         });
         assert_eq!(all, [200, 200, 403], "{}", stage.rig.wrapper.dump());
     }
@@ -290,8 +295,9 @@ def Change(request, session, spec):
     return request, session
 ";
     for interpreter in interpreters() {
-        let stage =
-            Stage::start(&interpreter, hooks, "", |port| api(port, json!({ "pre": [hook("Change")] })));
+        let stage = Stage::start(&interpreter, hooks, "", |port| {
+            api(port, json!({ "pre": [hook("Change")] }))
+        });
         let request = stage.rig.request("GET", "/api/get?a=a_value&b=123&remove=3");
         let answer = request.header("Deletethisheader", "x").send();
         assert_eq!(answer.status(), 200, "{}\n{}", answer.text(), stage.rig.wrapper.dump());
@@ -367,4 +373,16 @@ def Returns(request, session, spec):
         };
         eventually(said, || stage.logged(said) > 0);
     }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "nothing else waits for processes here")]
+fn messages_in_plain_python_are_those_of_protobuf() {
+    let [interpreter, _] = interpreters();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let mut command = std::process::Command::new(interpreter);
+    command.args(["-B".to_owned(), format!("{root}/tests/plugins/python/messages.py")]);
+    let output = command.arg(format!("{root}/actors/gateway/python")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said, "alike\n", "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -41,7 +41,8 @@ fn pre(name: &'static str) -> impl FnOnce(u16) -> Value {
 
 /// The pids of the workers that run.
 fn pids(stage: &Stage) -> Vec<i32> {
-    let status: Value = serde_json::from_str(&stage.rig.coproc(&["status", "--format", "json"])).unwrap();
+    let status: Value =
+        serde_json::from_str(&stage.rig.coproc(&["status", "--format", "json"])).unwrap();
     let all = status["coprocesses"].as_array().unwrap();
     all.iter().filter_map(|one| Some(one["pid"].as_i64()? as i32)).collect()
 }

@@ -15,6 +15,10 @@ class DecodeError(Exception):
     """Bytes are no message."""
 
 
+# What reading beyond the end and the like comes to.
+_BROKEN = (IndexError, struct.error, UnicodeDecodeError)
+
+
 def varint(data, at):
     """A number, and what comes after it."""
     byte = data[at]
@@ -144,10 +148,11 @@ class MessageMap(dict):
 class Field:
     """A field of a message."""
 
-    __slots__ = ("name", "number", "shape", "kind", "message", "tag", "wire")
+    __slots__ = ("name", "number", "shape", "kind", "message", "later", "tag", "wire")
 
     def __init__(self, name, number, shape, kind, message):
         self.name, self.number, self.shape, self.kind, self.message = name, number, shape, kind, message
+        self.later = shape == "map" or message is not None
         packs = shape == "list" and kind == "double"
         self.wire = 2 if shape == "map" or message or packs else _WIRES[kind]
         tag = bytearray()
@@ -168,7 +173,8 @@ class Field:
 
 
 class Message:
-    """A message. Its values are in its dictionary; those that are not there were never touched."""
+    """A message. Its values are in its dictionary; those that are not there were never touched. Maps and
+    messages within it stay the bytes that they came as until somebody looks at them."""
 
     FIELDS = {}
     NUMBERS = {}
@@ -193,8 +199,17 @@ class Message:
         if field is None:
             raise AttributeError("%s has no field %s" % (type(self).__name__, name))
         value = field.empty()
-        if field.shape != "one" or field.message:
-            self.__dict__[name] = value
+        own = self.__dict__
+        if field.shape == "one" and not field.message:
+            return value
+        own[name] = value
+        came = own.get("_came")
+        if came and name in came:
+            for data, _, start, at in came.pop(name):
+                try:
+                    self._put(field, value, data, start, at)
+                except _BROKEN as error:
+                    raise DecodeError("these bytes are no %s: %s" % (name, error)) from None
         return value
 
     def __setattr__(self, name, value):
@@ -219,16 +234,30 @@ class Message:
         if not field.message or field.shape != "one":
             raise ValueError("%s has no presence" % name)
         value = self.__dict__.get(name)
-        return value is not None and value._is_there()
+        return value._is_there() if value is not None else name in self.__dict__.get("_came", ())
 
     def _is_there(self):
         own = self.__dict__
-        return "_there" in own or "_rest" in own or any(True for _ in self.ListFields())
+        if "_there" in own or "_rest" in own or own.get("_came"):
+            return True
+        for name, value in own.items():
+            field = self.FIELDS.get(name)
+            if field is None:
+                continue
+            if field.shape != "one":
+                there = bool(value)
+            else:
+                there = field.message is None or value._is_there()
+            if there:
+                return True
+        return False
 
     def SetInParent(self):
         self.__dict__["_there"] = True
 
     def ListFields(self):
+        for name in list(self.__dict__.get("_came", ())):
+            getattr(self, name)
         for field in self.FIELDS.values():
             value = self.__dict__.get(field.name)
             if field.shape == "one" and field.message:
@@ -244,6 +273,7 @@ class Message:
         if name not in self.FIELDS:
             raise ValueError("%s has no field %s" % (type(self).__name__, name))
         self.__dict__.pop(name, None)
+        self.__dict__.get("_came", {}).pop(name, None)
 
     def CopyFrom(self, other):
         if other is not self:
@@ -254,7 +284,7 @@ class Message:
         if type(other) is not type(self):
             raise TypeError("%r is no %s" % (other, type(self).__name__))
         self.__dict__["_there"] = True
-        self._read(other.SerializeToString())
+        self.MergeFromString(other.SerializeToString())
 
     @classmethod
     def FromString(cls, data):
@@ -264,18 +294,14 @@ class Message:
 
     def ParseFromString(self, data):
         self.Clear()
-        self._read(data)
-        return len(data)
+        return self.MergeFromString(data)
 
     def MergeFromString(self, data):
-        self._read(data)
-        return len(data)
-
-    def _read(self, data):
         try:
             self._parse(data, 0, len(data))
-        except (IndexError, struct.error, UnicodeDecodeError) as error:
+        except _BROKEN as error:
             raise DecodeError("these bytes are no %s: %s" % (type(self).__name__, error)) from None
+        return len(data)
 
     def _parse(self, data, at, end):
         own, numbers = self.__dict__, self.NUMBERS
@@ -307,18 +333,18 @@ class Message:
                 own["_rest"] = own.get("_rest", b"") + bytes(data[begin:at])
                 continue
             name, shape = field.name, field.shape
-            if shape == "map":
+            if field.later:
                 into = own.get(name)
                 if into is None:
-                    into = own[name] = field.empty()
-                self._entry(data, start, at, field.message, into)
-            elif field.message:
-                if shape == "list":
-                    getattr(self, name).add()._parse(data, start, at)
+                    came = own.get("_came")
+                    if came is None:
+                        came = own["_came"] = {}
+                    if name in came:
+                        came[name].append((data, begin, start, at))
+                    else:
+                        came[name] = [(data, begin, start, at)]
                 else:
-                    into = getattr(self, name)
-                    into.__dict__["_there"] = True
-                    into._parse(data, start, at)
+                    self._put(field, into, data, start, at)
             else:
                 kind = field.kind
                 if kind == "string":
@@ -337,6 +363,15 @@ class Message:
                     list.append(getattr(self, name), value)
                 else:
                     own[name] = value
+
+    def _put(self, field, into, data, start, at):
+        if field.shape == "map":
+            self._entry(data, start, at, field.message, into)
+        elif field.shape == "list":
+            into.add()._parse(data, start, at)
+        else:
+            into.__dict__["_there"] = True
+            into._parse(data, start, at)
 
     @staticmethod
     def _entry(data, at, end, message, into):
@@ -367,10 +402,16 @@ class Message:
 
     def _write(self, out):
         own = self.__dict__
-        for field in self.FIELDS.values():
-            value = own.get(field.name)
+        for pieces in own.get("_came", {}).values():
+            for data, begin, _, at in pieces:
+                out += data[begin:at]
+        fields = self.FIELDS
+        for name, value in own.items():
+            field = fields.get(name)
+            if field is None:
+                continue
             if field.shape == "one" and field.message:
-                if value is not None and value._is_there():
+                if value._is_there():
                     put(out, field.tag, value.SerializeToString())
                 continue
             if not value:

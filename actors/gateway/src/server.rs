@@ -270,6 +270,9 @@ impl Bound {
     /// Closes the doors for good; Unix sockets go with their files.
     pub(crate) fn close(&self) {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Some(python) = &self.shared.services.python {
+            python.close();
+        }
     }
 
     fn sockets(&self) -> io::Result<Vec<Socket>> {

@@ -107,8 +107,7 @@ impl PythonTable {
         }
         let (interpreter, virtualenv) = (text(self.interpreter), text(self.virtualenv));
         if interpreter.is_some() && virtualenv.is_some() {
-            refusals
-                .push(wrong("virtualenv", "`interpreter` and `virtualenv` exclude each other"));
+            refusals.push(wrong("virtualenv", "`interpreter` and `virtualenv` exclude each other"));
         }
         let virtualenv =
             virtualenv.map(|folder| Path::new(&folder).join("bin/python").display().to_string());
@@ -143,10 +142,7 @@ impl PythonTable {
             drain: time(self.drain, default.drain),
             start_timeout: time(self.start_timeout, default.start_timeout),
             // A frame's length has 4 bytes.
-            max_message: self
-                .max_message
-                .map_or(default.max_message, size)
-                .min(u32::MAX as usize),
+            max_message: self.max_message.map_or(default.max_message, size).min(u32::MAX as usize),
             max_in_flight: number(self.max_in_flight, default.max_in_flight),
             queue: self.queue.map_or(default.queue, |count| count.0 as usize),
             queue_timeout: time(self.queue_timeout, default.queue_timeout),

@@ -1,6 +1,7 @@
 //! The door for workers: a socket that they connect to, and a thread that hears what they say.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -73,8 +74,8 @@ struct Hello {
     problems: Vec<String>,
 }
 
-/// Opens the door. It is closed when what is returned is dropped.
-pub(super) fn open(shared: Arc<Shared>) -> Result<oneshot::Sender<()>, OpenError> {
+/// Opens the door. Who has come is served until the sender is dropped; nobody new comes once the listener is.
+pub(super) fn open(shared: Arc<Shared>) -> Result<(oneshot::Sender<()>, Listener), OpenError> {
     let config = &shared.config;
     files::write(&config.folder)
         .map_err(|error| OpenError::Files { path: config.folder.clone(), error })?;
@@ -82,8 +83,7 @@ pub(super) fn open(shared: Arc<Shared>) -> Result<oneshot::Sender<()>, OpenError
     let owner =
         (owner.map(|(user, _)| Uid::from_raw(user)), owner.map(|(_, group)| Gid::from_raw(group)));
     let listener = Listener::bind(&config.socket, 0o600, owner, QUEUE)?;
-    let runtime =
-        Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
     let (stop, stopped) = oneshot::channel();
     let serve = move || {
         runtime.block_on(async {
@@ -91,7 +91,7 @@ pub(super) fn open(shared: Arc<Shared>) -> Result<oneshot::Sender<()>, OpenError
                 _ = stopped => {}
                 () = rolling::roll(&shared) => {}
                 () = watching::watch(&shared) => {}
-                result = let_in(shared.clone(), &listener) => if let Err(error) = result {
+                result = let_in(shared.clone(), socket) => if let Err(error) = result {
                     tracing::error!(target: "gateway", "python: no worker is let in: {error}");
                 },
             }
@@ -99,11 +99,11 @@ pub(super) fn open(shared: Arc<Shared>) -> Result<oneshot::Sender<()>, OpenError
         runtime.shutdown_background();
     };
     thread::Builder::new().name("coproc-gate-py".into()).spawn(serve).map_err(OpenError::Thread)?;
-    Ok(stop)
+    Ok((stop, listener))
 }
 
-async fn let_in(shared: Arc<Shared>, listener: &Listener) -> io::Result<()> {
-    let listener = UnixListener::from_std(listener.socket()?.into())?;
+async fn let_in(shared: Arc<Shared>, socket: OwnedFd) -> io::Result<()> {
+    let listener = UnixListener::from_std(socket.into())?;
     let config = &shared.config;
     let most = SPARE + 2 * config.workers * (config.threads + 1);
     let places = Arc::new(Semaphore::new(most));

@@ -190,9 +190,7 @@ impl State {
     fn take(&mut self, Frame { id, kind, payload }: Frame, worker: &Worker) {
         let answer = match kind {
             Kind::Reply => Ok(payload),
-            Kind::Error => {
-                Err(Failure::Refused(String::from_utf8_lossy(&payload).into_owned()))
-            }
+            Kind::Error => Err(Failure::Refused(String::from_utf8_lossy(&payload).into_owned())),
             Kind::Slow => {
                 if let Some(pending) = self.pending.get_mut(&id)
                     && !std::mem::replace(&mut pending.slow, true)

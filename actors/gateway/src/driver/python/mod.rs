@@ -17,11 +17,12 @@ mod watching;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use coproc_core::process::Context;
+use coproc_core::socket::Listener;
 use futures_util::future::BoxFuture;
 use prost::Message;
 use tokio::sync::{Notify, oneshot};
@@ -144,6 +145,8 @@ const EVENTS: usize = 32;
 #[derive(Debug)]
 pub struct Python {
     shared: Arc<Shared>,
+    /// `None` once it is closed.
+    listener: Mutex<Option<Listener>>,
     /// Ends the thread.
     _stop: oneshot::Sender<()>,
 }
@@ -192,8 +195,8 @@ impl Python {
             renewal: Notify::new(),
             config,
         });
-        let stop = door::open(shared.clone())?;
-        Ok(Self { shared, _stop: stop })
+        let (stop, listener) = door::open(shared.clone())?;
+        Ok(Self { shared, listener: Mutex::new(Some(listener)), _stop: stop })
     }
 
     /// How it is configured.
@@ -209,6 +212,11 @@ impl Python {
     /// Has `attendant` do what hooks ask of the gateway. Only the first one counts.
     pub fn attended_by(&self, attendant: Attendant) {
         let _ = self.shared.attendant.set(attendant);
+    }
+
+    /// Lets nobody in any more; the socket goes with its file.
+    pub fn close(&self) {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Has workers make way for their successors, one after another.
