@@ -243,3 +243,16 @@ fn a_reload_has_workers_make_way_without_a_failure() {
     });
     assert!(pids(&stage).iter().all(|pid| !before.contains(pid)));
 }
+
+#[test]
+fn a_stop_leaves_no_worker_and_no_socket() {
+    let [interpreter, _] = interpreters();
+    let mut stage = Stage::start(&interpreter, HOOKS, "", pre("Stamp"));
+    assert_eq!(stage.rig.get("/api/get").status(), 200);
+    let pids = pids(&stage);
+    assert_eq!(stage.rig.wrapper.stop(), 0, "{}", stage.rig.wrapper.dump());
+    for pid in pids {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+    assert!(!stage.rig.place.path().join("run/gateway-python.sock").exists());
+}

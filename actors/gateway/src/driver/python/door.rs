@@ -83,6 +83,7 @@ pub(super) fn open(shared: Arc<Shared>) -> Result<(oneshot::Sender<()>, Listener
     let owner =
         (owner.map(|(user, _)| Uid::from_raw(user)), owner.map(|(_, group)| Gid::from_raw(group)));
     let listener = Listener::bind(&config.socket, 0o600, owner, QUEUE)?;
+    let socket = listener.socket().map_err(OpenError::Thread)?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(OpenError::Thread)?;
     let (stop, stopped) = oneshot::channel();
     let serve = move || {
