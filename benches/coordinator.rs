@@ -1,24 +1,34 @@
 //! A coordinator beside a bare echo, in one run: tasks per second, the time of a task, and the memory
 //! of requests that wait. Prints medians and ratios.
 //!
-//! A task over Unix sockets is three exchanges, each with a connection of its own: the request and its
-//! ack, the request to the provider and its ack, the response and its ack. The echo is one such
-//! exchange. Both take turns, so that what else the machine does falls on both; the ratio is that of
-//! exchanges per second. Requester and provider are threads of this process, coordinator and echo are
-//! processes.
+//! A task is four messages, each with a connection and an ack of its own: the request to the
+//! coordinator, the request to the provider, the response to the coordinator, the response to the
+//! requester's hook. Only a hook that is HTTP has its response brought by the coordinator, so that the
+//! last message is a POST over TCP, which costs more than a frame; it counts as one all the same. With a
+//! hook that is a socket the provider brings the response itself: three messages, all frames.
+//!
+//! The echo answers each message with itself, on a connection of its own, in blocking threads that share
+//! the listener, as many as there are processors: on the machines at hand that was faster than an event
+//! loop. Both are asked by the same requester, take the same request, and take turns, so that what else
+//! the machine does falls on both. The ratio is that of messages per second. Requester, hook and provider
+//! are threads of this process, coordinator and echo are processes.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use coproc_acomm::unix::{exchange, receive, send};
+use coproc_acomm::frame::{Decoder, HEAD};
+use coproc_acomm::unix::{Link, exchange, receive, send};
 use coproc_acomm::{MAX_MESSAGE, Request, Response, Url};
-use tokio::net::{UnixListener, UnixStream};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -26,13 +36,15 @@ use tokio::task::{JoinSet, LocalSet};
 const ROUND: Duration = Duration::from_secs(1);
 /// How often they take turns; odd, for there to be one in the middle.
 const ROUNDS: usize = 5;
+/// The arguments of a request that is not answered.
+const SILENT: &str = "\"silent\"";
 /// The requests that wait while the memory is looked at.
 const TRACKED: usize = 10_000;
 
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     if words.get(1).is_some_and(|word| word == "echo") {
-        return alone(echo(Path::new(&words[2])));
+        return echo(Path::new(&words[2]));
     }
     let folder = tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap();
     let stage = Stage::set(folder.path());
@@ -41,13 +53,42 @@ fn main() {
     // Without what was tracked.
     drop(stage);
     let stage = Stage::set(folder.path());
-    println!("\ntasks over Unix sockets beside exchanges with an echo; medians of {ROUNDS} rounds");
+    println!("\ntasks beside messages to an echo; medians of {ROUNDS} rounds");
     println!(
-        "{:>8} {:>9} {:>9} {:>9} {:>9} {:>12} {:>12} {:>7}",
-        "at once", "tasks/s", "p50 ms", "p99 ms", "echoes/s", "echo p50 ms", "echo p99 ms", "ratio"
+        "{:>6} {:>8} {:>9} {:>8} {:>8} {:>9} {:>12} {:>12} {:>6}",
+        "hook",
+        "at once",
+        "tasks/s",
+        "p50 ms",
+        "p99 ms",
+        "echoes/s",
+        "echo p50 ms",
+        "echo p99 ms",
+        "ratio"
     );
-    for at_once in [1, 8, 64] {
-        alone(compare(&stage, at_once));
+    for kind in [Kind::Http, Kind::Unix] {
+        for at_once in [1, 8, 64] {
+            alone(compare(&stage, kind, at_once));
+        }
+    }
+}
+
+/// Where responses go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// To an HTTP server, by the coordinator.
+    Http,
+    /// To a socket, by the provider.
+    Unix,
+}
+
+impl Kind {
+    /// How many messages a task is.
+    fn messages(self) -> f64 {
+        match self {
+            Self::Http => 4.0,
+            Self::Unix => 3.0,
+        }
     }
 }
 
@@ -118,19 +159,34 @@ impl Drop for Stage {
     }
 }
 
-/// Answers each message with a bare ack.
-async fn echo(path: &Path) {
-    let listener = UnixListener::bind(path).unwrap();
-    loop {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        tokio::spawn(async move {
-            let message = receive(&mut stream, MAX_MESSAGE).await.unwrap();
-            send(&mut stream, &message).await.unwrap();
-        });
-    }
+/// Answers each message with itself.
+fn echo(path: &Path) {
+    let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut frame = vec![0; 64 << 10];
+                loop {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    let mut have = 0;
+                    let end = loop {
+                        have += stream.read(&mut frame[have..]).unwrap();
+                        if have >= HEAD {
+                            let length = u32::from_be_bytes(frame[..HEAD].try_into().unwrap());
+                            if have == HEAD + length as usize {
+                                break have;
+                            }
+                        }
+                    };
+                    stream.write_all(&frame[..end]).unwrap();
+                }
+            });
+        }
+    });
 }
 
-/// Takes requests, and responds to those whose hook is a socket.
+/// Takes requests, and responds to all that do not ask for silence.
 async fn provide(listener: std::os::unix::net::UnixListener) {
     listener.set_nonblocking(true).unwrap();
     let listener = UnixListener::from_std(listener).unwrap();
@@ -142,8 +198,8 @@ async fn provide(listener: std::os::unix::net::UnixListener) {
             send(&mut stream, &Response::ack(&*request.id).encode()).await.unwrap();
             drop(stream);
             let hook = request.hook.unwrap();
-            // That of requests which are tracked is the coordinator's.
-            if !hook.path.ends_with("/bench.sock") {
+            // Those whose response is not to come say so.
+            if request.args.is_none_or(|args| args.get() != SILENT) {
                 let response = Response::ack(request.id).encode();
                 exchange(&hook.socket(), &response, MAX_MESSAGE).await.unwrap();
             }
@@ -169,20 +225,21 @@ impl Speed {
     }
 }
 
-async fn compare(stage: &Stage, at_once: usize) {
-    let hook = Rc::new(Hook::open(stage.folder.join(format!("hook-{at_once}")), at_once));
+async fn compare(stage: &Stage, kind: Kind, at_once: usize) {
+    let hook = Rc::new(match kind {
+        Kind::Http => Hook::http(at_once).await,
+        Kind::Unix => Hook::unix(stage.folder.join(format!("hook-{at_once}")), at_once),
+    });
     let (internal, echoing): (Rc<Path>, Rc<Path>) =
         (stage.internal().into(), stage.echoing().into());
     let (mut tasks, mut echoes) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let path = echoing.clone();
+        let (path, url) = (echoing.clone(), hook.url.clone());
         echoes.push(
             run(at_once, move |worker, number| {
                 let (path, id) = (path.clone(), format!("{worker}/{number}"));
-                let message = request(id, Url::unix("/tmp/nobody.sock")).encode();
-                async move {
-                    exchange(&path, &message, MAX_MESSAGE).await.unwrap();
-                }
+                let message = request(id, url.clone()).encode();
+                async move { say(&path, &message).await }
             })
             .await,
         );
@@ -203,14 +260,15 @@ async fn compare(stage: &Stage, at_once: usize) {
     }
     let middle = |of: &dyn Fn(usize) -> f64| median((0..ROUNDS).map(of).collect());
     println!(
-        "{at_once:8} {:9.0} {:9.2} {:9.2} {:9.0} {:12.2} {:12.2} {:7.2}",
+        "{:>6} {at_once:8} {:9.0} {:8.2} {:8.2} {:9.0} {:12.2} {:12.2} {:6.2}",
+        format!("{kind:?}").to_lowercase(),
         middle(&|at| tasks[at].rate),
         middle(&|at| tasks[at].p50),
         middle(&|at| tasks[at].p99),
         middle(&|at| echoes[at].rate),
         middle(&|at| echoes[at].p50),
         middle(&|at| echoes[at].p99),
-        middle(&|at| 3.0 * tasks[at].rate / echoes[at].rate),
+        middle(&|at| kind.messages() * tasks[at].rate / echoes[at].rate),
     );
 }
 
@@ -252,18 +310,48 @@ struct Hook {
 }
 
 impl Hook {
-    fn open(path: PathBuf, workers: usize) -> Self {
+    fn unix(path: PathBuf, workers: usize) -> Self {
         let listener = UnixListener::bind(&path).unwrap();
-        let waiting = Rc::new(RefCell::new(Vec::new()));
-        waiting.borrow_mut().resize_with(workers, || None);
-        let told = waiting.clone();
+        let hook = Self::of(Url::unix(path.display().to_string()), workers);
+        let told = hook.waiting.clone();
         tokio::task::spawn_local(async move {
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::task::spawn_local(take(stream, told.clone()));
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let told = told.clone();
+                tokio::task::spawn_local(async move {
+                    let message = receive(&mut stream, MAX_MESSAGE).await.unwrap();
+                    send(&mut stream, &Response::ack("").encode()).await.unwrap();
+                    tell(&told, &message);
+                });
             }
         });
-        Self { url: Url::unix(path.display().to_string()), waiting }
+        hook
+    }
+
+    /// The least that takes a POST.
+    async fn http(workers: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hook = Self::of(Url::parse(&format!("http://{address}/response")).unwrap(), workers);
+        let told = hook.waiting.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let told = told.clone();
+                tokio::task::spawn_local(async move {
+                    let message = posted(&mut stream).await;
+                    stream.write_all(TAKEN).await.unwrap();
+                    tell(&told, &message);
+                });
+            }
+        });
+        hook
+    }
+
+    fn of(url: Url, workers: usize) -> Self {
+        let waiting = Rc::new(RefCell::new(Vec::new()));
+        waiting.borrow_mut().resize_with(workers, || None);
+        Self { url, waiting }
     }
 
     fn expect(&self, worker: usize) -> oneshot::Receiver<()> {
@@ -273,12 +361,35 @@ impl Hook {
     }
 }
 
-async fn take(mut stream: UnixStream, waiting: Rc<RefCell<Vec<Option<oneshot::Sender<()>>>>>) {
-    let message = receive(&mut stream, MAX_MESSAGE).await.unwrap();
-    send(&mut stream, &Response::ack("").encode()).await.unwrap();
-    let response = Response::decode(&message).unwrap();
+const TAKEN: &[u8] = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+
+/// The body of a request.
+async fn posted(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4096);
+    loop {
+        assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "it broke off");
+        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = std::str::from_utf8(&bytes[..end]).unwrap().to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if bytes.len() == end + 4 + length.parse::<usize>().unwrap() {
+            return bytes.split_off(end + 4);
+        }
+    }
+}
+
+fn tell(waiting: &RefCell<Vec<Option<oneshot::Sender<()>>>>, message: &[u8]) {
+    let response = Response::decode(message).unwrap();
+    assert_eq!(response.error, "");
     let worker: usize = response.id.split('/').next().unwrap().parse().unwrap();
     waiting.borrow_mut()[worker].take().unwrap().send(()).unwrap();
+}
+
+/// Sends a message to the echo and reads what comes back.
+async fn say(path: &Path, message: &[u8]) {
+    let mut link = Link::connect(path).await.unwrap();
+    link.send(message).await.unwrap();
+    let answer = link.receive(&mut Decoder::new(MAX_MESSAGE)).await.unwrap();
+    assert_eq!(answer.len(), message.len());
 }
 
 /// The coordinator's memory with requests that wait for their response, against without.
@@ -291,7 +402,9 @@ async fn memory(stage: &Stage) {
         let (internal, hook) = (internal.clone(), hook.clone());
         asking.spawn_local(async move {
             for number in (worker..TRACKED).step_by(64) {
-                let message = request(format!("m{number}"), hook.clone()).encode();
+                let mut request = request(format!("m{number}"), hook.clone());
+                request.args = Some(RawValue::from_string(SILENT.to_owned()).unwrap());
+                let message = request.encode();
                 let ack = exchange(&internal, &message, MAX_MESSAGE).await.unwrap();
                 assert_eq!(ack.error, "");
             }

@@ -387,22 +387,35 @@ pub struct SendSignal {
 }
 
 /// `coproc task`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Task {
     /// The socket of the coordinator, in place of the one that the config names.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
     pub socket: Option<PathBuf>,
+
+    /// The address of the coordinator, `http://HOST:PORT` or `unix://PATH`. -c may name it too.
+    #[arg(short, long, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// Where the answer of a coordinator over HTTP is listened for; without it at a free port of the
+    /// address from which it is reached.
+    #[arg(short, long, value_name = "HOST:PORT")]
+    pub response_address: Option<String>,
 
     /// The config, as `run` reads it.
     #[command(flatten)]
     pub config: ConfigArgs,
 
+    /// The name of the task, in place of TASK.
+    #[arg(short, long, value_name = "TASK")]
+    pub task: Option<String>,
+
     /// An argument, or several with commas between them; may be repeated.
-    #[arg(short = 'a', long = "arg", value_name = "KEY=VALUE", conflicts_with = "json")]
+    #[arg(short = 'a', long = "arg", value_name = "KEY=VALUE")]
     pub args: Vec<String>,
 
     /// An argument whose value is text, whatever it looks like; may be repeated.
-    #[arg(long = "raw-string", value_name = "KEY=VALUE", conflicts_with = "json")]
+    #[arg(long = "raw-string", value_name = "KEY=VALUE")]
     pub texts: Vec<String>,
 
     /// Offer standard input to the provider as a stream.
@@ -415,16 +428,28 @@ pub struct Task {
     pub timeout: Option<GoDuration>,
 
     /// Print the tasks that are offered and their providers, and ask for none.
-    #[arg(long, conflicts_with_all = ["name", "json", "args", "texts", "stream", "timeout"])]
+    #[arg(long, conflicts_with_all = ["name", "task", "json", "args", "texts", "stream", "timeout"])]
     pub list: bool,
 
     /// The name of the task.
-    #[arg(value_name = "TASK", required_unless_present = "list", value_parser = task_name)]
+    #[arg(value_name = "TASK")]
     pub name: Option<String>,
 
     /// Its arguments, or `-` to read them from standard input.
     #[arg(value_name = "JSON")]
     pub json: Option<String>,
+}
+
+impl Task {
+    /// The name of the task, whichever way it was said.
+    pub fn task_name(&self) -> Option<&str> {
+        self.task.as_deref().or(self.name.as_deref())
+    }
+
+    /// How long the answer may take, if that was said.
+    pub fn limit(&self) -> Option<std::time::Duration> {
+        self.timeout.map(|limit| limit.pause()).filter(|limit| !limit.is_zero())
+    }
 }
 
 impl Cli {
@@ -450,14 +475,6 @@ fn process_name(text: &str) -> Result<String, String> {
     match text.parse::<Name>() {
         Ok(_) | Err(coproc_core::name::NameError::Taken) => Ok(text.to_owned()),
         Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Refuses what can be no name of a task, since a folder bears it.
-fn task_name(text: &str) -> Result<String, String> {
-    match coproc_coordinator::router::is_task(text) {
-        true => Ok(text.to_owned()),
-        false => Err("it is not the name of a task".to_owned()),
     }
 }
 

@@ -236,7 +236,36 @@ fn table(status: &Value) -> String {
     for socket in status["exec_sockets"].as_array().into_iter().flatten() {
         exec_socket(socket, &mut out);
     }
+    if !status["coordinator"].is_null() {
+        coordinator(&status["coordinator"], &mut out);
+    }
     out
+}
+
+/// A line for the coordinator, and one for each task that somebody registered for.
+fn coordinator(coordinator: &Value, out: &mut String) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let figure = |key: &str| coordinator["figures"][key].as_u64().unwrap_or_default();
+    let _ = write!(
+        out,
+        "coordinator {} at {}: {} waiting, {} taken, {} refused",
+        text(&coordinator["service_name"]),
+        text(&coordinator["internal"]),
+        figure("waiting"),
+        figure("taken"),
+        figure("refused"),
+    );
+    if let Some(up) = coordinator["nats_up"].as_bool() {
+        let (sent, received) = (figure("sent"), figure("received"));
+        let away = if up { "" } else { ", NATS is away" };
+        let _ = write!(out, ", {sent} sent to others, {received} received{away}");
+    }
+    out.push('\n');
+    for task in coordinator["tasks"].as_array().into_iter().flatten() {
+        let providers = task["providers"].as_array().into_iter().flatten();
+        let names: Vec<_> = providers.map(|provider| text(&provider["service"])).collect();
+        let _ = writeln!(out, "  {} by {}", text(&task["task"]), names.join(", "));
+    }
 }
 
 /// A line for an exec socket, and one for each program that it runs.

@@ -319,19 +319,25 @@ const TASK: Notes = Notes {
         ("coproc task Greet -a name=you -a times=2", "The same arguments one by one."),
         ("coproc task StreamEcho --stream < FILE", "With data for the provider."),
         ("coproc task --list", "All tasks with their providers, and whether each is up."),
+        ("coproc task -u http://10.0.0.5:8090 Greet -a name=you", "By a coordinator elsewhere."),
+        (
+            "coproc task -c http://10.0.0.5:8090 -t Greet -a name=you -r :4080",
+            "The same as coordinator-cli says it; its default port is not taken unasked.",
+        ),
     ],
     status: &[
         ("0", "Done; the answer was printed."),
         ("1", "The request was refused, the task failed, or no answer came in time."),
         ("2", "The command line, or the config that names the coordinator, is wrong."),
-        ("3", "No coordinator answers on its socket."),
+        ("3", "No coordinator answers on its socket, or at its address."),
     ],
     environment: &[
         (
             "COPROC_COORDINATOR_SOCKET",
-            "The coordinator's socket where --socket names none. Every process that coproc starts \
-             finds it set if there is a coordinator.",
+            "The coordinator's socket where --socket and --url name none. Every process that coproc \
+             starts finds it set if there is a coordinator.",
         ),
+        ("COPROC_COORDINATOR_TOKEN", "The token for a coordinator over HTTP that asks for one."),
         COPROC_CONFIG,
         COPROC_KEYS,
         NW_KEYS,

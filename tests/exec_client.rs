@@ -14,9 +14,11 @@ use nix::unistd::Pid;
 use support::exec::Server;
 use support::{PATIENCE, Place, alive, eventually};
 
-/// `coproc exec` with these words, not yet started.
+/// `coproc exec` with these words, not yet started. Tests that run in the background of a shell inherit
+/// an ignored INT, and the client would leave it so.
 fn command(server: &Server, words: &[&str]) -> Command {
-    server.place.command(&[&["exec", "--socket", server.path(), "--"], words].concat())
+    let words = [&["exec", "--socket", server.path(), "--"], words].concat();
+    server.place.command_below(&["env", "--default-signal=INT,TERM"], &words)
 }
 
 /// Its whole output and its status.
@@ -316,10 +318,12 @@ fn streams_that_somebody_made_non_blocking_are_waited_for() {
 #[test]
 fn the_second_term_leaves_at_once() {
     let server = Server::with(&[], &[]);
-    let mut running = Running::start(&server, &["sh", "-c", "echo $$ >&2; exec yes"]);
+    let mut running = Running::start(&server, &["sh", "-c", "echo $$ >&2; read go; exec yes"]);
     let mut head = [0; 64];
     let read = running.0.stderr.as_mut().unwrap().read(&mut head).unwrap();
     let pid = text(&head[..read]).trim().parse().unwrap();
+    // Not before the number was read: which of two streams comes first is not known.
+    running.send("\n");
     // Nobody reads: once the pipe is full, what has come already cannot be written.
     let stdout = running.0.stdout.take().unwrap();
     rustix::pipe::fcntl_setpipe_size(&stdout, 4096).unwrap();

@@ -187,6 +187,29 @@ fn only_peers_that_are_named_may_connect() {
     }
 }
 
+/// A group that is not its primary one lets a client in as well.
+#[test]
+fn a_supplementary_group_may_connect() {
+    if !is_root() {
+        return skipped("only root can be in any group");
+    }
+    let script = "use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0) or die; \
+                  connect(S, sockaddr_un($ARGV[0])) or die; $| = 1; send(S, $ARGV[1], 0); \
+                  print while <S>";
+    let place = Place::new();
+    let mut wrapper = wrapper(&place, "mode = \"0666\"\npeer_groups = [54322]", "");
+    for (groups, answer) in [("54321,54322", LINUX), ("54321", "")] {
+        #[allow(clippy::disallowed_methods)]
+        let output = std::process::Command::new("setpriv")
+            .args(["--reuid", "54321", "--regid", "54321", "--groups", groups])
+            .args(["perl", "-e", script, &place.at("e.sock"), UNAME])
+            .output();
+        let Ok(output) = output else { return skipped("there is no setpriv") };
+        assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{output:?}");
+    }
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
 fn metrics(place: &Place) -> String {
     let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();

@@ -158,13 +158,28 @@ together! {
 
     fn e35_half_close_as_sockexec_took_it() {
         let server = Server::with(&[], &[("HALF_CLOSE", "disconnect")]);
-        let file = server.place.at("pid");
-        let mut client = server.client();
-        client.send(request(&["sh", "-c", &noting(&file, "sleep 60")]));
-        let pid = noted(&file);
-        client.shut();
-        assert_eq!(client.rest().text(), "");
-        gone(pid);
+        for input in ["", "5:cut"] {
+            let file = server.place.at("pid");
+            let mut client = server.client();
+            client.send([&request(&["sh", "-c", &noting(&file, "sleep 60")]), input].concat());
+            let pid = noted(&file);
+            client.shut();
+            assert_eq!(client.rest().text(), "");
+            gone(pid);
+            fs::remove_file(&file).unwrap();
+        }
+        server.done();
+    }
+
+    /// What was cut short within a string is not taken for complete: the program never reads an end.
+    fn e35_half_close_within_a_string() {
+        let server = Server::new(&[]);
+        for cut in ["10:hello", "10:", "1", "5:hello"] {
+            let mut client = server.client();
+            client.send([request(&["sh", "-c", "cat >/dev/null; echo complete"]), cut.into()].concat());
+            client.shut();
+            assert_eq!(client.rest().at_once().text(), "7:termsig,4:TERM,", "{cut}");
+        }
         server.done();
     }
 
@@ -197,6 +212,19 @@ together! {
         let answer = answer.at(1000);
         assert_eq!(answer.text(), "6:stdout,2:a\n,8:exitcode,1:3,");
         assert!(!alive(noted(&file)));
+        server.done();
+    }
+
+    /// What has left the group and holds the output is waited for no longer than KILL takes, and the
+    /// program's own status is told.
+    fn e43_a_stranger_that_holds_the_output() {
+        let server = Server::new(&["-t", "1", "-k", "1"]);
+        let file = server.place.at("pid");
+        let stranger = format!("setsid sh -c 'echo $$ > {file}.new; mv {file}.new {file}; exec sleep 60'");
+        let answer = server.sh(&format!("{stranger} & sleep 0.3; exit 3")).at(3000);
+        assert_eq!(answer.text(), "8:exitcode,1:3,");
+        let stranger = nix::unistd::Pid::from_raw(noted(&file));
+        nix::sys::signal::kill(stranger, nix::sys::signal::SIGKILL).unwrap();
         server.done();
     }
 

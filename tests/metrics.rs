@@ -115,6 +115,34 @@ fn metrics_of_a_whole_tree() {
     assert_eq!(wrapper.stop(), 0);
 }
 
+#[test]
+fn metrics_of_a_coordinator() {
+    let place = Place::new();
+    let port = support::free_port();
+    place.config(&format!(
+        "[coordinator]\nservice_name = \"c\"\nsocket_dir = \"${{run_path}}/../d\"\n\
+         external_port = {port}\n[coordinator.nats]\nurl = \"nats://127.0.0.1:1\"\n"
+    ));
+    let mut wrapper = place.run();
+    wrapper.wait_for(": up");
+    std::fs::create_dir(place.path().join("d/foo")).unwrap();
+    let _provider =
+        std::os::unix::net::UnixListener::bind(place.path().join("d/foo/1-f.sock")).unwrap();
+    let request = r#"{"id": "1", "task": "nope", "responsehook": "http://127.0.0.1:9/"}"#;
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = request.len();
+    write!(stream, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{request}")
+        .unwrap();
+    stream.read_to_string(&mut String::new()).unwrap();
+    let text = metrics(&place);
+    let ours = text.lines().filter(|line| line.contains("coproc_coordinator_"));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots");
+    insta::with_settings!({ snapshot_path => path, omit_expression => true }, {
+        insta::assert_snapshot!(ours.collect::<Vec<_>>().join("\n"));
+    });
+    assert_eq!(wrapper.stop(), 0);
+}
+
 /// Names are unique, every family is told once, and every sample belongs to the family above it.
 #[test]
 fn the_text_is_in_order() {

@@ -330,7 +330,7 @@ fn reloads_that_are_asked_for_while_the_check_goes_on_are_another_reload() {
     let mut clients = vec![ask()];
     wrapper.wait_for("check-nginx: asked");
     clients.extend([ask(), ask()]);
-    wrapper.wait_for_nth("a reload was asked for on the control socket", 3);
+    wrapper.wait_for_nth("pm: a reload was asked for on the control socket", 3);
     place.write("go", "");
     for client in &mut clients {
         assert_eq!(client.wait(), 0, "{}", client.dump());

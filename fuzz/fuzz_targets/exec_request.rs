@@ -16,7 +16,7 @@ fn read(pieces: &[&[u8]]) -> (Option<Vec<Vec<u8>>>, Vec<u8>, bool, bool) {
                     assert!(
                         arguments.is_none() && (1..=MAX_ARGUMENTS).contains(&(all.len() as u64))
                     );
-                    let all: Vec<_> = all.into_iter().map(|word| word.into_bytes()).collect();
+                    let all: Vec<_> = all.words().map(|word| word.to_bytes().to_vec()).collect();
                     assert!(all.iter().all(|word| word.len() as u64 <= MAX_ARGUMENT));
                     arguments = Some(all);
                 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 use actix::{Addr, AsyncContext, Context, Handler, Message};
 use coproc_coordinator::exec_task::ExecTask;
 use coproc_core::exit::ExitStatus;
-use coproc_core::output::Kind;
-use coproc_core::process::{self, Command, Process, Report, Taps, find_program, launch};
+use coproc_core::process::{self, Command, Process, Report, find_program, launch};
 use coproc_core::signal::Signal;
 use coproc_provider::{Answer, Request, json};
 use nix::unistd::{Uid, User};
@@ -167,7 +166,7 @@ impl Handler<Start> for BuiltIn {
         if running >= exec.max_running {
             return Err(format!("busy: {running} programs run"));
         }
-        let inherited = &self.surroundings.inherited;
+        let inherited = &self.surroundings.launcher.inherited;
         let path = inherited.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value);
         let path = path.map(|path| path.as_os_str()).and_then(OsStr::to_str);
         let Start { mut argv, input, stderr } = start;
@@ -205,17 +204,12 @@ impl Handler<Start> for BuiltIn {
         let (told, ended) = oneshot::channel();
         let told = std::cell::RefCell::new(Some(told));
         let actor = ctx.address();
-        let command = Command {
-            name: "exec".into(),
-            argv,
-            context: process::Context { user: exec.user.clone(), ..Default::default() },
-            inherited: inherited.clone(),
-            added: self.surroundings.added.clone(),
-            kind: Kind::Plain,
-            taps: Taps::default(),
-            descriptors,
-        };
-        let launched = launch(command, &self.surroundings.output, move |report| {
+        let launcher = &self.surroundings.launcher;
+        let context = process::Context { user: exec.user.clone(), ..Default::default() };
+        // The words are the requester's: nothing in them is interpolated.
+        let command =
+            Command { argv, descriptors, ..launcher.command("exec".into(), &[], &context) };
+        let launched = launch(command, &launcher.output, move |report| {
             let outcome = match report {
                 Report::Running => return,
                 Report::Failed(error) => Err(error.to_string()),

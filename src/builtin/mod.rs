@@ -7,15 +7,13 @@
 mod coprocess;
 mod exec;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use coproc_control::request::Ask;
 use coproc_coordinator::config::Coordinator;
 use coproc_coordinator::exec_task::ExecTask;
-use coproc_core::output::Output;
+use coproc_core::process::Launcher;
 use coproc_core::supervision::Lifeline;
 use coproc_provider::{Config, Provider};
 use tokio::sync::oneshot;
@@ -47,12 +45,8 @@ impl Offers {
 /// What the actor has around it.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// Where what programs say on standard error goes.
-    pub output: Output,
-    /// The environment that programs inherit.
-    pub inherited: Arc<Vec<(OsString, OsString)>>,
-    /// Variables that coproc adds to it.
-    pub added: Vec<(&'static str, String)>,
+    /// What programs are started with.
+    pub launcher: Launcher,
     /// Who knows the coprocesses.
     pub root: Recipient<Ask>,
 }

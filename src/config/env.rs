@@ -19,7 +19,12 @@ pub(super) const PREFIX: &str = "COPROC_";
 const OLD_PREFIX: &str = "NW_";
 
 /// Variables that start with the prefix and are no keys.
-const OTHERS: [&str; 3] = [CONFIG_VARIABLE, "COPROC_SOCKET", crate::task::COORDINATOR_VARIABLE];
+const OTHERS: [&str; 4] = [
+    CONFIG_VARIABLE,
+    "COPROC_SOCKET",
+    crate::task::COORDINATOR_VARIABLE,
+    crate::task::TOKEN_VARIABLE,
+];
 
 /// Tables whose keys nginx-wrapper's variables may join with an underscore as well, since shells
 /// cannot assign a name with a dot in it.

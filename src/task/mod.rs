@@ -2,6 +2,7 @@
 
 mod arguments;
 mod listing;
+mod remote;
 
 use std::future::pending;
 use std::io::{self, Read, Write};
@@ -10,9 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use coproc_coordinator::router::Order;
+use coproc_acomm::Url;
+use coproc_coordinator::router::{Order, is_task};
 use coproc_core::exit::{FAILURE, USAGE};
-use coproc_provider::{Call, CallError, Caller, Offer, Value, is_served};
+use coproc_core::scalar::printable;
+use coproc_provider::{Call, CallError, Caller, Offer, is_served};
+use serde_json::value::{RawValue, to_raw_value};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use tokio::io::AsyncReadExt;
@@ -23,6 +27,9 @@ use crate::clients::NOBODY_THERE;
 use crate::config::{self, Sources};
 use crate::console::{self, answer, complain};
 use crate::event_loop;
+use remote::Remote;
+
+pub use remote::TOKEN_VARIABLE;
 
 /// The variable that names the socket of the coordinator that one runs under.
 pub const COORDINATOR_VARIABLE: &str = "COPROC_COORDINATOR_SOCKET";
@@ -38,6 +45,14 @@ struct Coordinator {
     socket: PathBuf,
     timeout: Duration,
     order: Order,
+}
+
+/// Where a coordinator is reached.
+enum Place {
+    /// By its socket.
+    Here(Coordinator),
+    /// Over HTTP.
+    There(Remote),
 }
 
 /// Why there is no answer, in a sentence, and the exit status that says so.
@@ -74,12 +89,13 @@ pub fn task(task: &Task, sources: Sources) -> ExitCode {
 }
 
 fn carry_out(task: &Task, sources: Sources) -> Result<io::Result<()>, Failure> {
+    let (task, sources, url) = settle(task, sources)?;
+    let task = &task;
     let args = arguments(task)?;
-    let coordinator = coordinator(task, sources)?;
-    if task.list {
-        return list(&coordinator);
-    }
-    let call = Call::new(task.name.clone().unwrap_or_default(), args);
+    let place = match url.filter(|url| !url.is_unix()) {
+        Some(url) => Place::There(remote(url, task, &sources)?),
+        None => Place::Here(coordinator(task, sources)?),
+    };
     let system = event_loop::start().map_err(|why| Failure::new(FAILURE, why))?;
     system.block_on(async {
         tokio::select! {
@@ -87,17 +103,81 @@ fn carry_out(task: &Task, sources: Sources) -> Result<io::Result<()>, Failure> {
             // go with the conversation.
             biased;
             code = interrupted() => Err(Failure::new(code, "interrupted")),
-            done = converse(&coordinator, call, task) => done,
+            done = async {
+                match place {
+                    Place::Here(coordinator) if task.list => list(&coordinator),
+                    Place::Here(coordinator) => converse(&coordinator, args, task).await,
+                    Place::There(remote) => remote.converse(args, task).await,
+                }
+            } => done,
         }
     })
 }
 
+/// Settles what can be said in two ways: the task's name, and the coordinator's address, which the old
+/// client has in the place of a config file.
+fn settle(task: &Task, mut sources: Sources) -> Result<(Task, Sources, Option<Url>), Failure> {
+    let wrong = |why: String| Failure::new(USAGE, why);
+    let mut task = task.clone();
+    if task.task.is_some() {
+        if task.json.is_some() {
+            let why = "the task is named twice, by -t and by itself".to_owned();
+            return Err(wrong(why));
+        }
+        task.json = task.name.take();
+    }
+    let given = task.json.is_some() && !(task.args.is_empty() && task.texts.is_empty());
+    if given {
+        return Err(wrong("the arguments are either JSON or -a and --raw-string".to_owned()));
+    }
+    match task.task_name() {
+        None if !task.list => return Err(wrong("the name of a TASK is missing".to_owned())),
+        Some(name) if !is_task(name) => {
+            return Err(wrong(format!("`{}` is not the name of a task", printable(name))));
+        }
+        _ => {}
+    }
+    let is_url = |file: &PathBuf| file.to_str().is_some_and(|text| text.contains("://"));
+    let mut urls: Vec<_> = task.url.iter().cloned().collect();
+    for file in sources.files.extract_if(.., |file| is_url(file)) {
+        urls.push(file.to_string_lossy().into_owned());
+    }
+    let Some(text) = urls.pop() else { return Ok((task, sources, None)) };
+    let url = Url::parse(&text).ok().filter(|url| {
+        let http = url.scheme == "http" && !url.host.is_empty() && !url.user;
+        http || (url.is_unix() && !url.path.is_empty())
+    });
+    let Some(url) = url else {
+        let why =
+            "is not the address of a coordinator: expected `http://HOST:PORT` or `unix://PATH`";
+        return Err(wrong(format!("`{}` {why}", printable(&text))));
+    };
+    if url.is_unix() {
+        task.socket = Some(url.socket());
+    } else if task.list {
+        return Err(wrong("tasks are listed on the coordinator's own machine alone".to_owned()));
+    }
+    Ok((task, sources, Some(url)))
+}
+
+fn remote(url: Url, task: &Task, sources: &Sources) -> Result<Remote, Failure> {
+    let token = sources.variable(TOKEN_VARIABLE).map(str::to_owned);
+    if token.as_ref().is_some_and(|token| token.chars().any(char::is_control)) {
+        let why = format!("{TOKEN_VARIABLE} has a control character");
+        return Err(Failure::new(USAGE, why));
+    }
+    Ok(Remote { url, token, timeout: task.limit().unwrap_or(TIMEOUT) })
+}
+
 /// The arguments of the task, in one of their forms.
-fn arguments(task: &Task) -> Result<Value, Failure> {
+fn arguments(task: &Task) -> Result<Option<Box<RawValue>>, Failure> {
     let wrong = |why: String| Failure::new(USAGE, why);
     let text = match task.json.as_deref() {
-        None if task.args.is_empty() && task.texts.is_empty() => return Ok(Value::Null),
-        None => return arguments::object(&task.args, &task.texts).map_err(wrong),
+        None if task.args.is_empty() && task.texts.is_empty() => return Ok(None),
+        None => {
+            let object = arguments::object(&task.args, &task.texts).map_err(wrong)?;
+            return to_raw_value(&object).map(Some).map_err(|error| wrong(error.to_string()));
+        }
         Some("-") if task.stream => {
             return Err(wrong("standard input is either the arguments or the stream".into()));
         }
@@ -109,7 +189,9 @@ fn arguments(task: &Task) -> Result<Value, Failure> {
         }
         Some(text) => text.to_owned(),
     };
-    serde_json::from_str(&text).map_err(|error| wrong(format!("JSON: {error}")))
+    let args: Box<RawValue> =
+        serde_json::from_str(&text).map_err(|error| wrong(format!("JSON: {error}")))?;
+    Ok(Some(args).filter(|args| args.get() != "null"))
 }
 
 /// The coordinator: the flag's, the surrounding wrapper's, or the config's.
@@ -134,8 +216,7 @@ fn coordinator(task: &Task, sources: Sources) -> Result<Coordinator, Failure> {
             (coordinator.internal(), coordinator.request_timeout, coordinator.priority_order)
         }
     };
-    let said = task.timeout.map(|limit| limit.pause()).filter(|limit| !limit.is_zero());
-    let timeout = said.unwrap_or(timeout);
+    let timeout = task.limit().unwrap_or(timeout);
     // The provider that answers has another working directory.
     let socket = std::path::absolute(&socket).unwrap_or(socket);
     Ok(Coordinator { socket, timeout, order })
@@ -176,7 +257,7 @@ fn list(coordinator: &Coordinator) -> Result<io::Result<()>, Failure> {
 
 async fn converse(
     coordinator: &Coordinator,
-    call: Call,
+    args: Option<Box<RawValue>>,
     task: &Task,
 ) -> Result<io::Result<()>, Failure> {
     let broken = |what: &str, error: io::Error| Failure::new(FAILURE, format!("{what}: {error}"));
@@ -187,10 +268,10 @@ async fn converse(
     }
     let caller =
         coordinator.caller().map_err(|error| broken("there is no socket for the answer", error))?;
-    let mut call = call;
+    let name = task.task_name().unwrap_or_default();
+    let mut call = Call::verbatim(name, args);
     let mut serving = None;
     if task.stream {
-        let name = task.name.as_deref().unwrap_or_default();
         let offer = Offer::bind(coordinator.socket_dir(), name, NAME);
         let offer = offer.map_err(|error| broken("standard input cannot be offered", error))?;
         call = call.with_stream(offer.url());
@@ -200,6 +281,11 @@ async fn converse(
     let reply = caller.call(call).await;
     let done = match reply {
         Ok(reply) => match reply.stream().await {
+            // It comes from another coordinator.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => match reply.stream_url() {
+                Some(url) => remote::copy_from(url).await,
+                None => Err(broken("the stream cannot be fetched", error)),
+            },
             Ok(Some(stream)) => copy(stream).await,
             Ok(None) => Ok(answer(&format!("{}\n", compact(reply.json())))),
             Err(error) => Err(broken("the stream cannot be fetched", error)),
@@ -283,6 +369,18 @@ fn compact(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_stay_as_they_were_written() {
+        let args = |json: &str| {
+            let task = Task { json: Some(json.to_owned()), ..Task::default() };
+            arguments(&task).map(|args| args.map(|args| args.get().to_owned())).ok()
+        };
+        for json in ["18446744073709551616", "[1e400, 0.10000000000000000555]", "{\"a\": 1}"] {
+            assert_eq!(args(json), Some(Some(json.to_owned())));
+        }
+        assert_eq!((args("null"), args("{")), (Some(None), None));
+    }
 
     #[test]
     fn blanks_go_where_they_mean_nothing() {

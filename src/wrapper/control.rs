@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use actix::{Context, Handler};
 use coproc_control::request::{Ask, Health, Order, Refused, Request};
-use coproc_coprocess::actor::{Command, CoprocessActor};
+use coproc_coprocess::actor::CoprocessActor;
 use coproc_coprocess::config::Restarts;
 use coproc_coprocess::lifecycle::{RunEnd, State, Wanted};
+use coproc_coprocess::messages::Command;
 use coproc_coprocess::standing::{SharedStanding, Standing};
 use coproc_core::broker::Publish;
 use coproc_core::duration::GoDuration;
@@ -280,6 +281,7 @@ fn coordinator_of(coordinator: &Coordinating) -> Value {
         "internal": config.internal().display().to_string(),
         "external": bound.address().map(|address| format!("http://{address}/")),
         "figures": figures,
+        "nats_up": bound.is_sharing(),
         "tasks": serde_json::to_value(bound.tasks()).unwrap_or_default(),
     })
 }

@@ -3,15 +3,15 @@
 use std::time::SystemTime;
 
 use coproc_control::metrics::{
-    Coprocess, ExecSocket, Facts, Gateway, GatewayApi, GatewayHook, Log, Main, Run, Times, Wrapper,
-    render,
+    Coordinator, Coprocess, ExecSocket, Facts, Gateway, GatewayApi, GatewayHook, Log, Main, Run,
+    Times, Wrapper, render,
 };
 use coproc_coprocess::lifecycle::State;
 use coproc_core::output;
 use coproc_gateway::figures::{BOUNDS_US, Histogram};
 use coproc_main::messages::MainStatus;
 
-use super::children::{Served, Supervised};
+use super::children::{Coordinating, Served, Supervised};
 use super::control::{Reply, memory};
 use super::root::Root;
 use crate::commands::{COMMIT, VERSION};
@@ -24,6 +24,7 @@ impl Root {
         let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
         let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
+        let coordinator = self.coordinator.as_ref().map(coordinator);
         let gateway = self.gateway.as_ref().map(|one| gateway(&one.bound));
         let events = self.events.borrow().counts().collect();
         let connections = self.guests.counts();
@@ -36,6 +37,7 @@ impl Root {
                 main: Main { run, exit_status },
                 coprocesses,
                 exec_sockets,
+                coordinator,
                 gateway,
                 events,
                 reloads: vec![
@@ -104,6 +106,33 @@ fn exec_socket(socket: &Served) -> ExecSocket {
     }
 }
 
+fn coordinator(coordinator: &Coordinating) -> Coordinator {
+    let bound = &coordinator.bound;
+    let figures = bound.figures();
+    let providers = bound.tasks().into_iter();
+    Coordinator {
+        waiting: figures.waiting as u64,
+        leaving: figures.leaving as u64,
+        open_streams: figures.open_streams as u64,
+        providers: providers.map(|task| (task.task, task.providers.len() as u64)).collect(),
+        requests: vec![
+            ("tracked", figures.tracked),
+            ("direct", figures.direct),
+            ("sent", figures.sent),
+            ("received", figures.received),
+            ("refused", figures.refused),
+        ],
+        responses: vec![
+            ("came", figures.responses),
+            ("timed-out", figures.timed_out),
+            ("unknown", figures.unknown),
+            ("delivered", figures.delivered),
+            ("undelivered", figures.undelivered),
+        ],
+        streams: figures.streams,
+        connected: bound.is_sharing(),
+    }
+}
 fn gateway(bound: &coproc_gateway::server::Bound) -> Gateway {
     let (figures, services) = (bound.figures(), bound.services());
     let apis = services.figures.apis().into_iter().map(|(id, api)| GatewayApi {

@@ -11,7 +11,8 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances, Sources};
 use coproc_coordinator::actor::{self as coordinator, CoordinatorActor};
-use coproc_coprocess::actor::{self as coprocess, BrokerIs, CoprocessActor, GaveUp};
+use coproc_coprocess::actor::{self as coprocess, CoprocessActor};
+use coproc_coprocess::messages::{BrokerIs, Command, GaveUp};
 use coproc_core::broker::{
     Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Subscribe, Subscription,
     Unsubscribe, Walked, held,
@@ -19,7 +20,7 @@ use coproc_core::broker::{
 use coproc_core::event::{Event, EventName, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::output::Output;
-use coproc_core::process::SpawnError;
+use coproc_core::process::{Launcher, SpawnError};
 use coproc_core::signal::Signal;
 use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
 use coproc_exec::{self as exec, ExecActor};
@@ -201,10 +202,7 @@ impl Root {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
                 let surroundings = MainSurroundings {
-                    output: self.output.clone(),
-                    scope: self.config.scope.clone(),
-                    inherited: self.inherited.clone(),
-                    added: self.added_variables(),
+                    launcher: self.launcher(),
                     drain_timeout: self.config.log.drain_timeout,
                     preparation: self.templates.clone().map(|templates| templates as _),
                     reloads: self.reloads.clone(),
@@ -249,9 +247,7 @@ impl Root {
             Child::BuiltIn => {
                 let lifeline = self.lifeline(child, ctx);
                 let surroundings = builtin::Surroundings {
-                    output: self.output.clone(),
-                    inherited: self.inherited.clone(),
-                    added: self.added_variables(),
+                    launcher: self.launcher(),
                     root: ctx.address().recipient(),
                 };
                 if let Some(offering) = &mut self.built_in {
@@ -273,10 +269,7 @@ impl Root {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
                 let surroundings = coprocess::Surroundings {
-                    output: self.output.clone(),
-                    scope: self.config.scope.clone(),
-                    inherited: self.inherited.clone(),
-                    added: self.added_variables(),
+                    launcher: self.launcher(),
                     parent: ctx.address().recipient(),
                 };
                 let child = &mut self.coprocesses[place];
@@ -311,6 +304,16 @@ impl Root {
             self.config.coprocesses.iter().flat_map(|c| [&c.exec_event, &c.stop_event]);
         let mut all = of_coprocesses.chain(&self.config.main.exec_event);
         all.any(|event| matches!(event, EventName::Exec(_)))
+    }
+
+    /// What the tree's programs are started with.
+    fn launcher(&self) -> Launcher {
+        Launcher {
+            output: self.output.clone(),
+            scope: self.config.scope.clone(),
+            inherited: self.inherited.clone(),
+            added: self.added_variables(),
+        }
     }
 
     /// How a child finds the wrapper that it runs under.
@@ -366,7 +369,7 @@ impl Root {
             Effect::KillAll => {
                 for child in &self.coprocesses {
                     if let Some(actor) = &child.actor {
-                        actor.do_send(coprocess::Command::Kill);
+                        actor.do_send(Command::Kill);
                     }
                 }
                 if let Some(main) = &self.main {

@@ -13,7 +13,7 @@ use coproc_control::listener::Listener;
 use coproc_control::port::Port;
 use coproc_control::server::Entrances;
 use coproc_core::exit::{FAILURE, USAGE};
-use coproc_core::process::{identity, seal_descriptors};
+use coproc_core::process::{give_large_memory_back, identity, seal_descriptors};
 use coproc_core::supervision::log_panics;
 use coproc_exec::config::ExecSocket;
 use coproc_gateway::driver::grpc::Presence;
@@ -91,6 +91,7 @@ pub fn run(sources: &Sources, manner: Manner) -> ExitCode {
 fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
     seal_descriptors();
+    give_large_memory_back();
     let folder = match manner.run_path {
         true => std::fs::create_dir_all(&config.run_path),
         false => Ok(()),

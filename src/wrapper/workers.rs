@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix::{AsyncContext, Context, Handler, Message, WeakRecipient};
-use coproc_coprocess::actor::Command;
+use coproc_coprocess::messages::Command;
 use coproc_core::process::in_group;
 use coproc_core::signal::Signal;
 use coproc_gateway::driver::python::Supervisor;

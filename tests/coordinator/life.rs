@@ -61,6 +61,24 @@ fn c49_what_is_not_answered_is_told_so_before_the_end() {
 }
 
 #[test]
+fn c49_who_waits_when_the_time_to_stop_is_over_is_told_so() {
+    let mut rig = Rig::with(&[("stop_timeout", "2s"), ("request_timeout", "600s")]);
+    let hook = Hook::start();
+    let _f = rig.provider("foo", "1-f.sock", Answer::Ack);
+    for id in ["a", "b"] {
+        let request = json!({ "id": id, "task": "foo", "responsehook": hook.url("/") });
+        assert_eq!(rig.post(&request), ok(id));
+    }
+    assert_eq!(rig.wrapper.stop(), 0);
+    let told = [0, 1].map(|n| hook.posts.nth(n).body);
+    for id in ["a", "b"] {
+        assert!(told.contains(&failed(id, "response timeout")), "{told:?}");
+        let line = format!("`{id}` has no response in time");
+        assert!(rig.wrapper.stderr().contains(&line), "{}", rig.wrapper.stderr());
+    }
+}
+
+#[test]
 fn c50_k11_nobody_holds_up_the_end() {
     let mut rig = Rig::with(&[("stop_timeout", "1s"), ("request_timeout", "60s")]);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -74,7 +92,7 @@ fn c50_k11_nobody_holds_up_the_end() {
     let started = Instant::now();
     assert_eq!(rig.wrapper.stop(), 0);
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
-    assert!(rig.wrapper.stderr().contains("stop_timeout is over"), "{}", rig.wrapper.stderr());
+    assert!(rig.wrapper.stderr().contains("the end came before"), "{}", rig.wrapper.stderr());
 }
 
 #[test]

@@ -4,12 +4,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod awaited;
 mod fixtures;
+mod holes;
 mod hooks;
 mod life;
 mod load;
 mod messages;
 mod nats;
+mod outside;
 mod rig;
 mod routing;
 mod streams;

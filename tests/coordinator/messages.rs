@@ -116,12 +116,17 @@ fn c23_k11_who_sends_nothing_is_not_waited_for() {
 }
 
 #[test]
-fn c44_c45_what_comes_to_the_response_socket() {
+fn c44_what_is_no_response_is_not_acked() {
     let rig = Rig::start();
     for text in ["{bad", r#"{"id":"z","error":5}"#] {
         let reply = crate::rig::call(&rig.response(), &frame(text.as_bytes())).unwrap();
         assert!(reply.is_empty(), "{text}");
     }
+}
+
+#[test]
+fn c45_a_response_without_an_error_text_is_acked() {
+    let rig = Rig::start();
     let reply = rig.respond(&json!({ "id": "z", "error": null }));
     let bare = br#"{"error":"","id":"","result":null,"stream_url":null}"#;
     assert_eq!(body(&reply), bare);

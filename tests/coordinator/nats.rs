@@ -1,6 +1,6 @@
 //! Coordinators that share tasks through a real NATS server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
@@ -18,14 +18,14 @@ use crate::support::{PATIENCE, Place, eventually, free_port};
 const NONE: &str = "no providers available for task";
 
 /// A server on a port of its own, ended with the test.
-struct Server {
+pub(crate) struct Server {
     port: u16,
     child: Option<Child>,
     words: Vec<String>,
 }
 
 impl Server {
-    fn start(words: &[&str]) -> Self {
+    pub(crate) fn start(words: &[&str]) -> Self {
         let mut server = Self::absent(words);
         server.begin();
         server
@@ -61,12 +61,12 @@ impl Server {
         }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
     /// A coordinator that shares over this server, with these keys more.
-    fn rig(&self, keys: &[(&str, &str)]) -> Rig {
+    pub(crate) fn rig(&self, keys: &[(&str, &str)]) -> Rig {
         let url = self.url();
         Rig::with(&[&[("nats__url", url.as_str()), ("request_timeout", "5s")], keys].concat())
     }
@@ -79,7 +79,7 @@ impl Drop for Server {
 }
 
 /// Waits until a coordinator's task is taken for another.
-fn wait_until_shared(from: &Rig, task: &str) {
+pub(crate) fn wait_until_shared(from: &Rig, task: &str) {
     let hook = Hook::start();
     let mut number = 0;
     eventually(&format!("`{task}` is shared\n{}", from.wrapper.dump()), || {
@@ -90,7 +90,7 @@ fn wait_until_shared(from: &Rig, task: &str) {
     });
 }
 
-fn request(id: &str, task: &str, hook: &Value) -> Value {
+pub(crate) fn request(id: &str, task: &str, hook: &Value) -> Value {
     json!({ "id": id, "task": task, "responsehook": hook, "args": { "k": id } })
 }
 
@@ -182,6 +182,26 @@ fn streams_are_read_through_the_coordinators() {
         std::os::unix::net::UnixStream::connect(url["Path"].as_str().unwrap()).unwrap();
     socket.read_to_end(&mut read).unwrap();
     assert_eq!(read, b"to afar");
+    data.join().unwrap();
+}
+
+#[test]
+fn coproc_task_reads_a_stream_that_comes_from_elsewhere() {
+    let server = Server::start(&[]);
+    let (a, b) = (server.rig(&[]), server.rig(&[]));
+    let f = b.provider("foo", "1-f.sock", Answer::Ack);
+    wait_until_shared(&a, "foo");
+    let before = f.requests.all().len();
+    let socket = a.internal().display().to_string();
+    let mut asking =
+        crate::support::Wrapper::start(a.place.command(&["task", "--socket", &socket, "foo"]));
+    let hop = f.requests.nth(before)["id"].clone();
+    let source = b.at("streams/foo/f/1.sock");
+    let data = offer(&source, b"from afar\n");
+    let stream = unix(source.to_str().unwrap());
+    b.respond(&json!({ "error": "", "id": hop, "result": 1, "stream_url": stream }));
+    assert_eq!(asking.wait(), 0, "{}", asking.dump());
+    assert_eq!(asking.lines(), ["from afar"]);
     data.join().unwrap();
 }
 
@@ -287,7 +307,13 @@ impl Member {
             if matches!(words[0], "MSG" | "HMSG") {
                 let mut payload = vec![0; words.last().unwrap().parse::<usize>().unwrap() + 2];
                 self.lines.read_exact(&mut payload).unwrap();
-                let payload = String::from_utf8(payload).unwrap().trim_end().to_owned();
+                // Of one with headers the length of those stands before that of all.
+                let headers = match words[0] {
+                    "HMSG" => words[words.len() - 2].parse().unwrap(),
+                    _ => 0,
+                };
+                let payload = String::from_utf8(payload.split_off(headers)).unwrap();
+                let payload = payload.trim_end().to_owned();
                 return (words.get(3).copied().unwrap_or_default().to_owned(), payload);
             }
         }
@@ -456,6 +482,93 @@ fn what_came_from_another_is_finished_before_the_end() {
     b.respond(&json!({ "id": hop, "result": "late" }));
     assert_eq!(hook.posts.nth(0).body["result"], "late");
     assert_eq!(b.wrapper.wait(), 0);
+}
+
+#[test]
+fn who_refuses_is_passed_over_for_another() {
+    let server = Server::start(&[]);
+    let (a, b, c) = (server.rig(&[]), server.rig(&[]), server.rig(&[]));
+    let busy = b.provider("foo", "1-b.sock", Answer::Refuse("busy".into()));
+    let free = c.provider("foo", "1-c.sock", Answer::Result(json!("c")));
+    wait_until_shared(&a, "foo");
+    let hook = Hook::start();
+    let before = free.requests.all().len();
+    let mut number = 0;
+    eventually("the one that refuses was asked", || {
+        let id = format!("p{number}");
+        assert_eq!(a.post(&request(&id, "foo", &hook.url("/"))), ok(&id));
+        number += 1;
+        number >= 10 && !busy.requests.all().is_empty()
+    });
+    hook.posts.nth(number - 1);
+    assert_eq!(free.requests.all().len(), before + number);
+    assert_eq!(hook.posts.all().len(), number);
+    // Where all refuse, theirs is the word.
+    drop(free);
+    let _also = c.provider("foo", "2-c.sock", Answer::Refuse("busy too".into()));
+    let ack = a.post(&request("last", "foo", &hook.url("/")));
+    assert!(ack["error"].as_str().unwrap().starts_with("busy"), "{ack}");
+    assert_eq!(hook.posts.all().len(), number);
+}
+
+#[test]
+fn who_may_have_begun_is_not_passed_over() {
+    let server = Server::start(&[]);
+    let (a, b, c) = (server.rig(&[]), server.rig(&[]), server.rig(&[]));
+    let silent = b.provider("foo", "1-b.sock", Answer::Bytes(vec![]));
+    let free = c.provider("foo", "1-c.sock", Answer::Ack);
+    let hook = Hook::start();
+    let mut number = 0;
+    eventually("both were asked", || {
+        number += 1;
+        let id = format!("u{number}");
+        let ack = a.post(&request(&id, "foo", &hook.url("/")));
+        assert!([ok(&id), failed(&id, "EOF"), failed(&id, NONE)].contains(&ack), "{ack}");
+        !silent.requests.all().is_empty() && !free.requests.all().is_empty()
+    });
+    let ids = |provider: &Provider| -> BTreeSet<String> {
+        let all = provider.requests.all();
+        all.iter().map(|request| request["args"]["k"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(ids(&silent).is_disjoint(&ids(&free)));
+}
+
+#[test]
+fn a_server_may_ask_for_a_token() {
+    let server = Server::start(&["--auth", "a-secret-token"]);
+    let keys = [("nats__token", "a-secret-token")];
+    let (a, b) = (server.rig(&keys), server.rig(&keys));
+    let stranger = server.rig(&[("nats__token", "another")]);
+    let _f = b.provider("foo", "1-b.sock", Answer::Result(json!(1)));
+    wait_until_shared(&a, "foo");
+    let hook = Hook::start();
+    assert_eq!(stranger.post(&request("s", "foo", &hook.url("/"))), failed("s", NONE));
+    eventually("it is told why", || {
+        stranger.wrapper.stderr().to_lowercase().contains("authorization violation")
+    });
+    for rig in [&a, &b, &stranger] {
+        assert!(!rig.wrapper.stderr().contains("a-secret"), "{}", rig.wrapper.stderr());
+    }
+}
+
+#[test]
+fn servers_may_be_a_cluster_of_which_one_dies() {
+    let (near, far) = (free_port().to_string(), free_port().to_string());
+    let cluster = |own: &str, other: &str| {
+        let (own, other) = (format!("nats://127.0.0.1:{own}"), format!("nats://127.0.0.1:{other}"));
+        Server::start(&["--cluster_name", "c", "--cluster", &own, "--routes", &other])
+    };
+    let (mut one, two) = (cluster(&near, &far), cluster(&far, &near));
+    let both = format!("{} {}", one.url(), two.url());
+    let keys = [("nats__ack_timeout", "1s"), ("nats__url", both.as_str())];
+    let (a, b, c) = (Arc::new(one.rig(&keys)), two.rig(&[]), one.rig(&[]));
+    let far = b.provider("foo", "1-b.sock", Answer::Result(json!("b")));
+    wait_until_shared(&a, "foo");
+    // Who refuses at the nearer server keeps nobody from being asked at the other.
+    let _busy = c.provider("foo", "1-c.sock", Answer::Refuse("busy".into()));
+    wait_until_shared(&a, "foo");
+    under_load(&a, &[&far], || one.kill());
+    wait_until_shared(&a, "foo");
 }
 
 #[test]

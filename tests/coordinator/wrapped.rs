@@ -6,7 +6,7 @@ use crate::rig::{Answer, Hook, Rig, failed, ok, unix};
 use crate::support::{Place, free_port};
 
 /// A coordinator beside the puppet.
-fn up(keys: &str) -> Rig {
+pub(crate) fn up(keys: &str) -> Rig {
     let (place, port) = (Place::new(), free_port());
     place.config(&format!(
         "[coordinator]\nservice_name = \"coord\"\nsocket_dir = \"${{run_path}}/../d\"\n\

@@ -180,6 +180,12 @@ impl Client {
         self.stream.read(&mut bytes).unwrap()
     }
 
+    /// Reads what there is; 0 is the end.
+    #[track_caller]
+    pub fn read_into(&mut self, buffer: &mut [u8]) -> usize {
+        self.stream.read(buffer).unwrap()
+    }
+
     /// A second handle on the same connection, for another thread.
     pub fn twin(&self) -> Self {
         Self { stream: self.stream.try_clone().unwrap(), began: self.began }

@@ -1,13 +1,17 @@
 //! Messages over Unix sockets. Nothing here has a time limit; who calls it sets one.
 
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream as Plain;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
 
 use crate::decode::DecodeError;
@@ -82,13 +86,18 @@ async fn rest<S>(stream: &mut S, decoder: &mut Decoder) -> Result<Vec<u8>, Recei
 where
     S: AsyncRead + Unpin,
 {
-    let mut piece = [0; READ];
-    loop {
-        let length = stream.read(&mut piece).await?;
-        if let Some(message) = taken(decoder, &piece[..length])? {
-            return Ok(message);
+    // The piece is on the stack while it is looked at, not in the future, which is moved and kept.
+    poll_fn(|context| {
+        let mut piece = [MaybeUninit::uninit(); READ];
+        loop {
+            let mut read = ReadBuf::uninit(&mut piece);
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut read))?;
+            if let Some(message) = taken(decoder, read.filled())? {
+                return Poll::Ready(Ok(message));
+            }
         }
-    }
+    })
+    .await
 }
 
 /// A connection. It is made known to the event loop only when something has to be waited for: most
@@ -252,6 +261,7 @@ fn reason(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
     use tokio::net::UnixListener;
 
     use super::*;

@@ -19,6 +19,8 @@ pub struct Facts {
     pub coprocesses: Vec<Coprocess>,
     /// The exec sockets, in the order of the file.
     pub exec_sockets: Vec<ExecSocket>,
+    /// The coordinator, where there is one.
+    pub coordinator: Option<Coordinator>,
     /// The gateway.
     pub gateway: Option<Gateway>,
     /// How many events were published, by class.
@@ -100,6 +102,27 @@ pub struct ExecSocket {
     pub bytes: [u64; 2],
 }
 
+/// The coordinator of tasks.
+#[derive(Clone, Debug, Default)]
+pub struct Coordinator {
+    /// Requests whose response is waited for.
+    pub waiting: u64,
+    /// Responses on their way to a hook.
+    pub leaving: u64,
+    /// Streams that were offered and not read yet.
+    pub open_streams: u64,
+    /// Sockets that are registered, by task.
+    pub providers: Vec<(String, u64)>,
+    /// What became of requests, by outcome.
+    pub requests: Vec<(&'static str, u64)>,
+    /// The same of responses.
+    pub responses: Vec<(&'static str, u64)>,
+    /// Streams that were passed on.
+    pub streams: u64,
+    /// Whether there is a connection through which tasks are shared, where they are.
+    pub connected: Option<bool>,
+}
+
 /// How long things took: bounds, how many fell into each bucket, the sum. Times are in microseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Times {
@@ -174,6 +197,9 @@ pub fn render(facts: &Facts) -> String {
     main(&mut page, &facts.main);
     coprocesses(&mut page, &facts.coprocesses);
     exec_sockets(&mut page, &facts.exec_sockets);
+    if let Some(facts) = &facts.coordinator {
+        coordinator(&mut page, facts);
+    }
     if let Some(facts) = &facts.gateway {
         gateway(&mut page, facts);
     }
@@ -254,6 +280,32 @@ fn exec_sockets(page: &mut Page, facts: &[ExecSocket]) {
             bytes.sample(&[("name", &one.name), ("direction", direction)], sum);
         }
     }
+}
+
+fn coordinator(page: &mut Page, facts: &Coordinator) {
+    for (name, help, value) in [
+        ("waiting", "Requests whose response is waited for.", facts.waiting),
+        ("leaving", "Responses on their way to a hook.", facts.leaving),
+        ("open_streams", "Streams that were offered and not read yet.", facts.open_streams),
+    ] {
+        let name = format!("coproc_coordinator_{name}");
+        page.family(&name, Kind::Gauge, None, help).sample(&[], value);
+    }
+    let help = "Sockets that are registered for a task.";
+    let mut providers = page.family("coproc_coordinator_providers", Kind::Gauge, None, help);
+    for (task, count) in &facts.providers {
+        providers.sample(&[("task", task)], *count);
+    }
+    if let Some(connected) = facts.connected {
+        let help = "Whether there is a connection to a NATS server.";
+        page.family("coproc_coordinator_nats_up", Kind::Gauge, None, help).sample(&[], connected);
+    }
+    let help = "What became of requests for tasks.";
+    counts(page, "coproc_coordinator_requests", help, "outcome", &facts.requests);
+    let help = "What became of responses.";
+    counts(page, "coproc_coordinator_responses", help, "outcome", &facts.responses);
+    let help = "Streams that were passed on.";
+    page.family("coproc_coordinator_streams", Kind::Counter, None, help).sample(&[], facts.streams);
 }
 
 fn gateway(page: &mut Page, facts: &Gateway) {

@@ -45,6 +45,7 @@ fn facts() -> Facts {
         main: Main { run: waiting(), exit_status: None },
         coprocesses: Vec::new(),
         exec_sockets: Vec::new(),
+        coordinator: None,
         gateway: None,
         events: vec![("start", 0), ("custom", 0)],
         reloads: vec![("done", 0), ("refused", 0)],

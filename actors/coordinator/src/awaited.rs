@@ -6,12 +6,20 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use coproc_core::process::watch;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 use tokio::sync::watch;
+
+use crate::server::Shared;
+
+/// After how many milliseconds each it is looked whether somebody listens on a socket that has just appeared: it has its name a
+/// moment before.
+const LOOKS: [u64; 5] = [5, 10, 20, 40, 80];
 
 /// Which tasks these are just now.
 #[derive(Debug)]
@@ -19,7 +27,7 @@ pub(crate) struct Awaited(watch::Sender<BTreeSet<String>>);
 
 /// Tells of sockets that appear.
 #[derive(Debug)]
-pub(crate) struct Arrivals(AsyncFd<OwnedFd>);
+struct Arrivals(AsyncFd<OwnedFd>);
 
 impl Default for Awaited {
     fn default() -> Self {
@@ -41,6 +49,11 @@ impl Awaited {
         self.0.borrow().contains(task)
     }
 
+    /// Tells when they change.
+    pub(crate) fn changes(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.0.subscribe()
+    }
+
     /// Resolves once the task is none of them any more.
     pub(crate) async fn given_up(&self, task: &str) {
         // The sender lives as long as `self`.
@@ -48,9 +61,46 @@ impl Awaited {
     }
 }
 
+/// Waits until somebody answers for a task that is awaited; not if nobody is to come any more, or not
+/// in time.
+pub(crate) async fn comes(shared: &Shared, task: &str, until: Instant) -> bool {
+    let come = async {
+        loop {
+            // Heeded before it is looked, so that nobody comes unseen.
+            let arrivals = Arrivals::heed(&shared.config.socket_dir, task)?;
+            if is_somebody_there(shared, task).await {
+                return io::Result::Ok(());
+            }
+            arrivals.next().await?;
+            for pause in LOOKS {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if is_somebody_there(shared, task).await {
+                    return Ok(());
+                }
+            }
+        }
+    };
+    tokio::select! {
+        came = come => came
+            .inspect_err(|error| tracing::warn!(target: "coordinator", "`{task}` cannot be waited for: {error}"))
+            .is_ok(),
+        () = shared.awaited.given_up(task) => false,
+        () = tokio::time::sleep_until(until.into()) => false,
+    }
+}
+
+async fn is_somebody_there(shared: &Shared, task: &str) -> bool {
+    for socket in shared.directory.sockets(task, Instant::now()) {
+        if UnixStream::connect(&socket).await.is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
 impl Arrivals {
     /// Begins to heed the folder of a task; before it is there, what it will stand in.
-    pub(crate) fn heed(base: &Path, task: &str) -> io::Result<Self> {
+    fn heed(base: &Path, task: &str) -> io::Result<Self> {
         let watched = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
         inotify::add_watch(&watched, base, flags)?;
@@ -62,7 +112,7 @@ impl Arrivals {
     }
 
     /// Resolves once something appeared since the last time.
-    pub(crate) async fn next(&self) -> io::Result<()> {
+    async fn next(&self) -> io::Result<()> {
         let mut events = [MaybeUninit::<u8>::uninit(); 4096];
         // What it was is not asked: who looks anew sees all of it.
         let read = |fd: &OwnedFd| Ok(rustix::io::read(fd, &mut events).map(|_| ())?);

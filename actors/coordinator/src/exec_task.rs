@@ -59,6 +59,10 @@ impl ExecTaskTable {
             }
             return None;
         };
+        if allow.is_empty() {
+            let refusal = Refusal::wrong("exec", "nothing is allowed").below("allow");
+            refusals.push(refusal.expected("absolute paths of programs"));
+        }
         for program in allow.iter().filter(|program| !Path::new(program).is_absolute()) {
             let what = format!("`{}` is not an absolute path", printable(program));
             let expected = "absolute paths of programs";
@@ -94,6 +98,8 @@ mod tests {
         assert_eq!((task.timeout, task.max_running), (None, 16));
         assert_eq!(resolve(r#"{"allow": "ls"}"#).unwrap_err(), ["`ls` is not an absolute path"]);
         assert_eq!(resolve("{}").unwrap_err(), ["`allow` is required"]);
-        assert_eq!(resolve(r#"{"allow": []}"#).unwrap().timeout, Some(Duration::from_secs(60)));
+        assert_eq!(resolve(r#"{"allow": []}"#).unwrap_err(), ["nothing is allowed"]);
+        let plain = resolve(r#"{"allow": ["/bin/ls"]}"#).unwrap();
+        assert_eq!(plain.timeout, Some(Duration::from_secs(60)));
     }
 }

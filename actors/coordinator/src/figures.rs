@@ -7,7 +7,10 @@ use serde::Serialize;
 /// The counters of a coordinator; they outlive the actor.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    pub(crate) taken: Counter,
+    pub(crate) tracked: Counter,
+    pub(crate) direct: Counter,
+    pub(crate) sent: Counter,
+    pub(crate) received: Counter,
     pub(crate) refused: Counter,
     pub(crate) responses: Counter,
     pub(crate) unknown: Counter,
@@ -40,8 +43,16 @@ pub struct Snapshot {
     pub leaving: usize,
     /// Addresses of streams that were given out and not read yet.
     pub open_streams: usize,
-    /// Requests that a provider took.
+    /// Requests that somebody took: the sum of the four that follow.
     pub taken: u64,
+    /// Requests that a provider here took and whose responses come back through us.
+    pub tracked: u64,
+    /// Requests that a provider here took and whose responses go straight to their requesters.
+    pub direct: u64,
+    /// Requests that another coordinator took.
+    pub sent: u64,
+    /// Requests of other coordinators that a provider here took.
+    pub received: u64,
     /// Requests that were refused, by us or by all providers.
     pub refused: u64,
     /// Responses to requests that waited for one.
@@ -61,8 +72,14 @@ pub struct Snapshot {
 impl Figures {
     /// All counters.
     pub(crate) fn snapshot(&self) -> Snapshot {
+        let (tracked, direct) = (self.tracked.get(), self.direct.get());
+        let (sent, received) = (self.sent.get(), self.received.get());
         Snapshot {
-            taken: self.taken.get(),
+            taken: tracked + direct + sent + received,
+            tracked,
+            direct,
+            sent,
+            received,
             refused: self.refused.get(),
             responses: self.responses.get(),
             unknown: self.unknown.get(),

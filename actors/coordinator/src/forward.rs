@@ -1,28 +1,27 @@
 //! The way of one request: checked, given a hop of its own where its response comes back through us,
 //! and offered to providers until one takes it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use coproc_acomm::unix::{ExchangeError, exchange};
 use coproc_acomm::{Request, Response, Url};
-use std::net::SocketAddr;
 
-use crate::awaited::Arrivals;
-use crate::nats::{is_shared, send_away};
-use crate::oneshot::{self, OneShot};
+use crate::awaited::comes;
+use crate::check::check;
+use crate::nats::{Passed, When, give_away};
+use crate::oneshot;
 use crate::router::{Asked, NO_PROVIDERS, Step, step};
-use crate::server::{Shared, random};
+use crate::server::Shared;
 use crate::stream::hexadecimal;
 use crate::tracker::Origin;
 use crate::unix::shown;
 
 /// Which part of its time a request may wait for a provider that is to come back.
 const WAITS: f64 = 0.9;
-
-/// How long a socket that has just appeared may take to listen.
-const LISTENS: Duration = Duration::from_millis(5);
 
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,129 +34,95 @@ pub(crate) enum Entrance {
     Shared,
 }
 
+/// Why nobody took a request, in the words for its requester.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Untaken {
+    /// Nobody was there.
+    Nobody(String),
+    /// Whoever was there would not, or we will not: nothing runs.
+    Refused(String),
+    /// It may run or not, and nobody knows.
+    Unclear(String),
+}
+
+impl Untaken {
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Nobody(why) | Self::Refused(why) | Self::Unclear(why) => why,
+        }
+    }
+}
+
 /// Finds a provider for a request; the answer is the ack.
 pub(crate) async fn take(shared: &Arc<Shared>, request: Request, entrance: Entrance) -> Response {
-    let (id, task) = (request.id.clone(), shown(&request.task));
-    match route(shared, request, entrance).await {
-        Ok(()) => {
-            shared.figures.taken.add();
-            Response::ack(id)
-        }
-        Err(why) => {
-            shared.figures.refused.add();
-            tracing::info!(
-                target: "coordinator",
-                "`{}` for `{task}` is refused: {}",
-                shown(&id),
-                shown(&why)
-            );
-            Response::error(id, why)
-        }
+    let id = request.id.clone();
+    match attempt(shared, request, entrance).await {
+        Ok(()) => Response::ack(id),
+        Err(untaken) => Response::error(id, untaken.why()),
     }
 }
 
-async fn route(
+/// The same, for whoever makes more of a failure than its words.
+pub(crate) async fn attempt(
     shared: &Arc<Shared>,
-    mut request: Request,
+    request: Request,
     entrance: Entrance,
-) -> Result<(), String> {
-    let hook = check(shared, &request, entrance)?;
+) -> Result<(), Untaken> {
+    let (id, task) = (shown(&request.id), shown(&request.task));
+    let outcome = route(shared, request, entrance).await;
+    if let Err(untaken) = &outcome {
+        shared.figures.refused.add();
+        let why = shown(untaken.why());
+        tracing::info!(target: "coordinator", "`{id}` for `{task}` is refused: {why}");
+    }
+    outcome
+}
+
+async fn route(shared: &Arc<Shared>, request: Request, entrance: Entrance) -> Result<(), Untaken> {
+    let hook = check(shared, &request, entrance).map_err(Untaken::Refused)?;
     let now = Instant::now();
-    let sockets = shared.directory.sockets(&request.task, now);
-    if sockets.is_empty() && !shared.awaited.includes(&request.task) {
-        return send_away(shared, request, hook, entrance, now).await;
-    }
-    let one_shot = match &request.stream {
-        Some(source) if source.is_http() => Some(oneshot::open(shared, &request.task, source)?),
-        _ => None,
+    let tracked = match hook.is_unix() {
+        true => None,
+        false => Some(enter(shared, &request.id, hook.clone(), entrance, now)?),
     };
-    if let Some(one_shot) = &one_shot {
-        request.stream = Some(one_shot.url());
-    }
-    let asked = if hook.is_unix() {
-        ask_or_wait(shared, sockets, &request, now).await
-    } else {
-        track(shared, sockets, request, hook, entrance, now).await
-    };
-    if let (Ok(()), Some(one_shot)) = (&asked, one_shot) {
-        OneShot::keep(one_shot);
-    }
-    asked
-}
-
-/// Asks providers on behalf of a requester whose response comes back through us.
-async fn track(
-    shared: &Arc<Shared>,
-    sockets: Vec<Arc<Path>>,
-    mut request: Request,
-    hook: Url,
-    entrance: Entrance,
-    now: Instant,
-) -> Result<(), String> {
-    let (hop, _) = enter(shared, &request.id, hook, entrance, now)?;
-    request.id = hop.to_string();
-    request.hook = Some(Url::unix(shared.config.response().display().to_string()));
-    let asked = ask_or_wait(shared, sockets, &request, now).await;
-    if asked.is_err() {
-        // Before the requester hears of it: the id is free then, and nothing follows.
-        shared.tracker().remove(&hop);
-    }
-    asked
-}
-
-/// Why nobody took a request.
-struct Untaken {
-    why: String,
-    /// Whether nobody was there, so that somebody who comes may be asked.
-    nobody: bool,
-}
-
-/// Asks one provider after the other, and where none is there waits for one that is to come back.
-async fn ask_or_wait(
-    shared: &Arc<Shared>,
-    mut sockets: Vec<Arc<Path>>,
-    request: &Request,
-    now: Instant,
-) -> Result<(), String> {
-    // The provider needs some of the time for its answer, and the requester hears of one end only.
-    let until = tokio::time::Instant::from_std(now) + shared.config.request_timeout.mul_f64(WAITS);
-    let (task, base) = (&request.task, &shared.config.socket_dir);
-    let mut arrivals = None;
-    loop {
-        let Err(Untaken { why, nobody }) = ask(shared, &sockets, request).await else {
-            return Ok(());
-        };
-        if !nobody || !shared.awaited.includes(task) {
-            return Err(why);
-        }
-        // Heeded before it is looked again, so that nobody comes unseen.
-        let fresh = Arrivals::heed(base, task).map_err(|error| error.to_string())?;
-        if let Some(heeded) = arrivals.replace(fresh) {
-            tracing::debug!(target: "coordinator", "`{}` waits for `{}`", shown(&request.id), shown(task));
-            tokio::select! {
-                came = heeded.next() => came.map_err(|error| error.to_string())?,
-                () = shared.awaited.given_up(task) => return Err(why),
-                () = tokio::time::sleep_until(until) => return Err(why),
-            }
-            // A socket has its name a moment before it listens.
-            tokio::time::sleep(LISTENS).await;
-        }
-        sockets = shared.directory.sockets(task, Instant::now());
+    let rounds = AtomicU32::new(0);
+    let way =
+        Way { shared, request: &request, hook: &hook, entrance, now, tracked: &tracked, rounds };
+    let outcome = way.find().await;
+    match (&outcome, &tracked) {
+        // If it is not there any more, it was answered already: that word counts. Otherwise it is
+        // forgotten before the requester hears of it: the id is free then, and nothing follows.
+        (Err(_), Some(tracked)) if !tracked.forget(shared) => Ok(()),
+        _ => outcome,
     }
 }
 
-/// Has a request tracked; the answer is the id by which others get to know it.
+/// A request that is tracked.
+pub(crate) struct Tracked {
+    /// The id by which others get to know it.
+    pub(crate) hop: Arc<str>,
+    pub(crate) origin: Origin,
+}
+
+impl Tracked {
+    /// Whether it was still waited for.
+    pub(crate) fn forget(&self, shared: &Shared) -> bool {
+        shared.tracker().remove(&self.hop).is_some()
+    }
+}
+
+/// Has a request tracked.
 pub(crate) fn enter(
     shared: &Shared,
     id: &str,
     hook: Url,
     entrance: Entrance,
     now: Instant,
-) -> Result<(Arc<str>, Origin), String> {
+) -> Result<Tracked, Untaken> {
     let hop: Arc<str> = match shared.config.keep_ids {
         true => id.into(),
         false => {
-            let bits = random().map_err(|error| error.to_string())?;
+            let bits = shared.random().map_err(|error| Untaken::Refused(error.to_string()))?;
             hexadecimal(&bits).into()
         }
     };
@@ -173,13 +138,145 @@ pub(crate) fn enter(
     let first = {
         let mut tracker = shared.tracker();
         let first = tracker.next_deadline().is_none();
-        tracker.track(hop.clone(), origin.clone()).map_err(|refusal| refusal.to_string())?;
+        let tracked = tracker.track(hop.clone(), origin.clone());
+        tracked.map_err(|refusal| Untaken::Refused(refusal.to_string()))?;
         first
     };
     if first {
         shared.deadline.notify_one();
     }
-    Ok((hop, origin))
+    Ok(Tracked { hop, origin })
+}
+
+/// A request on its way.
+pub(crate) struct Way<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) request: &'a Request,
+    pub(crate) hook: &'a Url,
+    pub(crate) entrance: Entrance,
+    /// When it came.
+    pub(crate) now: Instant,
+    /// Where its response comes back through us.
+    pub(crate) tracked: &'a Option<Tracked>,
+    /// In how many rounds it was offered to other coordinators.
+    pub(crate) rounds: AtomicU32,
+}
+
+impl Way<'_> {
+    /// Those of this machine are asked first, then other coordinators. Where nobody takes it, and one is
+    /// known here or there who comes back, that one is waited for.
+    async fn find(&self) -> Result<(), Untaken> {
+        let why = match self.ask_here().await {
+            // Whom it came from knows whom else to ask.
+            Err(Untaken::Nobody(why)) if self.entrance != Entrance::Shared => why,
+            asked => return asked,
+        };
+        let mut last = Untaken::Nobody(why);
+        let Err(Passed { untaken, later }) = self.give_away(When::Now).await else {
+            return Ok(());
+        };
+        match untaken {
+            Untaken::Unclear(_) => return Err(untaken),
+            Untaken::Refused(_) => last = untaken,
+            Untaken::Nobody(there) if last.why() == NO_PROVIDERS => last = Untaken::Nobody(there),
+            Untaken::Nobody(_) => {}
+        }
+        let is_awaited = self.is_awaited();
+        if is_awaited {
+            match Box::pin(self.wait_here()).await {
+                Err(Untaken::Nobody(_)) => {}
+                asked => return asked,
+            }
+        }
+        let hopeless = later.is_empty() && !is_awaited;
+        if hopeless || Instant::now() >= self.patience() {
+            return Err(last);
+        }
+        let when = if later.is_empty() { When::Now } else { When::Later(later) };
+        match self.give_away(when).await {
+            Err(Passed { untaken: Untaken::Nobody(_), .. }) => Err(last),
+            given => given.map_err(|passed| passed.untaken),
+        }
+    }
+
+    /// Few requests go this way, and it is not for the others to bear its size.
+    async fn give_away(&self, when: When) -> Result<(), Passed> {
+        match self.shared.peers {
+            Some(_) => Box::pin(give_away(self, when)).await,
+            None => Err(nobody().into()),
+        }
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.shared.awaited.includes(&self.request.task)
+    }
+
+    /// Until when it may wait for a provider: that one needs some of the time for its answer, and the
+    /// requester hears of one end only.
+    pub(crate) fn patience(&self) -> Instant {
+        self.now + patience(self.shared)
+    }
+
+    /// Waits until somebody here takes it or will not, or nobody is to come any more.
+    async fn wait_here(&self) -> Result<(), Untaken> {
+        let task = &self.request.task;
+        tracing::debug!(
+            target: "coordinator",
+            "`{}` waits for `{}`",
+            shown(&self.request.id),
+            shown(task)
+        );
+        while comes(self.shared, task, self.patience()).await {
+            match self.ask_here().await {
+                Err(Untaken::Nobody(_)) => {}
+                asked => return asked,
+            }
+        }
+        Err(nobody())
+    }
+
+    /// Asks the providers of this machine.
+    async fn ask_here(&self) -> Result<(), Untaken> {
+        let shared = self.shared;
+        let sockets = shared.directory.sockets(&self.request.task, Instant::now());
+        if sockets.is_empty() {
+            return Err(nobody());
+        }
+        let mut request = self.request.clone();
+        let one_shot = match &request.stream {
+            Some(source) if source.is_http() => {
+                let opened = oneshot::open(shared, &request.task, source);
+                Some(opened.map_err(Untaken::Refused)?)
+            }
+            _ => None,
+        };
+        if let Some(one_shot) = &one_shot {
+            request.stream = Some(one_shot.url());
+        }
+        if let Some(Tracked { hop, .. }) = self.tracked {
+            request.id = hop.to_string();
+            request.hook = Some(Url::unix(shared.config.response().display().to_string()));
+        }
+        ask(shared, &sockets, &request).await?;
+        if let Some(one_shot) = one_shot {
+            one_shot.keep();
+        }
+        match (self.entrance, self.tracked) {
+            (Entrance::Shared, _) => shared.figures.received.add(),
+            (_, Some(_)) => shared.figures.tracked.add(),
+            (_, None) => shared.figures.direct.add(),
+        }
+        Ok(())
+    }
+}
+
+fn nobody() -> Untaken {
+    Untaken::Nobody(NO_PROVIDERS.to_owned())
+}
+
+/// For how long of its time a request may wait for a provider.
+pub(crate) fn patience(shared: &Shared) -> Duration {
+    shared.config.request_timeout.mul_f64(WAITS)
 }
 
 /// Asks one provider after the other.
@@ -189,12 +286,12 @@ async fn ask(
     request: &Request,
 ) -> Result<(), Untaken> {
     let message = request.encode();
-    let mut last = Untaken { why: NO_PROVIDERS.to_owned(), nobody: true };
+    let mut last = nobody();
     for socket in sockets {
         let asked = ask_one(shared, socket, &message).await;
-        let nobody = last.nobody && matches!(asked, Asked::Unheard(_));
+        let unheard = matches!(asked, Asked::Unheard(_));
         match step(asked) {
-            Step::Done(answer) => return answer.map_err(|why| Untaken { why, nobody: false }),
+            Step::Done(answer) => return answer.map_err(Untaken::Unclear),
             Step::Next(why) => {
                 tracing::debug!(
                     target: "coordinator",
@@ -203,7 +300,10 @@ async fn ask(
                     shown(&request.id),
                     shown(&why)
                 );
-                last = Untaken { why, nobody };
+                last = match last {
+                    Untaken::Nobody(_) if unheard => Untaken::Nobody(why),
+                    _ => Untaken::Refused(why),
+                };
             }
         }
     }
@@ -225,45 +325,4 @@ async fn ask_one(shared: &Arc<Shared>, socket: &Arc<Path>, message: &[u8]) -> As
         Ok(Err(ExchangeError::Garbled(error))) => Asked::Unclear(error.0),
         Err(_) => Asked::Unclear("ack timeout".to_owned()),
     }
-}
-
-/// What can be said against a request without asking anybody; else its hook.
-fn check(shared: &Shared, request: &Request, entrance: Entrance) -> Result<Url, String> {
-    if request.id.is_empty() {
-        return Err("missing id".to_owned());
-    }
-    if request.task.is_empty() {
-        return Err(match entrance {
-            Entrance::Http(_) => "request missing task",
-            Entrance::Unix | Entrance::Shared => "missing task",
-        }
-        .to_owned());
-    }
-    let Some(hook) = &request.hook else { return Err("missing response hook".to_owned()) };
-    let outside = entrance != Entrance::Unix;
-    let allow = &shared.config.hook_allow;
-    let refused = (outside && hook.is_unix() && !shared.config.allow_unix_hooks_from_http)
-        || (hook.is_http() && !allow.name(hook.host_name()))
-        || is_shared(hook) != (entrance == Entrance::Shared);
-    if refused {
-        return Err("response hook is not allowed".to_owned());
-    }
-    if hook.user {
-        return Err("response hook has credentials, which cannot be sent".to_owned());
-    }
-    if hook.scheme.eq_ignore_ascii_case("https") {
-        return Err("https response hooks are not supported".to_owned());
-    }
-    if let Some(stream) = &request.stream {
-        let allow = &shared.config.stream_allow;
-        let refused = (outside && stream.is_unix() && !shared.config.allow_unix_hooks_from_http)
-            || (stream.is_http() && !allow.name(stream.host_name()));
-        if refused {
-            return Err("stream is not allowed".to_owned());
-        }
-        if stream.scheme.eq_ignore_ascii_case("https") {
-            return Err("https streams are not supported".to_owned());
-        }
-    }
-    Ok(hook.clone())
 }

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use coproc_acomm::unix::{ExchangeError, exchange};
 use coproc_acomm::{Response, Url};
-use http_body_util::{BodyExt, Limited};
 use hyper::StatusCode;
 
-use crate::http_client::{CallError, call, dial};
+use crate::http_client::{CallError, dial, post};
 use crate::nats::{is_shared, return_response};
 use crate::oneshot::is_source;
 use crate::server::Shared;
@@ -94,10 +93,12 @@ async fn attempt_until_deadline(
             // It may have heard all of it.
             Err(_) => return Err("it did not answer in time".to_owned()),
         };
-        if Instant::now() + pause >= origin.deadline {
+        let left = origin.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(why);
         }
-        tokio::time::sleep(pause).await;
+        // The last try is at the very end of its time.
+        tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -114,23 +115,25 @@ async fn attempt(
         Err(error @ CallError::Forbidden(_)) => return Try::Refused(error.to_string()),
         Err(error) => return Try::Again(error.to_string()),
     };
-    let ours = stream.local_addr().ok();
-    let mut response = response.clone();
-    response.stream = query.and_then(|query| outside(shared, origin, ours, query));
-    let content = ("application/json", response.encode());
-    let answer = match call(stream, hook, "POST", Some(content)).await {
+    let message = match query {
+        None => response.encode(),
+        Some(query) => {
+            let ours = stream.local_addr().ok();
+            let stream = outside(shared, origin, ours, query);
+            Response { stream, ..response.clone() }.encode()
+        }
+    };
+    let (status, said) = match post(stream, hook, ("application/json", message), ANSWER).await {
         Ok(answer) => answer,
         Err(error) => return Try::Refused(error.to_string()),
     };
-    let status = answer.status();
     if status.is_server_error() {
         return Try::Again(format!("it answered {status}"));
     }
     if !status.is_success() {
         return Try::Refused(format!("it answered {status}"));
     }
-    let said = Limited::new(answer.into_body(), ANSWER).collect().await;
-    let ack = said.ok().and_then(|said| Response::decode(&said.to_bytes()).ok());
+    let ack = said.and_then(|said| Response::decode(&said).ok());
     match ack {
         Some(ack) if !ack.error.is_empty() => Try::Refused(format!("it says: {}", ack.error)),
         // Any other words mean that it came.

@@ -2,13 +2,14 @@
 //! is asked, so that nobody is reached but the host that was checked.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use coproc_acomm::Url;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST};
-use hyper::{Request, Response};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
 
@@ -44,11 +45,7 @@ pub(crate) async fn dial(url: &Url, allow: &Allow) -> Result<TcpStream, CallErro
             continue;
         }
         match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Requests are small and whole.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
+            Ok(stream) => return Ok(stream),
             Err(error) => last = unreached(error),
         }
     }
@@ -62,23 +59,78 @@ pub(crate) async fn call(
     method: &str,
     content: Option<(&str, Vec<u8>)>,
 ) -> Result<Response<Incoming>, CallError> {
-    let broken = |error: &dyn std::error::Error| CallError::Broken(error.to_string());
+    call_with(stream, url, method, content, None).await
+}
+
+/// The same, with a token for whoever asks for one.
+pub(crate) async fn call_with(
+    stream: TcpStream,
+    url: &Url,
+    method: &str,
+    content: Option<(&str, Vec<u8>)>,
+    token: Option<&str>,
+) -> Result<Response<Incoming>, CallError> {
+    let request = request(&stream, url, method, content, token)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // It ends with the answer's body, or when that is dropped.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(broken)
+}
+
+/// Posts something and reads the answer, of whose body at most `max` bytes are wanted; `None` if there
+/// are more.
+pub(crate) async fn post(
+    stream: TcpStream,
+    url: &Url,
+    content: (&str, Vec<u8>),
+    max: usize,
+) -> Result<(StatusCode, Option<Bytes>), CallError> {
+    let request = request(&stream, url, "POST", Some(content), None)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let mut exchange = pin!(async {
+        let answer = sender.send_request(request).await.map_err(broken)?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), max).collect().await;
+        Ok((status, body.ok().map(Collected::to_bytes)))
+    });
+    // Both in one task, which is all that most posts need.
+    tokio::select! {
+        answered = &mut exchange => answered,
+        _ = connection => exchange.await,
+    }
+}
+
+/// How much goes out at once: what is longer is not to wait for an acknowledgement of its beginning.
+const ONE_PACKET: usize = 1000;
+
+fn request(
+    stream: &TcpStream,
+    url: &Url,
+    method: &str,
+    content: Option<(&str, Vec<u8>)>,
+    token: Option<&str>,
+) -> Result<Request<Full<Bytes>>, CallError> {
     let mut request = Request::builder()
         .method(method)
         .uri(url.target())
         .header(HOST, &url.host)
         .header(CONNECTION, "close");
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+    }
     let body = match content {
         Some((kind, body)) => {
-            request = request.header("content-type", kind);
+            if body.len() > ONE_PACKET {
+                let _ = stream.set_nodelay(true);
+            }
+            request = request.header(CONTENT_TYPE, kind);
             Full::new(Bytes::from(body))
         }
         None => Full::default(),
     };
-    let request = request.body(body).map_err(|error| broken(&error))?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    // It ends with the answer's body, or when that is dropped.
-    tokio::spawn(connection);
-    sender.send_request(request).await.map_err(|error| broken(&error))
+    request.body(body).map_err(broken)
+}
+
+fn broken(error: impl std::error::Error) -> CallError {
+    CallError::Broken(error.to_string())
 }

@@ -130,7 +130,8 @@ async fn stream(shared: &Arc<Shared>, query: &str) -> Answer<Content> {
     match fetch(shared, &source).await {
         Ok(source) => {
             shared.figures.streams.add();
-            content(StatusCode::OK, "application/octet-stream", Flow::new(shared, source).boxed())
+            let flow = Flow::new(shared.config.stream_timeout, source).boxed();
+            content(StatusCode::OK, "application/octet-stream", flow)
         }
         Err(why) => {
             tracing::warn!(

@@ -3,9 +3,13 @@
 //!
 //! Requests never pass through the actor: threads of their own serve them.
 
+// What only coordinators that share need.
+#![cfg_attr(not(feature = "nats"), allow(dead_code))]
+
 pub mod actor;
 pub mod allow;
 mod awaited;
+mod check;
 pub mod config;
 pub mod directory;
 mod door;
@@ -17,6 +21,8 @@ mod http_client;
 mod http_server;
 pub mod nats;
 mod oneshot;
+mod random;
+pub mod requester;
 pub mod router;
 mod serve;
 mod server;

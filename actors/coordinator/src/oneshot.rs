@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coproc_acomm::Url;
 use coproc_core::socket::Listener;
@@ -19,7 +20,7 @@ use tokio::time::timeout;
 use crate::door::{find_group, make_folder};
 use crate::hook::is_good;
 use crate::http_client::{call, dial};
-use crate::server::{Shared, random};
+use crate::server::Shared;
 use crate::stream::hexadecimal;
 use crate::unix::shown;
 
@@ -61,7 +62,7 @@ pub(crate) fn open(shared: &Arc<Shared>, task: &str, source: &Url) -> Result<One
         let group = config.group.as_deref().map(find_group).transpose();
         let group = group.map_err(|error| error.to_string())?;
         make_folder(&folder, config.dir_mode, group).map_err(|error| error.to_string())?;
-        let name = hexadecimal(&random().map_err(text)?[..8]);
+        let name = hexadecimal(&shared.random().map_err(text)?[..8]);
         let path = folder.join(format!("{name}.sock"));
         let listener = Listener::bind(&path, config.socket_mode, (None, group), 1)
             .map_err(|error| error.to_string())?;
@@ -134,7 +135,7 @@ pub(crate) enum Source {
 
 impl Source {
     /// The next piece, or the end.
-    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+    pub(crate) async fn next(&mut self) -> Option<io::Result<Bytes>> {
         match self {
             Self::Socket(stream) => {
                 let mut piece = Vec::with_capacity(PIECE);
@@ -190,10 +191,9 @@ pub(crate) const BAD_STATUS: &str = "it answered ";
 pub(crate) struct Flow(mpsc::Receiver<io::Result<Bytes>>);
 
 impl Flow {
-    /// Sends what `source` has, until it stands still for too long or nobody reads it.
-    pub(crate) fn new(shared: &Arc<Shared>, mut source: Source) -> Self {
+    /// Sends what `source` has, until it stands still for as long as `idle` or nobody reads it.
+    pub(crate) fn new(idle: Duration, mut source: Source) -> Self {
         let (pieces, body) = mpsc::channel(2);
-        let idle = shared.config.stream_timeout;
         tokio::spawn(async move {
             loop {
                 let piece = match timeout(idle, source.next()).await {

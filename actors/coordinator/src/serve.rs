@@ -21,10 +21,16 @@ use crate::hook::deliver;
 use crate::http_server;
 use crate::nats;
 use crate::server::{Bound, Shared, Sockets, Stop};
-use crate::unix;
+use crate::tracker::Origin;
+use crate::unix::{self, shown};
 
 /// How long nothing is accepted after the system had no room for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Which part of `stop_timeout` is kept for telling those who wait that they wait in vain.
+const TELLING: f64 = 0.2;
+/// The most of it.
+const LONGEST_TELLING: Duration = Duration::from_secs(2);
 
 /// What a requester is told whose request nobody answered.
 pub(crate) const TIMEOUT: &str = "response timeout";
@@ -80,16 +86,24 @@ pub(crate) async fn serve(
         response.closed().await;
     };
     let limit = shared.config.stop_timeout;
-    tokio::select! {
-        () = orderly => {}
-        () = tokio::time::sleep(limit) => {
-            let left = shared.tracker().waiting();
-            tracing::warn!(
-                target: "coordinator",
-                "stop_timeout is over: {left} requests are left without a response"
-            );
+    let in_time = async {
+        let telling = limit.mul_f64(TELLING).min(LONGEST_TELLING);
+        tokio::select! {
+            () = orderly => return,
+            () = tokio::time::sleep(limit - telling) => {}
         }
+        let _ = tokio::time::timeout(telling, give_all_up(&shared)).await;
+    };
+    tokio::select! {
+        () = in_time => {}
         _ = stop.wait_for(|stop| *stop >= Stop::Now) => {}
+    }
+    let left = {
+        let tracker = shared.tracker();
+        tracker.waiting() + tracker.leaving()
+    };
+    if left > 0 && *stop.borrow() != Stop::Left {
+        tracing::warn!(target: "coordinator", "the end came before the response of so many requests: {left}");
     }
     if *stop.borrow() == Stop::Left {
         return Ok(());
@@ -117,10 +131,29 @@ async fn expire(shared: Arc<Shared>) {
         loop {
             let late = shared.tracker().expire(Instant::now());
             let Some(origin) = late else { break };
-            shared.figures.timed_out.add();
-            let response = Response::error(&*origin.id, TIMEOUT);
-            deliver(&shared, origin, response);
+            give_up(&shared, origin);
         }
+    }
+}
+
+/// Tells a requester that nobody answered.
+fn give_up(shared: &Arc<Shared>, origin: Origin) {
+    shared.figures.timed_out.add();
+    let (id, hook) = (shown(&origin.id), shown(&origin.hook.to_string()));
+    tracing::warn!(target: "coordinator", "`{id}` has no response in time; {hook} is told");
+    let response = Response::error(&*origin.id, TIMEOUT);
+    deliver(shared, origin, response);
+}
+
+/// Gives up all requests that wait, and lets their requesters be told.
+async fn give_all_up(shared: &Arc<Shared>) {
+    shared.tracker().stop();
+    loop {
+        let Some(origin) = shared.tracker().give_up() else { break };
+        give_up(shared, origin);
+    }
+    while !shared.tracker().is_idle() {
+        shared.left.notified().await;
     }
 }
 

@@ -18,9 +18,10 @@ use crate::directory::{Directory, Task, reordered, tasks};
 use crate::door::{Doors, open};
 use crate::figures::{Figures, Snapshot};
 use crate::nats::Peers;
+use crate::random::{Pool, Secret, random};
 use crate::router::Order;
 use crate::serve::serve;
-use crate::stream::{Secret, Streams, hexadecimal};
+use crate::stream::{Streams, hexadecimal};
 use crate::tracker::Tracker;
 
 pub use crate::door::OpenError;
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) address: Option<SocketAddr>,
     /// What there is to share tasks with other coordinators.
     pub(crate) peers: Option<Peers>,
+    pool: Mutex<Pool>,
     tracker: Mutex<Tracker>,
     streams: Mutex<Streams>,
     /// A deadline is there where none was.
@@ -65,9 +67,14 @@ impl Shared {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bits that nobody can guess.
+    pub(crate) fn random(&self) -> io::Result<Secret> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Gives the address of a stream out; the answer is its query.
     pub(crate) fn publish(&self, source: Url) -> io::Result<String> {
-        let (secret, now): (Secret, _) = (random()?, Instant::now());
+        let (secret, now) = (self.random()?, Instant::now());
         let ttl = self.config.stream_ttl;
         let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + ttl;
         Ok(self.streams().publish(source, secret, now, now + ttl, end.as_secs()))
@@ -76,17 +83,6 @@ impl Shared {
     pub(crate) fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Bits that nobody can guess.
-pub(crate) fn random() -> io::Result<Secret> {
-    let mut bytes = Secret::default();
-    let mut missing = bytes.as_mut_slice();
-    while !missing.is_empty() {
-        let length = rustix::rand::getrandom(&mut *missing, rustix::rand::GetRandomFlags::empty())?;
-        missing = &mut missing[length..];
-    }
-    Ok(bytes)
 }
 
 /// A coordinator whose sockets are bound. Clients may connect; they wait until it is served.
@@ -114,7 +110,7 @@ impl Bound {
         }
         let name = || random().map(|bits| hexadecimal(&bits)).map_err(OpenError::Random);
         let peers = match &config.nats {
-            Some(nats) => Some(Peers::new(nats.clone(), &name()?)),
+            Some(nats) => Peers::new(nats.clone(), &name()?),
             None => None,
         };
         let shared = Shared {
@@ -128,6 +124,7 @@ impl Bound {
             deliveries: Semaphore::new(DELIVERIES),
             address: doors.address,
             peers,
+            pool: Mutex::default(),
             tracker: Mutex::new(Tracker::new(config.max_inflight)),
             streams: Mutex::new(Streams::new(config.max_inflight)),
             deadline: Notify::new(),
@@ -161,6 +158,11 @@ impl Bound {
         };
         let open_streams = self.shared.streams().len();
         Snapshot { waiting, leaving, open_streams, ..self.shared.figures.snapshot() }
+    }
+
+    /// Whether it is connected to a NATS server; `None` where it shares nothing.
+    pub fn is_sharing(&self) -> Option<bool> {
+        self.shared.peers.as_ref().map(Peers::is_connected)
     }
 
     /// The tasks that somebody registered for, and who. This reads folders.

@@ -6,8 +6,7 @@ use std::time::Instant;
 
 use coproc_acomm::{Url, query_escape};
 
-/// What makes an address one of ours: 128 random bits.
-pub(crate) type Secret = [u8; 16];
+use crate::random::Secret;
 
 /// The streams that were given out and not read yet.
 #[derive(Debug)]

@@ -345,6 +345,24 @@ impl CoordinatorTable {
                 None
             }
         };
+        for (key, time) in [
+            ("ack_timeout", self.ack_timeout),
+            ("hook_timeout", self.hook_timeout),
+            ("stream_ttl", self.stream_ttl),
+        ] {
+            if time.is_some_and(|time| time.get().is_zero()) {
+                let refusal = Refusal::wrong(key, "no time at all is too short for anything");
+                refusals.push(refusal.expected("a duration above zero"));
+            }
+        }
+        if self.max_message.is_some_and(|most| most.0 == 0) {
+            let refusal = Refusal::wrong("max_message", "no message is so short");
+            refusals.push(refusal.expected("a number of bytes above zero"));
+        }
+        if self.tokens.iter().flat_map(|Words(tokens)| tokens).any(String::is_empty) {
+            let refusal = Refusal::wrong("tokens", "an empty token lets nobody in");
+            refusals.push(refusal.expected("texts that requesters send"));
+        }
         if !refusals.is_empty() {
             return Err(refusals);
         }
@@ -442,6 +460,21 @@ mod tests {
             assert_eq!(timeout(value), Ok(expected), "{value}");
         }
         assert!(timeout("\"soon\"").is_err());
+    }
+
+    #[test]
+    fn what_could_never_work_is_refused() {
+        for (set, why) in [
+            (r#""ack_timeout": "0s""#, "no time at all is too short for anything"),
+            (r#""hook_timeout": "0""#, "no time at all is too short for anything"),
+            (r#""stream_ttl": "0ms""#, "no time at all is too short for anything"),
+            (r#""max_message": 0"#, "no message is so short"),
+            (r#""tokens": ["a", ""]"#, "an empty token lets nobody in"),
+            (r#""exec": {"allow": []}"#, "nothing is allowed"),
+        ] {
+            let refused = resolve(&format!(r#"{{"service_name": "c", {set}}}"#)).unwrap_err();
+            assert_eq!(refused, [why], "{set}");
+        }
     }
 
     #[test]

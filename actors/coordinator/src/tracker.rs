@@ -101,6 +101,12 @@ impl Tracker {
         self.answer(&hop)
     }
 
+    /// A request that is given up before its time, as if a response had come.
+    pub fn give_up(&mut self) -> Option<Origin> {
+        let (_, hop) = self.deadlines.first()?.clone();
+        self.answer(&hop)
+    }
+
     /// A response was delivered or given up.
     pub fn left(&mut self) {
         self.leaving -= 1;

@@ -3,10 +3,14 @@
 pub mod actor;
 pub mod config;
 pub mod lifecycle;
+pub mod messages;
 mod policy;
 mod probing;
+mod run;
 pub mod scalars;
 pub mod standing;
 mod state;
+mod stop_command;
+mod succession;
 pub mod table;
 pub mod tally;

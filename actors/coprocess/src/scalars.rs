@@ -1,11 +1,13 @@
 //! The scalars of a coprocess's table: its restart policy and what belongs to it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use coproc_core::scalar::{EXPECTED, NOUN, Scalar, refuse};
 use coproc_core::words::Words;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::config::{OnGiveUp, Restarts};
 
@@ -82,11 +84,29 @@ coproc_core::impl_scalar!(Factor, "Factor", {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExitCodes(pub Vec<i32>);
 
+struct CodesVisitor;
+
+impl<'de> Visitor<'de> for CodesVisitor {
+    type Value = Words;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of numbers from 0 to 255")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Words, E> {
+        Ok(Words(text.split_whitespace().map(str::to_owned).collect()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Words, A::Error> {
+        Words::deserialize(SeqAccessDeserializer::new(elements))
+    }
+}
+
 impl<'de> Deserialize<'de> for ExitCodes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut codes = Vec::new();
         let mut wrong = Vec::new();
-        for word in Words::deserialize(deserializer)?.0 {
+        for word in deserializer.deserialize_any(CodesVisitor)?.0 {
             match word.parse::<u8>() {
                 Ok(code) if word.bytes().all(|b| b.is_ascii_digit()) => codes.push(code.into()),
                 _ => wrong.push(format!("`{}`", coproc_core::scalar::printable(&word))),

@@ -4,16 +4,22 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::scalar::Scalar;
+use crate::scalar::{Scalar, printable};
 
 /// A signed count of nanoseconds, written such as `1h30m`, `1.5h`, `300ms` or `0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GoDuration(i64);
 
-/// The text is not in the grammar, or more than an `i64` of nanoseconds.
+/// Why a text is no duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a duration")]
-pub struct GoDurationError;
+pub enum GoDurationError {
+    /// It is not in the grammar.
+    #[error("not a duration")]
+    Malformed,
+    /// It is more than an `i64` of nanoseconds.
+    #[error("too long a duration")]
+    TooLong,
+}
 
 const UNITS: [(&str, u64); 8] = [
     ("ns", 1),
@@ -61,27 +67,28 @@ impl FromStr for GoDuration {
             return Ok(Self(0));
         }
         if rest.is_empty() {
-            return Err(GoDurationError);
+            return Err(GoDurationError::Malformed);
         }
         let mut total: u64 = 0;
         while !rest.is_empty() {
-            let (term, after) = term(rest).ok_or(GoDurationError)?;
-            total = total.checked_add(term).ok_or(GoDurationError)?;
-            // Go allows one nanosecond more below zero.
-            if total > 1 << 63 {
-                return Err(GoDurationError);
-            }
+            let (term, after) = term(rest).ok_or(GoDurationError::Malformed)?;
+            // Held at the top: what follows may still be malformed.
+            total = total.saturating_add(term);
             rest = after;
+        }
+        // Go allows one nanosecond more below zero.
+        if total > 1 << 63 {
+            return Err(GoDurationError::TooLong);
         }
         match (negative, i64::try_from(total)) {
             (true, _) => Ok(Self((total as i64).wrapping_neg())),
             (false, Ok(nanoseconds)) => Ok(Self(nanoseconds)),
-            (false, Err(_)) => Err(GoDurationError),
+            (false, Err(_)) => Err(GoDurationError::TooLong),
         }
     }
 }
 
-/// One number with its unit, and what follows it.
+/// One number with its unit, the largest number for any that is larger, and what follows it.
 fn term(text: &str) -> Option<(u64, &str)> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let whole_end = digits(text);
@@ -97,14 +104,15 @@ fn term(text: &str) -> Option<(u64, &str)> {
     let unit_end = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(unit_end);
     let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let mut value = whole.checked_mul(*scale)?;
+    // Digits alone fail to parse only where they are too many.
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().unwrap_or(u64::MAX) };
+    let mut value = whole.saturating_mul(*scale);
     // Digits beyond the nanosecond are cut off, as Go does; 18 of them cannot overflow the product.
     let kept = &fraction[..fraction.len().min(18)];
     if !kept.is_empty() {
         let numerator: u128 = kept.parse().ok()?;
         let part = numerator * u128::from(*scale) / 10u128.pow(kept.len() as u32);
-        value = value.checked_add(u64::try_from(part).ok()?)?;
+        value = value.saturating_add(u64::try_from(part).unwrap_or(u64::MAX));
     }
     Some((value, rest))
 }
@@ -133,6 +141,21 @@ impl Scalar for GoDuration {
 
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+
+    fn complaint(text: &str) -> String {
+        let text_shown = printable(text);
+        match text.parse::<Self>() {
+            Err(GoDurationError::TooLong) => format!("`{text_shown}` is too long"),
+            _ => format!("`{text_shown}` is not {}", Self::NOUN),
+        }
+    }
+
+    fn remedy(text: &str) -> &'static str {
+        match text.parse::<Self>() {
+            Err(GoDurationError::TooLong) => "at most 2562047h, which are 292 years",
+            _ => Self::EXPECTED,
+        }
     }
 }
 
@@ -182,8 +205,12 @@ impl Scalar for Span {
     fn complaint(text: &str) -> String {
         match text.parse::<GoDuration>() {
             Ok(_) => format!("`{text}` is below zero"),
-            Err(GoDurationError) => GoDuration::complaint(text),
+            Err(_) => GoDuration::complaint(text),
         }
+    }
+
+    fn remedy(text: &str) -> &'static str {
+        GoDuration::remedy(text)
     }
 }
 
@@ -228,31 +255,19 @@ mod tests {
     #[test]
     fn w61_texts_that_go_refuses() {
         for text in [
-            "5",
-            "1.5",
-            "00",
-            "",
-            "-",
-            "+",
-            ".s",
-            " 5s",
-            "5s ",
-            "1h 30m",
-            "1h-30m",
-            "1d",
-            "1w",
-            "1H",
-            "1e3s",
-            "1_000s",
+            "5", "1.5", "00", "", "-", "+", ".s", " 5s", "5s ", "1h 30m", "1h-30m", "1d", "1w",
+            "1H", "1e3s", "1_000s", "s", "--1s", "\u{663}s",
+        ] {
+            assert_eq!(text.parse::<GoDuration>(), Err(GoDurationError::Malformed), "{text}");
+        }
+        for text in [
             "2562048h",
             "9223372036854775808ns",
             "-9223372036854775809ns",
             "99999999999999999999s",
-            "s",
-            "--1s",
-            "\u{663}s",
+            "99999999999999999999999999999h1s",
         ] {
-            assert_eq!(text.parse::<GoDuration>(), Err(GoDurationError), "{text}");
+            assert_eq!(text.parse::<GoDuration>(), Err(GoDurationError::TooLong), "{text}");
         }
     }
 

@@ -70,6 +70,13 @@ impl Scalar for Name {
         text.parse().ok()
     }
 
+    fn remedy(text: &str) -> &'static str {
+        match text.parse::<Self>() {
+            Err(NameError::Taken) => "another name",
+            _ => Self::EXPECTED,
+        }
+    }
+
     fn complaint(text: &str) -> String {
         match text.parse::<Self>() {
             Err(NameError::Forbidden(what)) => {

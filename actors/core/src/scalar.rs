@@ -30,6 +30,11 @@ pub trait Scalar: Sized {
     fn complaint(text: &str) -> String {
         format!("`{}` is not {}", printable(text), Self::NOUN)
     }
+
+    /// Says what would be right in place of a text that [`Scalar::read`] refuses.
+    fn remedy(_text: &str) -> &'static str {
+        Self::EXPECTED
+    }
 }
 
 /// Deserializes a [`Scalar`].
@@ -61,7 +66,7 @@ struct ScalarVisitor<T>(PhantomData<T>);
 
 impl<T: Scalar> ScalarVisitor<T> {
     fn text<E: Error>(text: &str) -> Result<T, E> {
-        T::read(text).ok_or_else(|| refuse(T::complaint(text), T::EXPECTED))
+        T::read(text).ok_or_else(|| refuse(T::complaint(text), T::remedy(text)))
     }
 
     fn number<E: Error>(number: impl fmt::Display) -> Result<T, E> {

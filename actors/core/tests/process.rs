@@ -209,7 +209,8 @@ fn piped(words: &[&str]) -> Result<Piped, SpawnError> {
     let inherited: Vec<_> = std::env::vars_os().collect();
     let setting = Setting::look_up("test", &Context::default(), &inherited, &[])?;
     let program = setting.find(words[0].as_ref())?;
-    setting.spawn(&program, words.iter().map(|word| CString::new(*word).unwrap()).collect())
+    let words: Vec<_> = words.iter().map(|word| CString::new(*word).unwrap()).collect();
+    setting.spawn(&program, &words.iter().map(|word| word.as_c_str()).collect::<Vec<_>>())
 }
 
 #[actix_rt::test]

@@ -1,6 +1,6 @@
 //! What may be run: the rules of `allow`, asked once for each run.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,15 +33,18 @@ impl Allow {
 
     /// What the first rule that matches says, and the very path that it allowed, which alone is to
     /// be run: whoever can change a link on the way to `program` could lead there another time
-    /// than here. `None` where the run is not allowed. `program` is what `argv`'s first word was
-    /// found to be.
-    pub(crate) fn ask(&self, program: &Path, argv: &[CString]) -> Option<(Allowance, PathBuf)> {
-        let program = in_its_folder(program);
-        let mut words = None;
+    /// than here. `None` where the run is not allowed. `asked` is what `argv`'s first word was found
+    /// to be; a pattern may mean it by that path or by the one without links, such as `/usr/bin/sh`
+    /// for `/bin/sh`.
+    pub(crate) fn ask(&self, asked: &Path, argv: &[&CStr]) -> Option<(Allowance, PathBuf)> {
+        let program = in_its_folder(asked);
+        let (mut words, mut as_asked) = (None, None);
         let rule = self.0.iter().find(|rule| match &rule.matches {
             Matches::Program(allowed) => *allowed == program,
             Matches::Argv(pattern) => {
                 pattern.is_match(words.get_or_insert_with(|| quoted(&program, argv)))
+                    || (asked != program
+                        && pattern.is_match(as_asked.get_or_insert_with(|| quoted(asked, argv))))
             }
         })?;
         let allowance = Allowance { timeout: rule.timeout, kill_timeout: rule.kill_timeout };
@@ -58,12 +61,12 @@ fn in_its_folder(program: &Path) -> PathBuf {
 }
 
 /// The argument vector as a shell would have it quoted, the program by its path.
-fn quoted(program: &Path, argv: &[CString]) -> Vec<u8> {
+fn quoted(program: &Path, argv: &[&CStr]) -> Vec<u8> {
     let mut out = Vec::new();
     quote(program.as_os_str(), &mut out);
     for word in argv.iter().skip(1) {
         out.push(b' ');
-        quote(OsStr::from_bytes(word.as_bytes()), &mut out);
+        quote(OsStr::from_bytes(word.to_bytes()), &mut out);
     }
     out
 }
@@ -91,10 +94,6 @@ mod tests {
 
     use super::*;
 
-    fn argv(words: &[&str]) -> Vec<CString> {
-        words.iter().map(|word| CString::new(*word).unwrap()).collect()
-    }
-
     fn rule(matches: Matches) -> Rule {
         Rule { matches, timeout: None, kill_timeout: None }
     }
@@ -102,8 +101,8 @@ mod tests {
     #[test]
     fn programs_are_compared_where_they_are() {
         let allow = Allow::new(&[rule(Matches::Program("/bin/../bin/ls".into()))]);
-        assert!(allow.ask(Path::new("/bin/ls"), &argv(&["ls", "-l"])).is_some());
-        assert!(allow.ask(Path::new("/bin/cat"), &argv(&["ls"])).is_none());
+        assert!(allow.ask(Path::new("/bin/ls"), &[c"ls", c"-l"]).is_some());
+        assert!(allow.ask(Path::new("/bin/cat"), &[c"ls"]).is_none());
     }
 
     #[test]
@@ -112,8 +111,22 @@ mod tests {
         let link = folder.path().join("bin");
         std::os::unix::fs::symlink("/usr/bin", &link).unwrap();
         let allow = Allow::new(&[rule(Matches::Program("/usr/bin/env".into()))]);
-        let (_, program) = allow.ask(&link.join("env"), &argv(&["env"])).unwrap();
+        let (_, program) = allow.ask(&link.join("env"), &[c"env"]).unwrap();
         assert_eq!(program, Path::new("/usr/bin/env"));
+    }
+
+    #[test]
+    fn a_pattern_means_a_path_as_it_is_written_and_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("bin");
+        std::os::unix::fs::symlink("/usr/bin", &link).unwrap();
+        for written in [link.join("env"), "/usr/bin/env".into()] {
+            let pattern = format!("^(?:{} a.)$", regex::escape(written.to_str().unwrap()));
+            let allow = Allow::new(&[rule(Matches::Argv(Regex::new(&pattern).unwrap()))]);
+            let (_, program) = allow.ask(&link.join("env"), &[c"env", c"ab"]).unwrap();
+            assert_eq!(program, Path::new("/usr/bin/env"));
+            assert!(allow.ask(&link.join("env"), &[c"env", c"b"]).is_none());
+        }
     }
 
     #[test]
@@ -121,10 +134,10 @@ mod tests {
         let pattern = Regex::new("^(?:/[a-z/]*/git log [a-z]+)$").unwrap();
         let allow = Allow::new(&[rule(Matches::Argv(pattern))]);
         let git = Path::new("/none/git");
-        assert!(allow.ask(git, &argv(&["git", "log", "main"])).is_some());
-        assert!(allow.ask(git, &argv(&["git", "log main"])).is_none());
-        assert!(allow.ask(git, &argv(&["git", "log", "main", "x"])).is_none());
-        assert!(allow.ask(git, &argv(&["git", "log", "a\nb"])).is_none());
+        assert!(allow.ask(git, &[c"git", c"log", c"main"]).is_some());
+        assert!(allow.ask(git, &[c"git", c"log main"]).is_none());
+        assert!(allow.ask(git, &[c"git", c"log", c"main", c"x"]).is_none());
+        assert!(allow.ask(git, &[c"git", c"log", c"a\nb"]).is_none());
     }
 
     #[test]
@@ -135,7 +148,7 @@ mod tests {
             Rule { timeout: seconds(1), ..rule(Matches::Program("/none/a".into())) },
             Rule { timeout: seconds(2), ..rule(Matches::Argv(all)) },
         ]);
-        let timeout = |path| allow.ask(Path::new(path), &argv(&["x"])).unwrap().0.timeout;
+        let timeout = |path| allow.ask(Path::new(path), &[c"x"]).unwrap().0.timeout;
         assert_eq!((timeout("/none/a"), timeout("/none/b")), (seconds(1), seconds(2)));
     }
 

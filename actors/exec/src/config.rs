@@ -52,7 +52,7 @@ pub struct ExecSocket {
     pub allow: Option<Vec<Rule>>,
     /// Who may connect, by name or number; with `peer_groups` empty as well, everybody.
     pub peer_users: Vec<String>,
-    /// Who may connect by its primary group, or as a member that the group database lists.
+    /// Who may connect by a group of its own, primary or not.
     pub peer_groups: Vec<String>,
     /// Whether the log shows arguments, which may be secrets.
     pub log_arguments: bool,

@@ -13,7 +13,9 @@
 mod actor;
 mod alive;
 mod allow;
+pub mod allow_table;
 pub mod answer;
+pub mod arguments;
 pub mod client;
 pub mod config;
 mod connection;

@@ -4,12 +4,14 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::config::ExecSocket;
 
-/// Who may connect. The kernel names a peer's primary group alone; that a user is in another is known
-/// from the group database, as it was when the socket was opened.
+/// Who may connect.
 #[derive(Debug)]
 pub(crate) struct Peers {
     users: Vec<u32>,
     groups: Vec<u32>,
+    /// Whom the group database lists for the groups, as it was when the socket was opened. They count
+    /// where the kernel does not tell which groups a peer has besides its primary one.
+    members: Vec<u32>,
 }
 
 impl Peers {
@@ -20,7 +22,8 @@ impl Peers {
         }
         let users = config.peer_users.iter().map(|name| user(name).map(Uid::as_raw));
         let groups = config.peer_groups.iter().map(|name| group(name));
-        let mut peers = Self { users: users.collect::<Result<_, _>>()?, groups: Vec::new() };
+        let users = users.collect::<Result<_, _>>()?;
+        let mut peers = Self { users, groups: Vec::new(), members: Vec::new() };
         for gid in groups {
             let gid = gid?;
             peers.groups.push(gid.as_raw());
@@ -32,15 +35,30 @@ impl Peers {
         Ok(Some(peers))
     }
 
-    /// Lets those in whom the database lists; a user that is gone is nobody.
+    /// Notes those whom the database lists; a user that is gone is nobody.
     fn add_members(&mut self, group: &Group) {
         let members = group.mem.iter().filter_map(|name| User::from_name(name).ok().flatten());
-        self.users.extend(members.map(|user| user.uid.as_raw()));
+        self.members.extend(members.map(|user| user.uid.as_raw()));
     }
 
-    /// Whether a process with this user and group may.
-    pub(crate) fn allow(&self, uid: u32, gid: u32) -> bool {
-        self.users.contains(&uid) || self.groups.contains(&gid)
+    /// Whether a process with this user and group may. `others` asks for the groups that it has
+    /// besides; `None` where they are not known.
+    pub(crate) fn allow(
+        &self,
+        uid: u32,
+        gid: u32,
+        others: impl FnOnce() -> Option<Vec<u32>>,
+    ) -> bool {
+        if self.users.contains(&uid) || self.groups.contains(&gid) {
+            return true;
+        }
+        if self.groups.is_empty() {
+            return false;
+        }
+        match others() {
+            Some(others) => others.iter().any(|group| self.groups.contains(group)),
+            None => self.members.contains(&uid),
+        }
     }
 }
 
@@ -91,18 +109,22 @@ mod tests {
 
     #[test]
     fn a_peer_is_known_by_its_user_or_its_group() {
-        let peers = Peers { users: vec![33], groups: vec![7] };
-        assert!(peers.allow(33, 33) && peers.allow(1, 7));
-        assert!(!peers.allow(1, 33) && !peers.allow(0, 0));
+        let peers = Peers { users: vec![33], groups: vec![7], members: vec![9] };
+        let allow = |uid, gid, others: &[u32]| peers.allow(uid, gid, || Some(others.to_vec()));
+        assert!(allow(33, 33, &[]) && allow(1, 7, &[]) && allow(1, 1, &[2, 7]));
+        assert!(!allow(1, 33, &[]) && !allow(0, 0, &[33]));
+        // What the kernel says is truer than what the database lists.
+        assert!(!allow(9, 9, &[9]));
     }
 
     #[test]
     fn members_of_a_group_need_not_have_it_as_their_own() {
-        let mut peers = Peers { users: Vec::new(), groups: vec![7] };
+        let mut peers = Peers { users: Vec::new(), groups: vec![7], members: Vec::new() };
         let members = ["root", "nobody-of-this-name"].map(str::to_owned).to_vec();
         let (name, passwd) = ("staff".to_owned(), CString::default());
         peers.add_members(&Group { name, passwd, gid: Gid::from_raw(7), mem: members });
-        assert_eq!(peers.users, [0]);
-        assert!(peers.allow(0, 0) && peers.allow(1, 7) && !peers.allow(1, 0));
+        assert_eq!(peers.members, [0]);
+        let allow = |uid, gid| peers.allow(uid, gid, || None);
+        assert!(allow(0, 0) && allow(1, 7) && !allow(1, 0));
     }
 }

@@ -3,10 +3,9 @@
 //! A request is the number of arguments, the arguments, any number of strings for stdin, and an empty
 //! string that ends stdin. An answer is pairs of a tag and a value, the status the last of them.
 
-use std::ffi::CString;
-
 use coproc_core::exit::ExitStatus;
 
+use crate::arguments::{Arguments, Nul};
 use crate::netstring::{Decoder, Malformed, Piece, encode};
 
 /// The most arguments, the program's name among them.
@@ -28,7 +27,7 @@ pub const PAIR: usize = HEAD + MAX_VALUE + 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said<'a> {
     /// All arguments are there: the program may start.
-    Arguments(Vec<CString>),
+    Arguments(Arguments),
     /// Bytes for the program's stdin.
     Stdin(&'a [u8]),
     /// Stdin ends here.
@@ -55,10 +54,16 @@ pub enum Violation {
     Nul,
 }
 
+impl From<Nul> for Violation {
+    fn from(Nul: Nul) -> Self {
+        Self::Nul
+    }
+}
+
 #[derive(Debug)]
 enum Stage {
     Count(Vec<u8>),
-    Arguments { left: u64, bytes: u64, current: Vec<u8>, done: Vec<CString> },
+    Arguments { left: u64, bytes: u64, all: Arguments },
     Stdin { empty: bool },
     Ended,
 }
@@ -106,8 +111,7 @@ impl Request {
                     self.stage = Stage::Arguments {
                         left: count.ok_or(Violation::Count)?,
                         bytes: 0,
-                        current: Vec::new(),
-                        done: Vec::new(),
+                        all: Arguments::default(),
                     };
                 }
                 (Stage::Arguments { bytes, .. }, Piece::Begin(length)) => {
@@ -119,15 +123,12 @@ impl Request {
                         return Err(Violation::TooMuch);
                     }
                 }
-                (Stage::Arguments { current, .. }, Piece::Payload(payload)) => {
-                    current.extend_from_slice(payload);
-                }
-                (Stage::Arguments { left, current, done, .. }, Piece::End) => {
-                    let argument = std::mem::take(current);
-                    done.push(CString::new(argument).map_err(|_| Violation::Nul)?);
+                (Stage::Arguments { all, .. }, Piece::Payload(payload)) => all.extend(payload)?,
+                (Stage::Arguments { left, all, .. }, Piece::End) => {
+                    all.end_word();
                     *left -= 1;
                     if *left == 0 {
-                        let arguments = std::mem::take(done);
+                        let arguments = std::mem::take(all);
                         self.stage = Stage::Stdin { empty: false };
                         return Ok(Some(Said::Arguments(arguments)));
                     }
@@ -143,6 +144,11 @@ impl Request {
                 (Stage::Count(_) | Stage::Stdin { .. } | Stage::Ended, _) => {}
             }
         }
+    }
+
+    /// Whether it ends in the middle of a string if nothing more comes.
+    pub fn is_cut(&self) -> bool {
+        !self.has_ended() && !self.decoder.is_between()
     }
 
     /// Whether the end mark has come.
@@ -271,7 +277,7 @@ mod tests {
                 match said {
                     Said::Arguments(all) => {
                         assert!(arguments.is_empty());
-                        arguments = all.into_iter().map(CString::into_bytes).collect();
+                        arguments = all.words().map(|word| word.to_bytes().to_vec()).collect();
                     }
                     Said::Stdin(bytes) => stdin.extend_from_slice(bytes),
                     Said::EndMark => ended = true,
@@ -323,6 +329,23 @@ mod tests {
         let mut many = b"2:17,".to_vec();
         (0..17).for_each(|_| encode(&vec![b'x'; 131_071], &mut many));
         assert_eq!(read(&many, 1000), Err(Violation::TooMuch));
+    }
+
+    #[test]
+    fn a_request_is_cut_within_a_string_alone() {
+        let cut = |bytes: &[u8]| {
+            let (mut request, mut input) = (Request::default(), bytes);
+            while request.next(&mut input).unwrap().is_some() {}
+            request.is_cut()
+        };
+        for bytes in [&b""[..], b"1:1,3:cat,", b"1:1,3:cat,5:hello,", b"1:1,3:cat,0:,5:hel"] {
+            assert!(!cut(bytes), "{}", String::from_utf8_lossy(bytes));
+        }
+        for bytes in
+            [&b"1:1,3:cat,5"[..], b"1:1,3:cat,5:hel", b"1:1,3:cat,5:hello", b"1:1,3:cat,0:"]
+        {
+            assert!(cut(bytes), "{}", String::from_utf8_lossy(bytes));
+        }
     }
 
     #[test]

@@ -20,11 +20,15 @@ use crate::listener::{BindError, Listener};
 use crate::peer::Peers;
 use crate::worker;
 
-/// How many descriptors one connection needs at most: its socket, three pipes, the pidfd, the stage's
-/// report, the spool, and the socket of one that is heard out.
-const DESCRIPTORS: u64 = 8;
-/// How many the rest of the process needs.
-const SPARE: u64 = 64;
+/// How many descriptors one connection needs: its socket, three pipes, and one of those that it has for
+/// a while only, such as the pidfd, the stage's report or the socket of one that is heard out.
+const DESCRIPTORS: u64 = 5;
+
+/// How many of `limit` descriptors the rest of the process needs: threads and their event loops, what
+/// is open while a program is started, and where there are plenty, logs and coprocesses as well.
+fn spare(limit: u64) -> u64 {
+    24 + (limit / 8).min(40)
+}
 
 /// How far the threads are to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub(crate) struct Served {
     pub(crate) peers: Option<Peers>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) max_connections: u32,
+    /// How many clients one thread may hear out at once.
+    pub(crate) farewells: u32,
     pub(crate) alive: Arc<Alive>,
 }
 
@@ -102,12 +108,14 @@ impl Bound {
         let peers = Peers::look_up(&config).map_err(OpenError::Names)?;
         let owner = config.owner.as_deref();
         let listener = Listener::bind(path, config.mode, owner, config.max_queue)?;
+        let max_connections = within_limit(&config);
         let served = Served {
             setting,
             allow: config.allow.as_deref().map(Allow::new),
             peers,
             figures: Arc::default(),
-            max_connections: within_limit(&config),
+            max_connections,
+            farewells: (max_connections / threads(&config)).max(1),
             alive: Arc::default(),
             config,
         };
@@ -140,15 +148,22 @@ impl Bound {
     }
 }
 
+/// How many threads serve.
+fn threads(config: &ExecSocket) -> u32 {
+    let processors = || thread::available_parallelism().map_or(1, |number| number.get() as u32);
+    config.workers.unwrap_or_else(processors)
+}
+
 /// As many connections as there are descriptors for.
 fn within_limit(config: &ExecSocket) -> u32 {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let fit = limit.saturating_sub(SPARE) / DESCRIPTORS;
+    let fit = limit.saturating_sub(spare(limit)) / DESCRIPTORS;
     let fit = u32::try_from(fit).unwrap_or(u32::MAX).max(1);
     if fit < config.max_connections {
         tracing::warn!(
             target: "exec",
-            "{}: at most {fit} of {} connections are served at once: there are {limit} descriptors",
+            "{}: at most {fit} of {} connections are served at once: RLIMIT_NOFILE is {limit}, and each \
+             takes {DESCRIPTORS} descriptors",
             config.name,
             config.max_connections
         );
@@ -167,10 +182,8 @@ impl Server {
     /// Starts the threads.
     pub(crate) fn start(bound: &Bound, events: Option<mpsc::Sender<Happened>>) -> io::Result<Self> {
         let (stop, stopped) = watch::channel(Stop::Not);
-        let processors = || thread::available_parallelism().map_or(1, usize::from);
-        let configured = bound.served.config.workers.map(|number| number as usize);
         let server = Self { stop: Arc::new(stop) };
-        for number in 0..configured.unwrap_or_else(processors) {
+        for number in 0..threads(&bound.served.config) {
             let served = bound.served.clone();
             let socket = bound.listener.socket()?;
             let (events, stopped) = (events.clone(), stopped.clone());

@@ -184,6 +184,8 @@ pub struct Session {
     stderr: bool,
     /// Nobody reads the answer.
     gone: bool,
+    /// The request broke the protocol.
+    broken: bool,
     timed_out: bool,
 }
 
@@ -199,6 +201,7 @@ impl Session {
             stdout: true,
             stderr: true,
             gone: false,
+            broken: false,
             timed_out: false,
         }
     }
@@ -249,16 +252,21 @@ impl Session {
 
             (Running, Input::EndMark) => effects.push(Effect::EndStdin),
             (Running, Input::HalfClosed) if self.rules.half_close == HalfClose::StdinEof => {
-                effects.push(Effect::EndStdin);
+                // What was cut short is not to look complete to the program.
+                if !self.broken {
+                    effects.push(Effect::EndStdin);
+                }
             }
             (Running, Input::HalfClosed | Input::FullClosed) => {
                 if !self.gone {
                     self.gone = true;
-                    effects.extend([Effect::DropStdin, Effect::DiscardOutput]);
+                    // TERM comes before the end of a stdin that may be incomplete.
                     self.terminate(effects);
+                    effects.extend([Effect::DropStdin, Effect::DiscardOutput]);
                 }
             }
             (Running, Input::Violation) => {
+                self.broken = true;
                 effects.push(Effect::IgnoreInput);
                 if self.ending == Ending::Not {
                     self.ending = Ending::Courtesy;

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use coproc_core::duration::Span;
@@ -15,12 +13,12 @@ use coproc_core::text::Text;
 use coproc_core::words::Words;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error};
 
-use crate::config::{ExecSocket, KillScope, Matches, Rule};
+use crate::allow_table::{AllowList, for_ever_if_zero};
+use crate::config::{ExecSocket, KillScope};
 use crate::protocol::Termsig;
-use crate::scalars::{Drain, Pattern, Positive, Threads};
+use crate::scalars::{Drain, Positive, Threads};
 use crate::session::{ExecFailure, HalfClose};
 
 /// A socket over which clients have programs run, without a shell.
@@ -106,8 +104,9 @@ pub struct ExecSocketTable {
     /// whom the file's mode lets.
     #[schemars(example = ["www-data"])]
     pub peer_users: Option<Words>,
-    /// Who may connect besides: groups by name or number, which are those whose primary group it is
-    /// and those whom the group database lists when the socket is opened. Default: none.
+    /// Who may connect besides: groups by name or number, one of which the client has as its primary or
+    /// as a supplementary group. Before Linux 4.13 those are its supplementary groups that the group
+    /// database lists when the socket is opened. Default: none.
     #[schemars(example = ["deploy"])]
     pub peer_groups: Option<Words>,
     /// Whether the log shows the arguments of programs, which may be secrets.
@@ -156,118 +155,6 @@ impl JsonSchema for ExecSocketsTable {
     }
 }
 
-/// What may be run: a list, or one text of paths as a variable has it.
-#[derive(Clone, Debug)]
-pub struct AllowList(Vec<AllowEntry>);
-
-struct ListVisitor;
-
-impl<'de> Visitor<'de> for ListVisitor {
-    type Value = AllowList;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of absolute paths and tables")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<AllowList, E> {
-        let words = Words::deserialize(text.into_deserializer())?;
-        Ok(AllowList(words.0.into_iter().map(AllowEntry::program).collect()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<AllowList, A::Error> {
-        let mut all = Vec::new();
-        while let Some(entry) = elements.next_element()? {
-            all.push(entry);
-        }
-        Ok(AllowList(all))
-    }
-}
-
-impl<'de> Deserialize<'de> for AllowList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor)
-    }
-}
-
-impl JsonSchema for AllowList {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "AllowList".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let entry = generator.subschema_for::<AllowEntry>();
-        json_schema!({ "anyOf": [{ "type": "array", "items": entry }, { "type": "string" }] })
-    }
-}
-
-/// Something that may be run: the absolute path of a program, or a table.
-#[derive(Clone, Debug)]
-pub struct AllowEntry(AllowTable);
-
-impl AllowEntry {
-    fn program(path: String) -> Self {
-        Self(AllowTable { program: Some(path), ..Default::default() })
-    }
-}
-
-/// Something that may be run, with limits of its own.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "an absolute path or a table")]
-pub struct AllowTable {
-    /// The absolute path of a program, whatever its arguments.
-    pub program: Option<String>,
-    /// A regular expression that the whole argument vector has to match: its words as a shell would
-    /// quote them, the program by its absolute path.
-    pub argv: Option<Pattern>,
-    /// How long such a connection may last; `0` is for ever. Default: the socket's.
-    pub timeout: Option<Span>,
-    /// How long such a program has after TERM. Default: the socket's.
-    pub kill_timeout: Option<Span>,
-}
-
-struct AllowVisitor;
-
-impl<'de> Visitor<'de> for AllowVisitor {
-    type Value = AllowEntry;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an absolute path or a table")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<AllowEntry, E> {
-        Ok(AllowEntry::program(text.to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AllowEntry, A::Error> {
-        AllowTable::deserialize(MapAccessDeserializer::new(map)).map(AllowEntry)
-    }
-}
-
-impl<'de> Deserialize<'de> for AllowEntry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AllowVisitor)
-    }
-}
-
-impl JsonSchema for AllowEntry {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "AllowEntry".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let table = generator.subschema_for::<AllowTable>();
-        json_schema!({ "anyOf": [{ "type": "string", "pattern": "^/" }, table] })
-    }
-}
-
 const TIMEOUT: Span = Span::from_secs(60);
 const KILL_TIMEOUT: Span = Span::from_secs(10);
 /// How long arguments may take where connections last for ever.
@@ -312,22 +199,8 @@ impl ExecSocketTable {
             limits: self.limits,
         };
         refusals.extend(context.refusals());
-        let bound = |timeout: Span| Some(timeout.get()).filter(|time| !time.is_zero());
-        let timeout = bound(self.timeout.unwrap_or(TIMEOUT));
-        let rules = self.allow.map(|AllowList(entries)| {
-            entries
-                .into_iter()
-                .enumerate()
-                .filter_map(|(at, AllowEntry(table))| {
-                    let matches = matches(at + 1, table.program, table.argv, &mut refusals)?;
-                    Some(Rule {
-                        matches,
-                        timeout: table.timeout.map(bound),
-                        kill_timeout: table.kill_timeout.map(Span::get),
-                    })
-                })
-                .collect::<Vec<_>>()
-        });
+        let timeout = for_ever_if_zero(self.timeout.unwrap_or(TIMEOUT));
+        let rules = self.allow.map(|list| list.rules(&mut refusals));
         let (Some(path), true) = (path, refusals.is_empty()) else { return Err(refusals) };
         let text = |text: Option<Text>| text.map(|text| text.0).filter(|text| !text.is_empty());
         let words = |words: Option<Words>| words.map(|words| words.0).unwrap_or_default();
@@ -379,38 +252,12 @@ fn nobody(users: Option<&Words>, groups: Option<&Words>) -> Option<Refusal> {
     )
 }
 
-fn matches(
-    number: usize,
-    program: Option<String>,
-    argv: Option<Pattern>,
-    refusals: &mut Vec<Refusal>,
-) -> Option<Matches> {
-    match (program, argv) {
-        (Some(program), None) if program.starts_with('/') => {
-            return Some(Matches::Program(PathBuf::from(program)));
-        }
-        (None, Some(Pattern(pattern))) => return Some(Matches::Argv(pattern)),
-        (Some(program), None) => refusals.push(
-            Refusal::wrong("allow", format!("`{program}` is not an absolute path"))
-                .expected("a path that begins with `/`, or a table with `argv`"),
-        ),
-        (Some(_), Some(_)) => refusals.push(
-            Refusal::wrong("allow", format!("entry {number} has both `program` and `argv`"))
-                .expected("one of the two"),
-        ),
-        (None, None) => refusals.push(
-            Refusal::wrong("allow", format!("entry {number} has neither `program` nor `argv`"))
-                .expected("one of the two"),
-        ),
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::config::Matches;
 
     fn resolve(json: &str) -> Result<ExecSocket, Vec<Refusal>> {
         let table = serde_json::from_str::<ExecSocketTable>(json).unwrap();

@@ -3,13 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use coproc_core::process::{Remains, watch as watch_fd};
+use coproc_core::process::{Remains, peer_groups, watch as watch_fd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown, sockopt};
 use tokio::io::Interest;
@@ -160,7 +160,8 @@ impl Worker {
         let peer = peer.map_or((0, u32::MAX, u32::MAX), |peer| {
             (peer.pid.as_raw_nonzero().get(), peer.uid.as_raw(), peer.gid.as_raw())
         });
-        if served.peers.as_ref().is_some_and(|peers| !peers.allow(peer.1, peer.2)) {
+        let others = || peer_groups(client.as_fd()).ok().flatten();
+        if served.peers.as_ref().is_some_and(|peers| !peers.allow(peer.1, peer.2, others)) {
             count(&served.figures.refused);
             tracing::warn!(
                 target: "exec", "{}: uid {} and gid {} may not connect", served.name(), peer.1, peer.2
@@ -186,13 +187,11 @@ impl Worker {
         let orders = Rc::new(Orders::default());
         self.orders.borrow_mut().insert(id, orders.clone());
         let leave = Leave { worker: self.clone(), id };
-        match Connection::new(self, client, permit, orders, (peer.0, peer.1)) {
-            Ok(connection) => drop(tokio::task::spawn_local(async move {
-                let _leave = leave;
-                connection.run().await;
-            })),
-            Err(error) => tracing::warn!(target: "exec", "a connection is dropped: {error}"),
-        }
+        let connection = Connection::new(self, client, permit, orders, (peer.0, peer.1));
+        tokio::task::spawn_local(async move {
+            let _leave = leave;
+            connection.run().await;
+        });
     }
 
     /// Keeps the number of a group a moment longer.
@@ -222,7 +221,7 @@ impl Worker {
     /// Ends a connection whose last byte was sent. A client that is still sending, as one whose end
     /// mark is on its way, reads the end at once, and may send a moment longer without an error.
     pub(crate) fn part(self: &Rc<Self>, client: OwnedFd, request: Option<Request>) {
-        let most = self.served.max_connections;
+        let most = self.served.farewells;
         if self.stop.get() != Stop::Not || self.farewells.get() >= most {
             return;
         }

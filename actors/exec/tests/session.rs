@@ -117,10 +117,10 @@ fn d7_a_client_that_goes_leaves_the_program_its_time() {
     assert_eq!(
         effects,
         [
-            Effect::DropStdin,
-            Effect::DiscardOutput,
             Effect::Signal(Signal::TERM),
             Effect::Arm(Timer::Kill),
+            Effect::DropStdin,
+            Effect::DiscardOutput,
             Effect::Release(Sweep::Now),
             Effect::Close,
         ]
@@ -130,6 +130,8 @@ fn d7_a_client_that_goes_leaves_the_program_its_time() {
 #[test]
 fn d8_a_half_close_is_the_end_of_stdin_or_a_disconnect() {
     assert_eq!(running(&[Input::HalfClosed]), [Effect::EndStdin]);
+    let broken = running(&[Input::Violation, Input::HalfClosed]);
+    assert!(!broken.contains(&Effect::EndStdin), "{broken:?}");
     let disconnect = Rules { half_close: HalfClose::Disconnect, ..RULES };
     let effects = play_by(disconnect, &[Input::Arguments, Input::Started, Input::HalfClosed]);
     assert!(effects.contains(&Effect::Signal(Signal::TERM)));

@@ -29,7 +29,7 @@ impl Scheme {
 }
 
 /// Path and query of a request, both as they are sent, still escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// The path; begins with `/`, or is `*`.
     pub path: String,

@@ -284,9 +284,7 @@ impl GatewayTable {
         for (number, value) in self.api.iter().flat_map(|all| all.0.iter()).enumerate() {
             let mut read = definition::read(value, &rules);
             let name = format!("gateway.api[{number}]");
-            if let Some(api) = &read.api {
-                read.faults.extend(taken.faults(api, &name));
-            }
+            taken.judge(&mut read, &name, rules.strict);
             let at = || Refusal::wrong("api", "").below(number.to_string());
             refusals.extend(read.faults.into_iter().map(|fault| refusal(at(), fault)));
             warnings.extend(read.warnings.iter().map(|fault| format!("{name}: {fault}")));

@@ -104,20 +104,12 @@ impl MainActor {
 
     /// A command that is run just as the main process is.
     pub(crate) fn command_of(&self, words: &[String], name: Arc<str>, taps: Taps) -> Command {
-        let scope = &self.surroundings.scope;
-        Command {
-            name,
-            argv: words.iter().map(|word| scope.interpolate(word)).collect(),
-            context: self.config.context.clone(),
-            inherited: self.surroundings.inherited.clone(),
-            added: self.surroundings.added.clone(),
-            kind: match self.config.kind {
-                Kind::Nginx => Lines::Nginx,
-                Kind::Program | Kind::None => Lines::Plain,
-            },
-            taps,
-            descriptors: Vec::new(),
-        }
+        let kind = match self.config.kind {
+            Kind::Nginx => Lines::Nginx,
+            Kind::Program | Kind::None => Lines::Plain,
+        };
+        let command = self.surroundings.launcher.command(name, words, &self.config.context);
+        Command { kind, taps, ..command }
     }
 }
 

@@ -155,7 +155,7 @@ impl MainActor {
         let shown = words.join(" ");
         tracing::debug!(target: "pm", "checking the configuration with `{shown}`");
         let command = self.command_of(&words, name, Taps::default());
-        let output = self.surroundings.output.clone();
+        let output = self.surroundings.launcher.output.clone();
         let limits = check::Limits {
             run: self.config.check_timeout,
             drain: self.surroundings.drain_timeout,
@@ -178,7 +178,7 @@ impl MainActor {
     /// Without a preparation the time of a reload is that of its signal.
     pub(crate) fn note_time(&self) {
         if self.surroundings.preparation.is_none() {
-            self.surroundings.scope.reloaded(now_in_go());
+            self.surroundings.launcher.scope.reloaded(now_in_go());
         }
     }
 

@@ -6,7 +6,7 @@ use actix::{AsyncContext, Context, Handler, Message};
 use coproc_core::event::Phase;
 use coproc_core::exit::ExitStatus;
 use coproc_core::probe::{Role, attach};
-use coproc_core::process::{Process, Report, SpawnError, launch};
+use coproc_core::process::{Launcher, Process, Report, SpawnError, launch};
 use tokio::time::Instant;
 
 use crate::actor::MainActor;
@@ -14,7 +14,6 @@ use crate::config::Main;
 use crate::messages::{MainNews, Start};
 use crate::nginx::News;
 use crate::reload::Input;
-use crate::surroundings::Surroundings;
 use crate::tap::Heard;
 
 /// How long nginx may take until its first worker, before its silence is worth a word.
@@ -39,7 +38,7 @@ impl Handler<Start> for MainActor {
         self.note_time();
         let mut command = self.command(ctx);
         let me = ctx.address();
-        let Surroundings { output, scope, .. } = &self.surroundings;
+        let Launcher { output, scope, .. } = &self.surroundings.launcher;
         let Main { ready, live, exec, .. } = &*self.config;
         let launched = attach(ready.as_ref(), live.as_ref(), &mut command, scope, output)
             .map_err(|error| SpawnError::descriptors(&exec[0], &error))

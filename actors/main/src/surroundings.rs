@@ -1,14 +1,11 @@
 //! What the tree gives the main process to live in.
 
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
-use coproc_core::output::Output;
-use coproc_core::scope::Scope;
+use coproc_core::process::Launcher;
 use tokio::sync::oneshot;
 
 use crate::messages::MainNews;
@@ -28,14 +25,8 @@ pub trait Preparation {
 /// What the tree gives the main process to live in.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// Where its output goes.
-    pub output: Output,
-    /// The names that its command may use.
-    pub scope: Arc<Scope>,
-    /// The environment that it inherits.
-    pub inherited: Arc<Vec<(OsString, OsString)>>,
-    /// Variables that coproc adds.
-    pub added: Vec<(&'static str, String)>,
+    /// What it is started with.
+    pub launcher: Launcher,
     /// How long its end waits for the end of its output.
     pub drain_timeout: Duration,
     /// What precedes a reload signal; it sets the time of the latest reload itself.

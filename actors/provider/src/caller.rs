@@ -29,7 +29,7 @@ const AT_ONCE: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Call {
     task: String,
-    args: Value,
+    args: Option<Box<RawValue>>,
     stream: Option<Url>,
 }
 
@@ -68,7 +68,14 @@ struct Entry<'a> {
 impl Call {
     /// A task with its arguments.
     pub fn new(task: impl Into<String>, args: impl Into<Value>) -> Self {
-        Self { task: task.into(), args: args.into(), stream: None }
+        let args: Value = args.into();
+        // Writing a value does not fail.
+        Self::verbatim(task, to_raw_value(&args).ok().filter(|_| !args.is_null()))
+    }
+
+    /// A task with arguments as somebody wrote them: no number is rounded.
+    pub fn verbatim(task: impl Into<String>, args: Option<Box<RawValue>>) -> Self {
+        Self { task: task.into(), args, stream: None }
     }
 
     /// Adds the address of data that the provider may fetch.
@@ -90,6 +97,11 @@ impl Reply {
     /// Where it is not of that form.
     pub fn result<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.json())
+    }
+
+    /// The address of data that is offered; that of another machine's is read over HTTP.
+    pub fn stream_url(&self) -> Option<&Url> {
+        self.stream.as_ref()
     }
 
     /// Fetches the data that is offered; `None` where there is none.
@@ -146,13 +158,12 @@ impl Inner {
     async fn exchange(&self, call: Call) -> Result<Response, CallError> {
         let refused = |why: String| CallError::Refused(why);
         let id = random() + &random();
-        let args = (!call.args.is_null()).then(|| to_raw_value(&call.args)).transpose();
         let request = Request {
             id: id.clone(),
             task: call.task,
             hook: Some(self.hook.clone()),
             stream: call.stream,
-            args: args.map_err(|error| refused(error.to_string()))?,
+            args: call.args,
         };
         let (told, tells) = oneshot::channel();
         // First of all, since the response may come before the ack.

@@ -6,15 +6,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::{Client, ConnectOptions, Event, Message, Subscriber};
+use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Subscriber};
 use coproc_acomm::{DecodeError, Request, Response};
 use futures_util::StreamExt;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::Login;
 use super::folders::Folders;
-use super::{Login, Peers};
-use crate::forward::{Entrance, take};
+use super::offer::{Offer, Verdict, claimed};
+use super::peers::Peers;
+use crate::awaited::comes;
+use crate::forward::{Entrance, attempt, patience};
 use crate::router::NO_PROVIDERS;
 use crate::server::{Shared, Stop};
 use crate::unix::{answered, shown};
@@ -61,32 +64,43 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut stop: watch::Receiver<Stop>) 
     }
 }
 
-/// The tasks that this coordinator takes for others. To drop the first part is to leave the group.
+/// The subjects on which this coordinator takes tasks for others. To drop the first part is to leave it.
 type Offered = HashMap<String, (oneshot::Sender<()>, JoinHandle<()>)>;
 
 async fn share(shared: &Arc<Shared>, peers: &Peers, offered: &mut Offered) -> io::Result<()> {
     // What a thread that died had offered is not granted any more.
-    peers.open().clear();
+    peers.claims.clear();
     let client = connect(peers, &shared.config.service_name).await.map_err(io::Error::other)?;
     let own = client.subscribe(format!("{}.*", peers.own)).await.map_err(io::Error::other)?;
     *peers.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(client.clone());
     tokio::spawn(hear(shared.clone(), client.clone(), own));
     let folders = Folders::open(shared.config.socket_dir.clone())?;
+    let mut awaited = shared.awaited.changes();
     loop {
-        let tasks = folders.tasks();
-        offered.retain(|task, _| tasks.contains(task));
-        for task in tasks {
-            if offered.contains_key(&task) {
+        let mut tasks = folders.tasks();
+        tasks.extend(awaited.borrow_and_update().iter().cloned());
+        let groups = tasks.iter().map(|task| (peers.task(task), true));
+        let wanted: HashMap<_, _> =
+            groups.chain(tasks.iter().map(|task| (peers.all(task), false))).collect();
+        offered.retain(|subject, _| wanted.contains_key(subject));
+        for (subject, is_group) in wanted {
+            if offered.contains_key(&subject) {
                 continue;
             }
-            let subject = peers.task(&task);
-            let group = client.queue_subscribe(subject, GROUP.to_owned()).await;
-            let requests = group.map_err(io::Error::other)?;
+            let requests = match is_group {
+                true => client.queue_subscribe(subject.clone(), GROUP.to_owned()).await,
+                false => client.subscribe(subject.clone()).await,
+            };
+            let requests = requests.map_err(io::Error::other)?;
             let (leave, left) = oneshot::channel();
-            let taking = take_in(shared.clone(), client.clone(), requests, left);
-            offered.insert(task, (leave, tokio::spawn(taking)));
+            let taking = take_in(shared.clone(), client.clone(), requests, is_group, left);
+            offered.insert(subject, (leave, tokio::spawn(taking)));
         }
-        folders.changed().await?;
+        tokio::select! {
+            changed = folders.changed() => changed?,
+            // The sender lives as long as what is shared.
+            _ = awaited.changed() => {}
+        }
     }
 }
 
@@ -119,14 +133,15 @@ async fn connect(peers: &Peers, name: &str) -> Result<Client, async_nats::Connec
 async fn hear(shared: Arc<Shared>, client: Client, mut messages: Subscriber) {
     while let Some(message) = messages.next().await {
         let Some(peers) = &shared.peers else { return };
-        let answer = match message.subject.rsplit('.').next() {
-            Some("claim") => {
+        let part = message.subject.rsplit('.').next().unwrap_or_default();
+        let answer = match (part, claimed(part)) {
+            (_, Some(round)) => {
                 let hop = String::from_utf8_lossy(&message.payload);
-                let granted = peers.open().remove(&*hop);
-                if granted { YES } else { "no" }.into()
+                if peers.claims.grant(&hop, round) { YES } else { "no" }.into()
             }
-            Some("response") => match Response::decode(&message.payload) {
+            ("response", None) => match Response::decode(&message.payload) {
                 Ok(response) => {
+                    peers.claims.answered(&response.id);
                     answered(&shared, response);
                     Response::ack("").encode()
                 }
@@ -134,7 +149,7 @@ async fn hear(shared: Arc<Shared>, client: Client, mut messages: Subscriber) {
             },
             _ => continue,
         };
-        reply(&client, &message, answer).await;
+        reply(&client, &message, answer, None).await;
     }
 }
 
@@ -143,6 +158,7 @@ async fn take_in(
     shared: Arc<Shared>,
     client: Client,
     mut requests: Subscriber,
+    is_group: bool,
     mut left: oneshot::Receiver<()>,
 ) {
     let Some(seats) = shared.peers.as_ref().map(|peers| peers.seats.clone()) else { return };
@@ -162,39 +178,96 @@ async fn take_in(
         let Ok(seat) = seats.clone().acquire_owned().await else { return };
         let (shared, client) = (shared.clone(), client.clone());
         tokio::spawn(async move {
-            let ack = match Request::decode(&message.payload) {
-                Ok(request) => consider(&shared, &client, request).await,
-                Err(DecodeError(why)) => Response::error("", why),
+            let offer = Offer::read(message.headers.as_ref());
+            let offer = Asked { offer: &offer, is_alone: is_group };
+            let considered = match Request::decode(&message.payload) {
+                Ok(request) => consider(&shared, &client, request, offer, seat).await,
+                Err(DecodeError(why)) => Some((Response::error("", why), Verdict::Final)),
             };
-            reply(&client, &message, ack.encode()).await;
-            drop(seat);
+            let Some((ack, verdict)) = considered else { return };
+            let Some(peers) = &shared.peers else { return };
+            reply(&client, &message, ack.encode(), verdict.headers(&peers.name)).await;
         });
     }
 }
 
-async fn consider(shared: &Arc<Shared>, client: &Client, request: Request) -> Response {
+/// An offer that came.
+struct Asked<'a> {
+    offer: &'a Offer,
+    /// Whether nobody else was asked.
+    is_alone: bool,
+}
+
+/// What to say of an offer; `None` where others are asked as well and this one has nothing to add.
+async fn consider(
+    shared: &Arc<Shared>,
+    client: &Client,
+    request: Request,
+    Asked { offer, is_alone }: Asked<'_>,
+    seat: OwnedSemaphorePermit,
+) -> Option<(Response, Verdict)> {
     let home = shared.peers.as_ref().and_then(|peers| {
         let home = peers.home(request.hook.as_ref()?)?;
         Some((peers, home))
     });
     let Some((peers, home)) = home else {
-        return Response::error(request.id, "response hook is not allowed");
+        let refused = Response::error(request.id, "response hook is not allowed");
+        return Some((refused, Verdict::Final));
     };
-    if shared.directory.sockets(&request.task, Instant::now()).is_empty() {
-        return Response::error(request.id, NO_PROVIDERS);
+    if offer.passed.contains(&peers.name) {
+        return None;
+    }
+    let id = request.id.clone();
+    let verdict = |is_awaited| if is_awaited { Verdict::Later } else { Verdict::Nobody };
+    let is_awaited = shared.awaited.includes(&request.task);
+    let mut seat = Some(seat);
+    if offer.wait && is_awaited {
+        let _wait = peers.waits.try_acquire().ok()?;
+        // Others need not wait for it.
+        seat = None;
+        let until = Instant::now() + patience(shared);
+        tracing::debug!(
+            target: "coordinator",
+            "`{}` is waited for for another coordinator",
+            shown(&request.task)
+        );
+        if !comes(shared, &request.task, until).await {
+            return Some((Response::error(id, NO_PROVIDERS), Verdict::Nobody));
+        }
+    } else if shared.directory.sockets(&request.task, Instant::now()).is_empty() {
+        let verdict = verdict(is_awaited);
+        return (is_alone || verdict == Verdict::Later)
+            .then(|| (Response::error(id, NO_PROVIDERS), verdict));
     }
     let claim = async_nats::Request::new()
-        .payload(request.id.clone().into())
+        .payload(id.clone().into())
         .timeout(Some(peers.config.ack_timeout));
-    match client.send_request(format!("{home}.claim"), claim).await {
-        Ok(answer) if answer.payload == YES => take(shared, request, Entrance::Shared).await,
-        _ => Response::error(request.id, "the request was given up"),
+    let claimed = client.send_request(format!("{home}.{}", offer.claim()), claim).await;
+    if !claimed.is_ok_and(|answer| answer.payload == YES) {
+        let given_up = Response::error(id, "the request was given up");
+        return is_alone.then_some((given_up, Verdict::Final));
     }
+    let outcome = attempt(shared, request, Entrance::Shared).await;
+    drop(seat);
+    Some(match outcome {
+        Ok(()) => (Response::ack(id), Verdict::Final),
+        Err(untaken) => {
+            let verdict = match Verdict::of(&untaken) {
+                Verdict::Nobody => verdict(is_awaited),
+                other => other,
+            };
+            (Response::error(id, untaken.why()), verdict)
+        }
+    })
 }
 
-async fn reply(client: &Client, message: &Message, answer: Vec<u8>) {
+async fn reply(client: &Client, message: &Message, answer: Vec<u8>, headers: Option<HeaderMap>) {
     let Some(subject) = message.reply.clone() else { return };
-    if let Err(error) = client.publish(subject, answer.into()).await {
+    let sent = match headers {
+        Some(headers) => client.publish_with_headers(subject, headers, answer.into()).await,
+        None => client.publish(subject, answer.into()).await,
+    };
+    if let Err(error) = sent {
         tracing::debug!(target: "coordinator", "NATS: an answer is not sent: {error}");
     }
 }

@@ -1,27 +1,43 @@
 //! Tasks that coordinators share through a NATS server: a request for which nobody registered here
 //! goes to one of the others that has a provider, and its response comes back.
 //!
-//! Each coordinator that has a provider for a task is in the task's queue group. Whoever gets a request
-//! claims it from where it came from before any provider hears of it. A request is given away once, and
-//! one whose requester was told of a failure is given to nobody any more: so nothing runs twice, and
-//! what the client keeps back while the server is away does not run late.
+//! Each coordinator that has a provider for a task, or knows one that comes back, is in the task's queue
+//! group. Whoever gets a request claims it from where it came from before any provider hears of it; a
+//! claim is granted once in a round. Where whoever claimed it says that nothing runs, the others are
+//! asked in further rounds, all at once. What nobody has claimed when its requester is told of a failure
+//! is granted to nobody any more: so nothing runs twice, and what the client keeps back while the server
+//! is away does not run late.
 
+#[cfg(not(feature = "nats"))]
+mod absent;
+#[cfg(feature = "nats")]
 mod away;
+#[cfg(feature = "nats")]
+mod claims;
+#[cfg(feature = "nats")]
 mod folders;
+#[cfg(feature = "nats")]
 mod intake;
+#[cfg(feature = "nats")]
+mod offer;
+#[cfg(feature = "nats")]
+mod peers;
 pub mod table;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::Client;
-use async_nats::connection::State;
 use coproc_acomm::Url;
-use tokio::sync::Semaphore;
 
-pub(crate) use away::{return_response, send_away};
+use crate::forward::Untaken;
+
+#[cfg(not(feature = "nats"))]
+pub(crate) use absent::{Peers, give_away, return_response, serve};
+#[cfg(feature = "nats")]
+pub(crate) use away::{give_away, return_response};
+#[cfg(feature = "nats")]
 pub(crate) use intake::serve;
+#[cfg(feature = "nats")]
+pub(crate) use peers::Peers;
 
 /// The scheme of hooks that are other coordinators.
 const SCHEME: &str = "nats";
@@ -54,109 +70,31 @@ pub enum Login {
     Token(String),
 }
 
-/// What all connections share of it.
-#[derive(Debug)]
-pub(crate) struct Peers {
-    config: Nats,
-    /// What the subjects of this coordinator begin with.
-    own: String,
-    /// The connection of the thread that serves.
-    client: Mutex<Option<Client>>,
-    /// The requests that were offered and that nobody has claimed.
-    open: Mutex<HashSet<Arc<str>>>,
-    seats: Arc<Semaphore>,
+/// Whom a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Whoever has a provider.
+    Now,
+    /// Whoever has one, or gets one back within the request's time, as these are known to.
+    Later(Vec<String>),
 }
 
-impl Peers {
-    /// `name` is nobody else's.
-    pub(crate) fn new(config: Nats, name: &str) -> Self {
-        Self {
-            own: format!("{}.to.{name}", config.subject),
-            client: Mutex::default(),
-            open: Mutex::default(),
-            seats: Arc::new(Semaphore::new(config.max_requests)),
-            config,
-        }
-    }
+/// Nobody took it.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed {
+    /// Why.
+    pub(crate) untaken: Untaken,
+    /// The coordinators that know a provider that comes back.
+    pub(crate) later: Vec<String>,
+}
 
-    /// The connection, if there is one at the moment.
-    fn connected(&self) -> Option<Client> {
-        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        (client.connection_state() == State::Connected).then_some(client)
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashSet<Arc<str>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The subject of a task.
-    fn task(&self, task: &str) -> String {
-        format!("{}.task.{}", self.config.subject, token(task))
-    }
-
-    /// The subjects of another coordinator, if this hook is one.
-    fn home<'a>(&self, hook: &'a Url) -> Option<&'a str> {
-        let name = hook.opaque.strip_prefix(&self.config.subject)?.strip_prefix(".to.")?;
-        let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        (is_shared(hook) && plain).then_some(&hook.opaque)
-    }
-
-    fn hook(&self) -> Url {
-        Url { scheme: SCHEME.into(), opaque: self.own.clone(), ..Url::default() }
+impl From<Untaken> for Passed {
+    fn from(untaken: Untaken) -> Self {
+        Self { untaken, later: Vec::new() }
     }
 }
 
 /// Whether a hook is another coordinator.
 pub(crate) fn is_shared(hook: &Url) -> bool {
     hook.scheme == SCHEME
-}
-
-/// A task's name as a part of a subject.
-fn token(task: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(task.len());
-    for byte in task.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a text does not fail.
-            let _ = write!(out, "={byte:02X}");
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peers() -> Peers {
-        let config = Nats {
-            servers: vec!["nats://127.0.0.1".into()],
-            subject: "a.b".into(),
-            login: Login::None,
-            connect_timeout: Duration::from_secs(1),
-            ack_timeout: Duration::from_secs(1),
-            max_requests: 1,
-        };
-        Peers::new(config, "00ff")
-    }
-
-    #[test]
-    fn tasks_are_one_part_of_a_subject() {
-        assert_eq!(peers().task("CPUInfo"), "a.b.task.CPUInfo");
-        assert_eq!(peers().task("a b.c*>ü"), "a.b.task.a=20b=2Ec=2A=3E=C3=BC");
-        assert_eq!(peers().task("a=20b"), "a.b.task.a=3D20b");
-    }
-
-    #[test]
-    fn only_coordinators_are_answered() {
-        let peers = peers();
-        assert_eq!(peers.home(&peers.hook()), Some("a.b.to.00ff"));
-        for subject in ["a.b.to.", "a.b.to.*", "a.b.to.x.y", "a.b.task.x", "$SYS.x", "a.b.to.a b"] {
-            let hook = Url { opaque: subject.into(), ..peers.hook() };
-            assert_eq!(peers.home(&hook), None, "{subject}");
-        }
-        assert_eq!(peers.home(&Url { scheme: "http".into(), ..peers.hook() }), None);
-    }
 }

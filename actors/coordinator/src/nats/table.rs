@@ -97,6 +97,13 @@ impl NatsTable {
                 Login::None
             }
         };
+        if !cfg!(feature = "nats") {
+            let what = "this build of coproc has no NATS, and shares no tasks".to_owned();
+            refusals.push(
+                Refusal::wrong("nats", what)
+                    .expected("no such table, or a build with the feature `nats`"),
+            );
+        }
         if !refusals.is_empty() {
             return Err(refusals);
         }
@@ -124,7 +131,16 @@ fn is_subject(text: &str) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.bytes().all(letter))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "nats")))]
+#[test]
+fn without_nats_its_table_is_refused() {
+    let table: NatsTable = serde_json::from_str(r#"{"url": "nats://a"}"#).unwrap();
+    let refusals = table.resolve().unwrap_err();
+    assert_eq!(refusals.len(), 1);
+    assert!(refusals[0].what.contains("this build of coproc has no NATS"), "{}", refusals[0].what);
+}
+
+#[cfg(all(test, feature = "nats"))]
 mod tests {
     use super::*;
 

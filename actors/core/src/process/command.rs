@@ -1,6 +1,6 @@
 //! What is to be started, prepared down to the last byte: program, arguments, variables, settings.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -39,20 +39,30 @@ pub struct Taps {
 }
 
 impl Command {
-    /// Looks up all that the command needs; the stage's report comes on the number in it.
-    pub(super) fn prepare(&self) -> Result<(Setting, Prepared), SpawnError> {
-        let shown = self.argv.first().map_or("", String::as_str);
+    /// The words as the system takes them.
+    pub(super) fn words(&self) -> Result<Vec<CString>, SpawnError> {
+        let words = self.argv.iter().map(|word| c_string(self.shown(), word.as_bytes()));
+        words.collect()
+    }
+
+    /// What errors name.
+    fn shown(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+
+    /// Looks up all that the command needs to run with these words, which are its own; the stage's
+    /// report comes on the number in it.
+    pub(super) fn prepare<'a>(
+        &self,
+        words: &[&'a CStr],
+    ) -> Result<(Setting, Prepared<'a>), SpawnError> {
+        let shown = self.shown();
         if shown.is_empty() {
             return Err(SpawnError::new(shown, Step::Lookup, "the command is empty"));
         }
         let setting = Setting::look_up(shown, &self.context, &self.inherited, &self.added)?;
         let program = setting.find(OsStr::new(shown))?;
-        let argv = self
-            .argv
-            .iter()
-            .map(|word| c_string(shown, word.as_bytes()))
-            .collect::<Result<_, _>>()?;
-        let prepared = setting.prepare(shown, &program, argv, self.free_descriptor())?;
+        let prepared = setting.prepare(shown, &program, words, self.free_descriptor())?;
         Ok((setting, prepared))
     }
 

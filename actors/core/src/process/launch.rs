@@ -1,6 +1,6 @@
 //! Starting a program: pipes, posix_spawn(3), and the keeper that takes over.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -28,12 +28,15 @@ pub fn launch(
     report: impl Fn(Report) + 'static,
 ) -> Result<Process, SpawnError> {
     let shown = command.argv.first().cloned().unwrap_or_default();
-    let (setting, prepared) = command.prepare()?;
+    let words = command.words()?;
+    let argv: Vec<_> = words.iter().map(|word| word.as_c_str()).collect();
+    let (setting, prepared) = command.prepare(&argv)?;
     let failed = |error: io::Error| SpawnError::system(&shown, Step::Descriptors, &error);
     let stdout = pipe(setting.owner).map_err(failed)?;
     let stderr = pipe(setting.owner).map_err(failed)?;
     let own = Own { stdin: None, stdout: stdout.1, stderr: stderr.1 };
     let (leader, stage) = start(&shown, &setting, &prepared, own, command.descriptors)?;
+    leader.watch().map_err(failed)?;
     let streams = [
         (Stream::Stdout, stdout.0, command.taps.stdout),
         (Stream::Stderr, stderr.0, command.taps.stderr),
@@ -66,7 +69,7 @@ impl Setting {
     ///
     /// # Errors
     /// When it cannot be started; what the stage finds out comes later.
-    pub fn spawn(&self, program: &Path, argv: Vec<CString>) -> Result<Piped, SpawnError> {
+    pub fn spawn(&self, program: &Path, argv: &[&CStr]) -> Result<Piped, SpawnError> {
         let shown = argv.first().map(|name| name.to_string_lossy().into_owned());
         let shown = shown.unwrap_or_default();
         let failed = |error: io::Error| SpawnError::system(&shown, Step::Descriptors, &error);
@@ -74,11 +77,12 @@ impl Setting {
         let stdin = pipe(self.owner).map_err(failed)?;
         let stdout = pipe(self.owner).map_err(failed)?;
         let stderr = pipe(self.owner).map_err(failed)?;
+        let own = Own { stdin: Some(stdin.0), stdout: stdout.1, stderr: stderr.1 };
+        let (leader, stage) = start(&shown, self, &prepared, own, Vec::new())?;
+        // All that can wait until the program is on its way is done beside it.
         for ours in [&stdin.1, &stdout.0, &stderr.0] {
             rustix::io::ioctl_fionbio(ours, true).map_err(|error| failed(error.into()))?;
         }
-        let own = Own { stdin: Some(stdin.0), stdout: stdout.1, stderr: stderr.1 };
-        let (leader, stage) = start(&shown, self, &prepared, own, Vec::new())?;
         Ok(Piped { leader, stage, stdin: stdin.1, stdout: stdout.0, stderr: stderr.0 })
     }
 }
@@ -93,7 +97,7 @@ struct Own {
 fn start(
     shown: &str,
     setting: &Setting,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     own: Own,
     mut passed: Vec<(i32, OwnedFd)>,
 ) -> Result<(Leader, Option<StageReport>), SpawnError> {
@@ -113,8 +117,7 @@ fn start(
         .map_err(|error| SpawnError::system(shown, Step::Spawn, &error.into()))?;
     // Our copies of the write ends go with `own` and `passed`: the last writer's end is the end of
     // what it says.
-    let leader = Leader::adopt(pid).map_err(failed)?;
-    Ok((leader, stage))
+    Ok((Leader::adopt(pid), stage))
 }
 
 /// Marks every descriptor that coproc itself inherited, beyond the three standard ones, so that no
@@ -146,7 +149,7 @@ fn out_of_the_way(passed: Vec<(i32, OwnedFd)>) -> io::Result<Vec<(i32, OwnedFd)>
 
 fn spawn(
     setting: &Setting,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     own: &Own,
     passed: &[(i32, OwnedFd)],
 ) -> Result<Pid, nix::Error> {

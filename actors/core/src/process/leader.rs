@@ -1,9 +1,9 @@
 //! The leader of a process group: a child that is waited for by pidfd, and not reaped before its
 //! group may go.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use super::descriptor::watch;
 use crate::exit::ExitStatus;
 use crate::signal::Signal;
 
+/// Nobody else may wait for our children; if one did all the same, this stands for the status.
+const LOST: ExitStatus = ExitStatus::Signal(Signal::KILL);
 /// How long one who drops a leader waits for what was killed to be dead.
 const DEATH: Duration = Duration::from_secs(1);
 
@@ -27,8 +29,8 @@ const DEATH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Leader {
     pid: Pid,
-    /// `None` only while it is taken apart.
-    pidfd: Option<AsyncFd<OwnedFd>>,
+    /// Opened by the first who waits for an end that is yet to come.
+    pidfd: OnceCell<AsyncFd<OwnedFd>>,
     reaped: Cell<bool>,
 }
 
@@ -41,24 +43,22 @@ pub struct Remains {
 }
 
 impl Leader {
-    /// Takes over a child that was just started in a group of its own. Where that fails nothing of
-    /// it is left.
+    /// Takes over a child that was just started in a group of its own.
+    pub(super) fn adopt(pid: Pid) -> Self {
+        Self { pid, pidfd: OnceCell::new(), reaped: Cell::new(false) }
+    }
+
+    /// Makes sure that its end can be waited for, so that nothing can fail at it later.
     ///
     /// # Errors
     /// When there are no descriptors left.
-    pub(super) fn adopt(pid: Pid) -> io::Result<Self> {
-        // The child is ours and not reaped, so the number is its own.
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())
-            .map_err(io::Error::from)
-            .and_then(|pidfd| watch(pidfd, Interest::READABLE));
-        match pidfd {
-            Ok(pidfd) => Ok(Self { pid, pidfd: Some(pidfd), reaped: Cell::new(false) }),
-            Err(error) => {
-                signal_group(pid, Signal::KILL);
-                let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
-                Err(error)
-            }
+    pub(super) fn watch(&self) -> io::Result<()> {
+        if self.pidfd.get().is_none() {
+            // The child is ours and not reaped, so the number is its own.
+            let pidfd = pidfd_open(self.pid, PidfdFlags::empty())?;
+            let _ = self.pidfd.set(watch(pidfd, Interest::READABLE)?);
         }
+        Ok(())
     }
 
     /// Its number, which is its group's number too.
@@ -91,21 +91,39 @@ impl Leader {
         std::future::poll_fn(|cx| self.poll_ended(cx)).await
     }
 
-    /// As [`Leader::ended`], for those who wait for more than one thing.
+    /// As [`Leader::ended`], for those who wait for more than one thing. Where there are no
+    /// descriptors left to wait with, it is killed.
     pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<ExitStatus> {
-        // Nobody else may wait for our children; if one did all the same, the status is lost.
-        let lost = ExitStatus::Signal(Signal::KILL);
-        let Some(pidfd) = &self.pidfd else { return Poll::Ready(lost) };
         loop {
-            let Ok(mut guard) = ready!(pidfd.poll_read_ready(cx)) else {
-                return Poll::Ready(lost);
+            let guard = match self.pidfd.get() {
+                Some(pidfd) => match ready!(pidfd.poll_read_ready(cx)) {
+                    Ok(guard) => Some(guard),
+                    Err(_) => return Poll::Ready(LOST),
+                },
+                None => None,
             };
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
-                Ok(Some(status)) => return Poll::Ready(exit_status(&status)),
-                Ok(None) => guard.clear_ready(),
-                Err(_) => return Poll::Ready(lost),
+            if let Some(status) = self.look() {
+                return Poll::Ready(status);
             }
+            match guard {
+                Some(mut guard) => guard.clear_ready(),
+                None if self.watch().is_ok() => {}
+                None => {
+                    signal_group(self.pid, Signal::KILL);
+                    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+                    let status = waitid(WaitId::Pid(self.pid), options).ok().flatten();
+                    return Poll::Ready(status.map_or(LOST, |status| exit_status(&status)));
+                }
+            }
+        }
+    }
+
+    /// How it has ended, if it has; it is left unreaped.
+    pub fn look(&self) -> Option<ExitStatus> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(self.pid), options) {
+            Ok(status) => status.map(|status| exit_status(&status)),
+            Err(_) => Some(LOST),
         }
     }
 
@@ -125,7 +143,7 @@ impl Leader {
     /// What is left of a leader that has ended. `sweep` says whether its group is to go with it.
     pub fn into_remains(mut self, sweep: bool) -> Remains {
         self.reaped.set(true);
-        self.pidfd = None;
+        self.pidfd = OnceCell::new();
         Remains { pid: self.pid, sweep }
     }
 }
@@ -136,7 +154,9 @@ impl Drop for Leader {
             return;
         }
         signal_group(self.pid, Signal::KILL);
-        if let Some(pidfd) = &self.pidfd {
+        if self.watch().is_err() {
+            let _ = waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED);
+        } else if let Some(pidfd) = self.pidfd.get() {
             let limit = Timespec::try_from(DEATH).unwrap_or_default();
             // One that is not dead by then hangs in the kernel, and is left to the init.
             let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit));

@@ -1,7 +1,8 @@
 //! Everything about a run but its argument vector: user, environment, PATH, folder and limits, looked
 //! up once for as many runs as there are.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -25,9 +26,9 @@ pub struct Setting {
 
 /// A run, prepared down to the last byte for posix_spawn(3).
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
     pub(super) program: CString,
-    pub(super) argv: Vec<CString>,
+    pub(super) argv: Vec<Cow<'a, CStr>>,
     /// Where the stage, if one was put in front, finds the pipe on which it reports a failure.
     pub(super) stage_report: Option<i32>,
 }
@@ -75,21 +76,21 @@ impl Setting {
     }
 
     /// Puts the stage in front if one is needed; it reports on a descriptor of the number `free`.
-    pub(super) fn prepare(
+    pub(super) fn prepare<'a>(
         &self,
         shown: &str,
         program: &Path,
-        argv: Vec<CString>,
+        words: &[&'a CStr],
         free: i32,
-    ) -> Result<Prepared, SpawnError> {
+    ) -> Result<Prepared<'a>, SpawnError> {
         let program = c_string(shown, program.as_os_str().as_bytes())?;
         let Some(plan) = &self.plan else {
+            let argv = words.iter().copied().map(Cow::Borrowed).collect();
             return Ok(Prepared { program, argv, stage_report: None });
         };
-        let mut all = Vec::with_capacity(argv.len() + 5);
-        all.extend(stage::arguments(plan, program, free));
-        all.extend(argv);
-        Ok(Prepared { program: stage::PROGRAM.into(), argv: all, stage_report: Some(free) })
+        let front = stage::arguments(plan, program, free).into_iter().map(Cow::Owned);
+        let argv = front.chain(words.iter().copied().map(Cow::Borrowed)).collect();
+        Ok(Prepared { program: stage::PROGRAM.into(), argv, stage_report: Some(free) })
     }
 }
 

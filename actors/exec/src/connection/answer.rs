@@ -2,11 +2,8 @@
 
 use std::task::{Context, Poll, ready};
 
-use coproc_core::process::watch;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::{Connection, TURN};
 use crate::figures::add;
@@ -33,6 +30,7 @@ impl Connection {
     /// between the two.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = 0;
+        let knew_of_room = self.socket.room().is_some();
         while moved < TURN && !self.queue.is_empty() {
             if self.answered && self.queue.is_last() {
                 return self.send_last(cx) || moved > 0;
@@ -52,23 +50,25 @@ impl Connection {
                 Poll::Pending => break,
             }
         }
-        moved > 0
+        // One that the event loop knows anew is to be asked anew for all that it is to tell of.
+        moved > 0 || knew_of_room != self.socket.room().is_some()
     }
 
-    /// Whether the client takes anything just now.
+    /// Whether the client may take something just now; where it never was full, sending is to show it.
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.socket.as_ref().map(|socket| socket.poll_write_ready(cx)) {
-            Some(Poll::Ready(_)) => Poll::Ready(()),
+        match self.socket.room().map(|socket| socket.poll_write_ready(cx)) {
+            None | Some(Poll::Ready(_)) => Poll::Ready(()),
             Some(Poll::Pending) if self.parked => Poll::Ready(()),
-            Some(Poll::Pending) | None => Poll::Pending,
+            Some(Poll::Pending) => Poll::Pending,
         }
     }
 
-    /// Sends bytes as far as the client takes them now.
+    /// Sends bytes as far as the client takes them now. Linux takes a send of this size as a whole or
+    /// not at all.
     fn poll_write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<Result<usize, Errno>> {
         loop {
             ready!(self.poll_writable(cx));
-            let Some(socket) = &self.socket else { return Poll::Pending };
+            let Some(socket) = self.socket.fd() else { return Poll::Pending };
             match send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(sent) => {
                     add(&self.worker.served.figures.bytes_out, sent);
@@ -76,8 +76,18 @@ impl Connection {
                 }
                 Err(Errno::AGAIN) => {
                     self.parked = false;
-                    if let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) {
-                        guard.clear_ready();
+                    match self.socket.room() {
+                        Some(socket) => {
+                            if let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) {
+                                guard.clear_ready();
+                            }
+                        }
+                        None => {
+                            let watched = self.socket.take().map(|fd| self.socket.watch_room(fd));
+                            if let Some(Err(_)) = watched {
+                                return Poll::Ready(Err(Errno::NOBUFS));
+                            }
+                        }
                     }
                 }
                 Err(Errno::INTR) => {}
@@ -92,7 +102,7 @@ impl Connection {
             return false;
         }
         // Off the runtime first, and free for the next one: nothing is to come between send and close.
-        let Some(client) = self.socket.take().map(AsyncFd::into_inner) else { return false };
+        let Some(client) = self.socket.take() else { return false };
         self.permit = None;
         let sent = loop {
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -127,9 +137,8 @@ impl Connection {
             }
         }
         self.parked = false;
-        match watch(client, Interest::READABLE | Interest::WRITABLE) {
-            Ok(socket) => self.socket = Some(socket),
-            Err(_) => self.lose_client(),
+        if self.socket.watch_room(client).is_err() {
+            self.lose_client();
         }
         true
     }

@@ -5,32 +5,32 @@
 //! they are there together, so that a short run is answered with one send.
 
 mod answer;
+mod input;
 mod program;
+mod socket;
 
-use std::ffi::CString;
 use std::future::poll_fn;
-use std::io::{self, IoSliceMut};
+use std::io::IoSliceMut;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use coproc_core::process::{Leader, StageReport, watch};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use coproc_core::process::{Leader, StageReport};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
-use crate::figures::{Permit, Run, add, count};
-use crate::protocol::{MAX_VALUE, PAIRS, Request, Said, Stream};
+use crate::arguments::Arguments;
+use crate::figures::{Permit, Run};
+use crate::protocol::{MAX_VALUE, PAIRS, Request, Stream};
 use crate::queue::{HIGH, LOW, Queue, SEND};
 use crate::server::Stop;
 use crate::session::{Input, Rules, Session, Timer};
 use crate::stdin::Stdin;
 use crate::timers::Timers;
 use crate::worker::{Orders, Worker};
+use socket::Socket;
 
 /// How many turns are taken before others get theirs.
 const TURNS: usize = 4;
@@ -51,8 +51,7 @@ pub(crate) struct Connection {
     /// Pid and uid of the client.
     peer: (i32, u32),
 
-    /// `None` once it was closed or handed on.
-    socket: Option<AsyncFd<OwnedFd>>,
+    socket: Socket,
     request: Request,
     /// Nothing was read yet.
     fresh: bool,
@@ -65,13 +64,15 @@ pub(crate) struct Connection {
     /// The client is known to be gone.
     gone: bool,
 
-    argv: Vec<CString>,
+    argv: Arguments,
     leader: Option<Leader>,
     leader_ended: bool,
     stage: Option<StageReport>,
     stdin: Stdin,
     stdout: Option<AsyncFd<OwnedFd>>,
     stderr: Option<AsyncFd<OwnedFd>>,
+    /// A stream has just ended: the other mostly has as well, and is looked at before it says so.
+    ending: bool,
     /// The line and the code that tell why the program could not be started.
     failure: Option<(Vec<u8>, i32)>,
     run: Option<Run>,
@@ -93,21 +94,20 @@ impl Connection {
         permit: Permit,
         orders: Rc<Orders>,
         peer: (i32, u32),
-    ) -> io::Result<Self> {
+    ) -> Self {
         let config = &worker.served.config;
         let rules = Rules {
             half_close: config.half_close,
             exec_failure: config.exec_failure,
             drains: config.drain.is_some(),
         };
-        let socket = watch(client, Interest::READABLE | Interest::WRITABLE)?;
         let accepted = Instant::now();
         let mut timers = Timers::new();
         timers.arm(Timer::Header, accepted, config.header_timeout);
         if let Some(timeout) = config.timeout {
             timers.arm(Timer::Deadline, accepted, timeout);
         }
-        Ok(Self {
+        Self {
             kill_timeout: config.kill_timeout,
             ending_since: None,
             orders,
@@ -116,20 +116,21 @@ impl Connection {
             accepted,
             permit: Some(permit),
             peer,
-            socket: Some(socket),
+            socket: Socket::Plain(client),
             request: Request::default(),
             fresh: true,
             parked: false,
             heeded: true,
             input_ended: false,
             gone: false,
-            argv: Vec::new(),
+            argv: Arguments::default(),
             leader: None,
             leader_ended: false,
             stage: None,
             stdin: Stdin::default(),
             stdout: None,
             stderr: None,
+            ending: false,
             failure: None,
             run: None,
             arguments: 0,
@@ -138,7 +139,7 @@ impl Connection {
             discard: false,
             answered: false,
             worker,
-        })
+        }
     }
 
     /// Serves the client until the connection is over.
@@ -149,7 +150,7 @@ impl Connection {
             && !self.input_ended
             && !self.gone
         {
-            self.worker.part(socket.into_inner(), None);
+            self.worker.part(socket, None);
         }
     }
 
@@ -158,6 +159,10 @@ impl Connection {
         for _ in 0..TURNS {
             let mut moved = self.poll_orders();
             while let Poll::Ready(timer) = self.timers.poll(cx) {
+                // What still holds the output is waited for no longer: the status is told if there is one.
+                if timer == Timer::Patience {
+                    self.look_for_end();
+                }
                 self.tell(Input::Passed(timer));
                 moved = true;
             }
@@ -168,7 +173,7 @@ impl Connection {
             moved |= self.poll_output(Stream::Stderr, cx);
             moved |= self.poll_end(cx);
             // What is short waits for what may come with it in the same moment.
-            if !moved || self.queue.len() >= SEND {
+            if !moved || self.answered || self.queue.len() >= SEND {
                 moved |= self.poll_send(cx);
             }
             if self.session.is_closed() {
@@ -195,96 +200,6 @@ impl Connection {
         true
     }
 
-    /// Reads what the client sends.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.input_ended || !self.stdin.has_room() {
-            return false;
-        }
-        let worker = self.worker.clone();
-        let mut scratch = worker.scratch.borrow_mut();
-        let Some(socket) = &self.socket else { return false };
-        // What a client sends is mostly there when it is accepted.
-        let mut guard = match std::mem::take(&mut self.fresh) {
-            true => None,
-            false => match socket.poll_read_ready(cx) {
-                Poll::Ready(Ok(guard)) => Some(guard),
-                Poll::Ready(Err(_)) | Poll::Pending => return false,
-            },
-        };
-        match recv(socket, &mut scratch[..], RecvFlags::DONTWAIT) {
-            Ok((0, _)) => {
-                self.input_ended = true;
-                self.gone = is_gone(socket);
-                self.tell(if self.gone { Input::FullClosed } else { Input::HalfClosed });
-            }
-            Ok((read, _)) => {
-                if let (Some(guard), true) = (&mut guard, read < scratch.len()) {
-                    guard.clear_ready();
-                }
-                add(&worker.served.figures.bytes_in, read);
-                self.hear(&scratch[..read]);
-            }
-            // Nobody wakes this task for more until the next turn has asked for it.
-            Err(Errno::AGAIN) => {
-                if let Some(guard) = &mut guard {
-                    guard.clear_ready();
-                }
-            }
-            Err(Errno::INTR) => {}
-            Err(_) => self.lose_client(),
-        }
-        true
-    }
-
-    fn hear(&mut self, mut bytes: &[u8]) {
-        while self.heeded && !self.session.is_closed() {
-            match self.request.next(&mut bytes) {
-                Ok(None) => return,
-                Ok(Some(Said::Arguments(argv))) => {
-                    self.argv = argv;
-                    self.tell(Input::Arguments);
-                }
-                Ok(Some(Said::Stdin(bytes))) => self.stdin.write(bytes),
-                Ok(Some(Said::EndMark)) => self.tell(Input::EndMark),
-                Err(violation) => {
-                    count(&self.worker.served.figures.protocol_errors);
-                    let (pid, uid) = self.peer;
-                    let name = self.worker.served.name();
-                    tracing::debug!(target: "exec", "{name}: uid {uid}, pid {pid}: {violation}");
-                    self.heeded = false;
-                    self.tell(Input::Violation);
-                }
-            }
-        }
-    }
-
-    /// Learns that a client is gone while nothing is read from it.
-    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.gone || (!self.input_ended && self.stdin.has_room()) {
-            return false;
-        }
-        let Some(socket) = &self.socket else { return false };
-        let Poll::Ready(Ok(mut guard)) = socket.poll_write_ready(cx) else { return false };
-        if guard.ready().is_write_closed() {
-            drop(guard);
-            self.lose_client();
-            return true;
-        }
-        if self.queue.is_empty() {
-            guard.clear_ready();
-            self.parked = true;
-            // The next turn asks to be woken by the next change.
-            return true;
-        }
-        false
-    }
-
-    fn lose_client(&mut self) {
-        self.input_ended = true;
-        self.gone = true;
-        self.tell(Input::FullClosed);
-    }
-
     /// Reads a stream of the program.
     fn poll_output(&mut self, stream: Stream, cx: &mut Context<'_>) -> bool {
         self.paused = match self.paused {
@@ -300,7 +215,11 @@ impl Connection {
                 Stream::Stderr => &self.stderr,
             };
             let Some(pipe) = pipe else { break };
-            let Poll::Ready(Ok(mut guard)) = pipe.poll_read_ready(cx) else { break };
+            let mut guard = match pipe.poll_read_ready(cx) {
+                Poll::Ready(Ok(guard)) => Some(guard),
+                Poll::Pending if std::mem::take(&mut self.ending) => None,
+                Poll::Pending | Poll::Ready(Err(_)) => break,
+            };
             let read = {
                 let mut values = frame.values().map(IoSliceMut::new);
                 rustix::io::readv(pipe, &mut values)
@@ -308,7 +227,7 @@ impl Connection {
             match read {
                 Ok(0) => {}
                 Ok(read) => {
-                    if read < PAIRS * MAX_VALUE {
+                    if let (Some(guard), true) = (&mut guard, read < PAIRS * MAX_VALUE) {
                         guard.clear_ready();
                     }
                     moved += read;
@@ -318,7 +237,9 @@ impl Connection {
                     continue;
                 }
                 Err(Errno::AGAIN) => {
-                    guard.clear_ready();
+                    if let Some(guard) = &mut guard {
+                        guard.clear_ready();
+                    }
                     continue;
                 }
                 Err(Errno::INTR) => continue,
@@ -329,6 +250,7 @@ impl Connection {
                 Stream::Stdout => self.stdout = None,
                 Stream::Stderr => self.stderr = None,
             }
+            self.ending = true;
             self.tell(Input::OutputEnded(stream));
             return true;
         }
@@ -347,8 +269,10 @@ impl Connection {
                 self.tell(Input::ExecFailed);
             }
         }
+        let awaited = self.is_silent() || self.worker.served.config.drain.is_some();
         if let Some(leader) = &self.leader
             && !self.leader_ended
+            && awaited
             && let Poll::Ready(status) = leader.poll_ended(cx)
         {
             self.leader_ended = true;
@@ -357,11 +281,20 @@ impl Connection {
         }
         moved
     }
-}
 
-/// Whether the other end is closed as a whole, and not for sending alone.
-fn is_gone(socket: &AsyncFd<OwnedFd>) -> bool {
-    let mut asked = [PollFd::new(socket, PollFlags::empty())];
-    let looked = poll(&mut asked, Some(&Timespec::default()));
-    looked.is_ok() && asked[0].revents().contains(PollFlags::HUP)
+    /// Nobody holds the program's outputs any more: its end has come, or is all that is waited for.
+    fn is_silent(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
+    }
+
+    /// Learns of an end that nothing has woken this task for.
+    fn look_for_end(&mut self) {
+        if let Some(leader) = &self.leader
+            && !self.leader_ended
+            && let Some(status) = leader.look()
+        {
+            self.leader_ended = true;
+            self.tell(Input::LeaderEnded(status));
+        }
+    }
 }

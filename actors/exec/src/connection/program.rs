@@ -119,12 +119,13 @@ impl Connection {
         let argv = std::mem::take(&mut self.argv);
         self.arguments = argv.len();
         let served = self.worker.served.clone();
-        let name = OsStr::from_bytes(argv.first().map_or(&[], |name| name.as_bytes()));
+        let argv: Vec<_> = argv.words().collect();
+        let name = OsStr::from_bytes(argv.first().map_or(&[], |name| name.to_bytes()));
         let program: Box<str> = shown(&name.to_string_lossy()).into();
         if served.config.log_arguments {
             let mut line = Vec::new();
             for word in &argv {
-                quote(OsStr::from_bytes(word.as_bytes()), &mut line);
+                quote(OsStr::from_bytes(word.to_bytes()), &mut line);
                 line.push(b' ');
             }
             let line = String::from_utf8_lossy(&line);
@@ -143,7 +144,7 @@ impl Connection {
                     code: coproc_core::exit::NOT_EXECUTABLE,
                 });
             };
-            Ok((allowance, served.setting.spawn(&found, argv)?))
+            Ok((allowance, served.setting.spawn(&found, &argv)?))
         });
         let watched = launched.and_then(|(allowance, piped)| {
             let failed = |error: io::Error| SpawnError::descriptors(&program, &error);

@@ -132,7 +132,7 @@ pub fn load(folder: &Path, rules: &Rules, before: &[Arc<Api>]) -> Loaded {
     names.sort();
     let mut taken = Taken::default();
     for api in before {
-        taken.faults(api, "the config");
+        taken.take(api, "the config");
     }
     for name in names {
         let shown = name.to_string_lossy().into_owned();
@@ -169,9 +169,7 @@ fn one_file(path: &Path, name: &str, rules: &Rules, taken: &mut Taken, loaded: &
     for key in &read.unknown {
         tracing::debug!(target: "gateway", "{name}: `{key}` is not known and has no effect");
     }
-    if let Some(api) = &read.api {
-        read.faults.extend(taken.faults(api, name));
-    }
+    taken.judge(&mut read, name, rules.strict);
     let placed = |fault: &Fault| Problem {
         file: name.to_owned(),
         place: Some(place::of(&text, &fault.path)),
@@ -206,22 +204,35 @@ pub struct Taken {
 impl Taken {
     /// What of an API is taken already; if nothing is, it takes its own from then on. `name` is what the
     /// definition is called.
-    pub fn faults(&mut self, api: &Api, name: &str) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    pub fn judge(&mut self, reading: &mut Reading, name: &str, strict: bool) {
+        let Some(api) = &reading.api else { return };
         if let Some(other) = self.ids.get(&api.id) {
             let what = format!("`{}` is the id of the API in {other} already", api.id);
-            faults.push(Fault::new(["api_id"], what).expected("an id of its own"));
+            reading.faults.push(Fault::new(["api_id"], what).expected("an id of its own"));
         }
         if let Some(other) = self.paths.get(&api.listen_path) {
-            let what = format!("`{}` is the path of the API in {other} already", api.listen_path);
-            let fault = Fault::new(["proxy", "listen_path"], what);
-            faults.push(fault.expected("a path of its own"));
+            let path = &api.listen_path;
+            let what = format!("`{path}` is the path of the API in {other} already");
+            let fault = |what| Fault::new(["proxy", "listen_path"], what);
+            // As Tyk does, which the routes know how to do.
+            match strict {
+                true => reading.faults.push(fault(what).expected("a path of its own")),
+                false => {
+                    let what = format!("{what}: this one is served at `{path}-{}`", api.id);
+                    reading.warnings.push(fault(what));
+                }
+            }
         }
-        if faults.is_empty() {
-            self.ids.insert(api.id.clone(), name.to_owned());
-            self.paths.insert(api.listen_path.clone(), name.to_owned());
+        if reading.faults.is_empty() {
+            let api = api.clone();
+            self.take(&api, name);
         }
-        faults
+    }
+
+    /// Takes what an API has that was judged before.
+    fn take(&mut self, api: &Api, name: &str) {
+        self.ids.insert(api.id.clone(), name.to_owned());
+        self.paths.entry(api.listen_path.clone()).or_insert_with(|| name.to_owned());
     }
 }
 

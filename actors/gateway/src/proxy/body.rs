@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::link::Link;
 use super::pool::Lease;
 use super::watch::Busy;
 use super::worker::InFlight;
@@ -45,8 +46,17 @@ impl Paced {
         Self { body, limit, timer: None, moved: None }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+    /// Polls it; over `link`, if that goes on only while it is polled for.
+    fn poll(
+        &mut self,
+        link: Option<&mut Link>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let polled = match link {
+            Some(link) => link.poll_body(&mut self.body, cx),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        };
+        if let Poll::Ready(frame) = polled {
             if self.timer.is_some() {
                 self.moved = Some(Instant::now());
             }
@@ -108,7 +118,7 @@ impl Upload {
 
 impl Streaming {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let mut frame = ready!(self.body.poll(cx));
+        let mut frame = ready!(self.body.poll(None, cx));
         if let Some(Ok(one)) = &frame {
             let length = one.data_ref().map_or(0, |data| data.len() as u64);
             match self.left.checked_sub(length) {
@@ -168,6 +178,8 @@ pub(super) struct Download {
 enum Kind {
     Whole(Option<Bytes>),
     Stream(Paced, Option<Lease>),
+    /// A stream that has broken off.
+    Broken(Fault),
 }
 
 impl Download {
@@ -199,11 +211,20 @@ impl Body for Download {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        match &mut this.kind {
+            Kind::Broken(fault) => Poll::Ready(Some(Err(*fault))),
             Kind::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
             Kind::Stream(body, lease) => {
-                let frame = ready!(body.poll(cx));
-                if frame.is_none()
+                let link = lease.as_mut().map(|lease| &mut lease.link);
+                let frame = ready!(body.poll(link, cx));
+                if let Some(Err(fault)) = frame {
+                    // hyper sends nothing any more once it knows. What came before goes out first.
+                    this.kind = Kind::Broken(fault);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                if (frame.is_none() || body.body.is_end_stream())
                     && let Some(lease) = lease.take()
                 {
                     lease.give_back();
@@ -217,6 +238,7 @@ impl Body for Download {
         match &self.kind {
             Kind::Whole(body) => body.is_none(),
             Kind::Stream(body, _) => body.body.is_end_stream(),
+            Kind::Broken(_) => false,
         }
     }
 
@@ -226,6 +248,7 @@ impl Body for Download {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
             Kind::Stream(body, _) => body.body.size_hint(),
+            Kind::Broken(_) => SizeHint::default(),
         }
     }
 }

@@ -70,17 +70,12 @@ pub(super) async fn serve(
             Ok(Err(_)) | Err(_) => return,
         },
     };
+    // Who has gone is noticed by `Watched`.
+    let half_close = matches!(stream, Stream::Tcp(_));
     let watch = Watch::new();
     let shown_ip = ip.and_then(|ip| HeaderValue::from_str(&ip.to_string()).ok());
     let io = TokioIo::new(Watched::new(stream, begun, watch.clone(), !is_http_2));
-    let client = Rc::new(Client {
-        worker: worker.clone(),
-        watch,
-        scheme,
-        ip,
-        shown_ip,
-        is_alone: !is_http_2,
-    });
+    let client = Rc::new(Client { worker: worker.clone(), watch, scheme, ip, shown_ip });
     let service = {
         let client = client.clone();
         service_fn(move |request| {
@@ -102,6 +97,7 @@ pub(super) async fn serve(
         let mut builder = http1::Builder::new();
         builder
             .header_read_timeout(None)
+            .half_close(half_close)
             .max_header_size(limits.max_header_bytes)
             .max_buf_size(limits.max_header_bytes.max(BODY_BUFFER));
         if limits.max_headers != USUAL_HEADERS {
@@ -136,32 +132,25 @@ async fn keep(client: &Client, connection: impl Connection) {
             told = true;
             connection.as_mut().close();
         }
-        loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                if let Err(error) = ended {
-                    tracing::debug!(target: "gateway", "a connection ended: {error}");
-                }
-                return Poll::Ready(());
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Err(error) = ended {
+                tracing::debug!(target: "gateway", "a connection ended: {error}");
             }
-            let due = loop {
-                let Some(due) = client.watch.deadline(limits) else { return Poll::Pending };
-                // A later deadline is left to the timer that is set already.
-                if armed.is_none_or(|armed| due.at < armed) {
-                    armed = Some(due.at);
-                    timer.as_mut().reset(due.at);
-                }
-                match timer.as_mut().poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) if due.at <= Instant::now() => break due,
-                    Poll::Ready(()) => armed = None,
-                }
-            };
-            if due.closes {
-                return Poll::Ready(());
-            }
-            // The request that waits for the upstream hears of it, and is answered.
-            client.watch.give_up();
+            return Poll::Ready(());
         }
+        while let Some(deadline) = client.watch.deadline(limits) {
+            // A later deadline is left to the timer that is set already.
+            if armed.is_none_or(|armed| deadline < armed) {
+                armed = Some(deadline);
+                timer.as_mut().reset(deadline);
+            }
+            match timer.as_mut().poll(cx) {
+                Poll::Pending => break,
+                Poll::Ready(()) if deadline <= Instant::now() => return Poll::Ready(()),
+                Poll::Ready(()) => armed = None,
+            }
+        }
+        Poll::Pending
     })
     .await;
 }

@@ -22,7 +22,7 @@ use super::watch::Watch;
 use super::worker::Worker;
 use crate::auth_request;
 use crate::chain::Stop;
-use crate::exchange::{Denied, Draft, Reply, Scheme, Whole};
+use crate::exchange::{Denied, Draft, Reply, Scheme, Target, Whole};
 use crate::page;
 use crate::server::Served;
 
@@ -35,8 +35,6 @@ pub(super) struct Client {
     pub(super) ip: Option<IpAddr>,
     /// The same as text.
     pub(super) shown_ip: Option<HeaderValue>,
-    /// Whether its requests come one after the other, and in the task of the connection.
-    pub(super) is_alone: bool,
 }
 
 /// Why a request is answered by the gateway itself.
@@ -172,9 +170,9 @@ async fn forward(
         head::join_cookies(&mut headers);
     }
     let shown = client.shown_ip.as_ref();
-    head::add_forwarded(&mut headers, shown, client.scheme.as_str(), &draft.authority);
-    let host = match HeaderValue::from_str(&draft.authority) {
-        Ok(asked) if served.api.upstream.preserve_host && !asked.is_empty() => asked,
+    head::add_forwarded(&mut headers, shown, client.scheme.as_str(), asked.host.as_ref());
+    let host = match asked.host {
+        Some(asked) if served.api.upstream.preserve_host && !asked.is_empty() => asked,
         _ => served.origin.authority.clone(),
     };
     headers.insert(header::HOST, host);
@@ -198,7 +196,12 @@ async fn forward(
     *request.uri_mut() = origin_form(target);
     *request.headers_mut() = headers;
 
-    let sent = send(client, &served.origin, request, progress.as_deref()).await;
+    if !keeps_draft {
+        // Requests wait long for responses, and with few allocations.
+        draft.target = Target::default();
+        (draft.received, draft.authority) = Default::default();
+    }
+    let sent = send(worker, &served.origin, request, progress.as_deref(), upgrade.is_some()).await;
     trail.upstream_done();
     let (mut response, lease) = sent.map_err(|failed| upstream_failed(worker, served, &failed))?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use crate::exchange::{Denied, Target};
 
 /// Headers that are for the next hop alone.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -32,6 +32,8 @@ pub(super) struct Asked {
     pub(super) received: String,
     /// Host and port; empty where HTTP/1.0 names none.
     pub(super) authority: String,
+    /// The same as a header's value; `None` where there is none.
+    pub(super) host: Option<HeaderValue>,
 }
 
 fn refused(status: StatusCode, message: &str) -> Denied {
@@ -52,19 +54,28 @@ pub(super) fn check(parts: &mut Parts, max_headers: usize) -> Result<Asked, Deni
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err(refused(status, "Too many headers"));
     }
-    // hyper wants `chunked` to come last; whatever came before is nothing that could be passed on.
-    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next()
-        && (!coding.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())
-    {
-        return Err(refused(StatusCode::NOT_IMPLEMENTED, "Unknown transfer coding"));
+    let (mut is_coded, mut expects) = (false, false);
+    for name in parts.headers.keys() {
+        is_coded |= name == header::TRANSFER_ENCODING;
+        expects |= name == header::EXPECT;
     }
-    if let Some(expected) = parts.headers.remove(header::EXPECT)
+    // hyper wants `chunked` to come last; whatever came before is nothing that could be passed on.
+    if is_coded {
+        let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
+        let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !codings.next().is_none_or(is_chunked) || codings.next().is_some() {
+            return Err(refused(StatusCode::NOT_IMPLEMENTED, "Unknown transfer coding"));
+        }
+    }
+    if expects
+        && let Some(expected) = parts.headers.remove(header::EXPECT)
         && !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")
     {
         return Err(refused(StatusCode::EXPECTATION_FAILED, "Unknown expectation"));
     }
-    let authority = authority(parts)?;
+    let host = host(parts)?;
+    let authority =
+        host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
     let path = parts.uri.path();
     if !(path.starts_with('/') || path == "*" && parts.method == Method::OPTIONS) {
         return Err(bad("Malformed target"));
@@ -79,31 +90,33 @@ pub(super) fn check(parts: &mut Parts, max_headers: usize) -> Result<Asked, Deni
         (_, Some(sent)) if parts.version == Version::HTTP_2 => sent.as_str().to_owned(),
         _ => parts.uri.to_string(),
     };
-    Ok(Asked { target, received, authority })
+    Ok(Asked { target, received, authority, host })
 }
 
-fn authority(parts: &mut Parts) -> Result<String, Denied> {
+fn host(parts: &mut Parts) -> Result<Option<HeaderValue>, Denied> {
+    // Names that come more than once have more values than names.
+    let is_single = parts.headers.len() == parts.headers.keys_len();
+    if !is_single && parts.headers.get_all(header::HOST).iter().nth(1).is_some() {
+        return Err(bad("More than one host"));
+    }
     let named = parts.uri.authority();
-    let header::Entry::Occupied(host) = parts.headers.entry(header::HOST) else {
+    let Some(host) = parts.headers.remove(header::HOST) else {
         return match named {
-            Some(named) if is_authority(named.as_str().as_bytes()) => Ok(named.as_str().to_owned()),
-            None if parts.version < Version::HTTP_11 => Ok(String::new()),
+            Some(named) if is_authority(named.as_str().as_bytes()) => {
+                Ok(HeaderValue::from_str(named.as_str()).ok())
+            }
+            None if parts.version < Version::HTTP_11 => Ok(None),
             _ => Err(bad("No host")),
         };
     };
-    let mut hosts = host.remove_entry_mult().1;
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(bad("More than one host"));
-    }
-    let Some(host) = host.filter(|host| is_authority(host.as_bytes())) else {
+    if !is_authority(host.as_bytes()) {
         return Err(bad("Malformed host"));
-    };
+    }
     match named {
         Some(named) if !named.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
             Err(bad("The target names another host"))
         }
-        _ => Ok(host.to_str().unwrap_or_default().to_owned()),
+        _ => Ok(Some(host)),
     }
 }
 
@@ -197,26 +210,27 @@ pub(super) fn add_forwarded(
     headers: &mut HeaderMap,
     client: Option<&HeaderValue>,
     scheme: &'static str,
-    authority: &str,
+    host: Option<&HeaderValue>,
 ) {
     if let Some(client) = client {
-        let value = match headers.get_all(FORWARDED_FOR).iter().next() {
-            None => client.clone(),
-            Some(_) => {
+        match headers.entry(FORWARDED_FOR) {
+            header::Entry::Vacant(none) => {
+                none.insert(client.clone());
+            }
+            header::Entry::Occupied(mut list) => {
                 let mut all = Vec::new();
-                for value in headers.get_all(FORWARDED_FOR) {
+                for value in list.iter() {
                     all.extend_from_slice(value.as_bytes());
                     all.extend_from_slice(b", ");
                 }
                 all.extend_from_slice(client.as_bytes());
-                HeaderValue::from_bytes(&all).unwrap_or_else(|_| client.clone())
+                list.insert(HeaderValue::from_bytes(&all).unwrap_or_else(|_| client.clone()));
             }
-        };
-        headers.insert(FORWARDED_FOR, value);
+        }
     }
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    match HeaderValue::from_str(authority) {
-        Ok(authority) if !authority.is_empty() => headers.insert(FORWARDED_HOST, authority),
+    match host {
+        Some(host) if !host.is_empty() => headers.insert(FORWARDED_HOST, host.clone()),
         _ => headers.remove(FORWARDED_HOST),
     };
 }
@@ -246,17 +260,23 @@ pub(super) fn upstream_target(
     if path == "*" {
         return Ok(PathAndQuery::from_static("*"));
     }
-    let query = target.query.as_deref();
-    let mut whole =
-        String::with_capacity(base.as_str().len() + path.len() + query.map_or(0, str::len) + 2);
-    whole.push_str(base.path().trim_end_matches('/'));
-    whole.push('/');
-    whole.push_str(path.strip_prefix('/').unwrap_or(path));
-    let queries = [base.query(), query].into_iter().flatten().filter(|query| !query.is_empty());
-    for (number, query) in queries.enumerate() {
-        whole.push(if number == 0 { '?' } else { '&' });
-        whole.push_str(query);
-    }
+    let rest = path.strip_prefix('/').unwrap_or(path);
+    let (first, second) = match (base.query().unwrap_or_default(), target.query.as_deref()) {
+        ("", query) => (query.unwrap_or_default(), ""),
+        (query, more) => (query, more.unwrap_or_default()),
+    };
+    let mark = |query: &str, mark| if query.is_empty() { "" } else { mark };
+    // As long as it has to be: what is longer is not taken as it is.
+    let whole = [
+        base.path().trim_end_matches('/'),
+        "/",
+        rest,
+        mark(first, "?"),
+        first,
+        mark(second, "&"),
+        second,
+    ]
+    .concat();
     PathAndQuery::try_from(whole).map_err(|_| bad("Malformed target"))
 }
 
@@ -383,7 +403,8 @@ mod tests {
             headers.append(name, HeaderValue::from_static(value));
         }
         let client = HeaderValue::from_static("3.3.3.3");
-        add_forwarded(&mut headers, Some(&client), "http", "a:1");
+        let host = HeaderValue::from_static("a:1");
+        add_forwarded(&mut headers, Some(&client), "http", Some(&host));
         assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 3.3.3.3");
         assert_eq!(headers["x-forwarded-proto"], "http");
         assert_eq!(headers["x-forwarded-host"], "a:1");

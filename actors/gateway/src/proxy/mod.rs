@@ -7,7 +7,8 @@
 //! on its way is locked, and no task on another thread has to be woken. What all threads share are the
 //! routes, which are swapped as a whole, and counters.
 //!
-//! hyper reads and writes both sides. A body is moved on frame by frame by the side that takes it, so
+//! hyper reads and writes both sides. The task of a client's connection lets the upstream's go on as well:
+//! nobody else has to be woken for a response. A body is moved on frame by frame by the side that takes it, so
 //! that neither outruns the other; only a step that wants a body whole has it read beforehand.
 
 mod administer;
@@ -18,6 +19,7 @@ mod connection;
 mod figures;
 mod forward;
 mod head;
+mod link;
 mod pool;
 mod sniff;
 mod stream;

@@ -54,6 +54,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [only] = bufs {
+            return self.poll_write(cx, only);
+        }
         let length = bufs.iter().map(|buf| buf.len()).sum();
         if length > SHORT {
             return each!(self.get_mut(), one => Pin::new(one).poll_write_vectored(cx, bufs));

@@ -18,10 +18,12 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 #[derive(Debug)]
 pub(super) struct Trail {
     began: Instant,
+    /// The response tells how long its parts took.
+    timed: bool,
     api: Option<Arc<Served>>,
-    /// When the last step before the upstream had passed.
+    /// When the last step before the upstream had passed, if that is told.
     hooked: Option<Instant>,
-    /// When the head of the upstream's response had come.
+    /// When the head of the upstream's response had come, if that is told.
     asked: Option<Instant>,
     /// What the access log tells, if one is kept.
     line: Option<(Method, String, Option<String>)>,
@@ -35,7 +37,8 @@ impl Trail {
             let trace = trace::id(&trace).map(str::to_owned);
             (parts.method.clone(), parts.uri.path().to_owned(), trace)
         });
-        Self { began: Instant::now(), api: None, hooked: None, asked: None, line }
+        let timed = services.settings.server_timing;
+        Self { began: Instant::now(), timed, api: None, hooked: None, asked: None, line }
     }
 
     /// The API is known.
@@ -45,12 +48,12 @@ impl Trail {
 
     /// The steps before the upstream are passed.
     pub(super) fn hooks_done(&mut self) {
-        self.hooked = Some(Instant::now());
+        self.hooked = self.timed.then(Instant::now);
     }
 
     /// The upstream has begun to answer, or failed.
     pub(super) fn upstream_done(&mut self) {
-        self.asked = Some(Instant::now());
+        self.asked = self.timed.then(Instant::now);
     }
 
     /// The request is answered with this.
@@ -65,7 +68,7 @@ impl Trail {
         if let Some(served) = &self.api {
             served.chain.figures().answered(status, took);
         }
-        if services.settings.server_timing {
+        if self.timed {
             let timing = self.timing(now);
             if let Ok(timing) = HeaderValue::from_str(&timing) {
                 response.headers_mut().append(SERVER_TIMING, timing);

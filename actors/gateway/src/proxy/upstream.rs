@@ -1,20 +1,19 @@
 //! Asking an upstream: over a connection that waits in the pool, or a new one.
 
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, uri};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::body::{Fault, Progress, Upload};
-use super::forward::Client;
+use super::link::Link;
 use super::pool::Lease;
 use super::stream::Stream;
 use super::worker::Worker;
@@ -127,42 +126,44 @@ impl Failed {
     }
 }
 
-/// Sends a request. `progress` is that of its body, if it streams.
+/// Sends a request. `progress` is that of its body, if it streams; `switches` tells whether the connection
+/// may change its protocol.
 pub(super) async fn send(
-    client: &Client,
+    worker: &Worker,
     origin: &Origin,
     mut request: Request<Upload>,
     progress: Option<&Progress>,
+    switches: bool,
 ) -> Result<(Response<Incoming>, Lease), Failed> {
     // A connection that waited may be closed just now by the other side. A request that may be sent
     // twice is, and is copied for that, unless the connection was in use a moment ago.
-    let worker = &*client.worker;
     let repeatable = !request.body().is_stream()
         && matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let mut waiting = worker.pool.take(&origin.key);
+    let place = worker.pool.place(&origin.key);
+    let mut waiting = place.take();
     loop {
         let is_reused = waiting.is_some();
         let mut has_rested = false;
-        let mut sender = match waiting.take() {
-            Some((sender, since)) => {
+        let mut link = match waiting.take() {
+            Some((link, since)) => {
                 has_rested = since.elapsed() >= REST;
-                sender
+                link
             }
             // Boxed, for it is large and rare, and the whole is moved for each request.
             None => Box::pin(connect(worker, origin)).await?,
         };
         let again = (has_rested && repeatable).then(|| copy(&request));
-        let sent = sender.try_send_request(request);
+        if switches || request.body().is_stream() {
+            link.detach();
+        }
         let limit = worker.shared.config.limits.upstream_timeout;
-        let outcome = match client.is_alone && progress.is_none() {
-            true => client.watch.in_time(sent).await,
-            false => within(sent, progress, limit).await,
+        let Some(outcome) = link.ask(request, progress, limit).await else {
+            return Err(Failed::Late);
         };
-        let Some(outcome) = outcome else { return Err(Failed::Late) };
         match outcome {
             Ok(response) => {
-                let (pool, origin) = (worker.pool.clone(), origin.key.clone());
-                return Ok((response, Lease { sender, pool, origin }));
+                let pool = worker.pool.clone();
+                return Ok((response, Lease { link, pool, place }));
             }
             Err(mut refused) => {
                 if let Some(fault) = progress.and_then(|progress| progress.fault.get()) {
@@ -193,30 +194,7 @@ fn copy(request: &Request<Upload>) -> Request<Upload> {
     copy
 }
 
-/// What a future comes to; `None` if nothing has moved for too long.
-async fn within<T>(
-    future: impl Future<Output = T>,
-    progress: Option<&Progress>,
-    limit: Duration,
-) -> Option<T> {
-    let mut future = pin!(future);
-    let mut timer = pin!(sleep(limit));
-    loop {
-        tokio::select! {
-            biased;
-            outcome = &mut future => return Some(outcome),
-            () = &mut timer => {
-                let next = progress.map(|progress| progress.moved.get() + limit)?;
-                if next <= Instant::now() {
-                    return None;
-                }
-                timer.as_mut().reset(next);
-            }
-        }
-    }
-}
-
-async fn connect(worker: &Worker, origin: &Origin) -> Result<SendRequest<Upload>, Failed> {
+async fn connect(worker: &Worker, origin: &Origin) -> Result<Link, Failed> {
     let limits = &worker.shared.config.limits;
     let connected = timeout(limits.connect_timeout, stream(worker, origin)).await;
     let stream = connected.map_err(|_| Failed::Late)?.map_err(Failed::Connect)?;
@@ -228,11 +206,7 @@ async fn connect(worker: &Worker, origin: &Origin) -> Result<SendRequest<Upload>
     }
     let (sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(Failed::Broken)?;
-    tokio::task::spawn_local(async move {
-        // Whoever waits for the response hears of an error.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(sender)
+    Ok(Link::new(sender, connection, worker.pool.task()))
 }
 
 async fn stream(worker: &Worker, origin: &Origin) -> io::Result<Stream> {

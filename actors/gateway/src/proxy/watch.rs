@@ -3,9 +3,8 @@
 //! Reads and writes leave their marks here, and so does each request; the task of the connection asks
 //! for the next deadline, and has one timer for all of them.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, LazyLock};
@@ -44,10 +43,6 @@ pub(super) struct Watch {
     since: AtomicU64,
     /// Since when the client takes nothing; 0: it does.
     blocked: AtomicU64,
-    /// Since when an upstream is awaited by the one request there is; 0: it is not.
-    awaited: AtomicU64,
-    /// That took too long.
-    late: AtomicBool,
     /// How many requests are being answered.
     active: AtomicU32,
     /// The head that is being read tells two lengths.
@@ -61,8 +56,6 @@ impl Watch {
             phase: AtomicU8::new(HEAD),
             since: AtomicU64::new(now()),
             blocked: AtomicU64::new(0),
-            awaited: AtomicU64::new(0),
-            late: AtomicBool::new(false),
             active: AtomicU32::new(0),
             two_lengths: AtomicBool::new(false),
         })
@@ -95,43 +88,19 @@ impl Watch {
         instant(self.since.load(Relaxed))
     }
 
-    /// What happens next unless something happens before.
-    pub(super) fn deadline(&self, limits: &Limits) -> Option<Due> {
-        let after = |mark: &AtomicU64, limit| match mark.load(Relaxed) {
-            0 => None,
-            mark => Some(instant(mark) + limit),
-        };
+    /// When the connection is to be closed unless something happens before.
+    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        let since = || instant(self.since.load(Relaxed));
         let phase = match self.phase.load(Relaxed) {
-            HEAD => after(&self.since, limits.header_timeout),
-            IDLE => after(&self.since, limits.idle_timeout),
+            HEAD => Some(since() + limits.header_timeout),
+            IDLE => Some(since() + limits.idle_timeout),
             _ => None,
         };
-        let blocked = after(&self.blocked, limits.client_timeout);
-        let closes = phase.into_iter().chain(blocked).map(|at| Due { at, closes: true });
-        let awaited = after(&self.awaited, limits.upstream_timeout);
-        closes.chain(awaited.map(|at| Due { at, closes: false })).min_by_key(|due| due.at)
-    }
-
-    /// Has the connection's timer watch over an answer that its one request waits for; `None` if it
-    /// did not come in time. This costs less than a timer of its own.
-    pub(super) async fn in_time<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
-        self.late.store(false, Relaxed);
-        self.awaited.store(now(), Relaxed);
-        let mut answer = pin!(answer);
-        let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending if self.late.load(Relaxed) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await;
-        self.awaited.store(0, Relaxed);
-        outcome
-    }
-
-    /// What is awaited is late. The request's task is the connection's, and has to be polled.
-    pub(super) fn give_up(&self) {
-        self.awaited.store(0, Relaxed);
-        self.late.store(true, Relaxed);
+        let blocked = match self.blocked.load(Relaxed) {
+            0 => None,
+            mark => Some(instant(mark) + limits.client_timeout),
+        };
+        [phase, blocked].into_iter().flatten().min()
     }
 
     fn wrote<T>(&self, outcome: &Poll<io::Result<T>>) {
@@ -146,14 +115,6 @@ impl Watch {
             self.blocked.store(now(), Relaxed);
         }
     }
-}
-
-/// Something that happens at a moment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Due {
-    pub(super) at: Instant,
-    /// The connection is closed; else what is awaited is late.
-    pub(super) closes: bool,
 }
 
 /// A request that is being answered.
@@ -177,12 +138,31 @@ pub(super) struct Watched {
     watch: Arc<Watch>,
     /// `None` with HTTP/2, whose heads are no text.
     head: Option<Head>,
+    /// Something came that nobody has read yet.
+    ahead: bool,
 }
 
 impl Watched {
     pub(super) fn new(stream: Stream, before: Vec<u8>, watch: Arc<Watch>, is_text: bool) -> Self {
         let head = is_text.then(Head::default);
-        Self { stream, before: io::Cursor::new(before), watch, head }
+        Self { stream, before: io::Cursor::new(before), watch, head, ahead: false }
+    }
+
+    /// Whether the client has gone while a request is being answered. hyper does not look, and so needs no
+    /// room to read to meanwhile; it flushes whenever it has gone on, and asks for this then.
+    fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        let Stream::Tcp(stream) = &self.stream else { return false };
+        if self.ahead || self.head.is_none() || self.watch.phase.load(Relaxed) != BUSY {
+            return false;
+        }
+        match stream.poll_peek(cx, &mut ReadBuf::new(&mut [0])) {
+            Poll::Ready(Ok(length)) => {
+                self.ahead = length > 0;
+                !self.ahead
+            }
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
     }
 
     fn read(&mut self, bytes: &[u8]) {
@@ -207,6 +187,7 @@ impl AsyncRead for Watched {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.ahead = false;
         let old = buf.filled().len();
         if this.before.has_remaining() {
             let length = this.before.remaining().min(buf.remaining());
@@ -250,6 +231,9 @@ impl AsyncWrite for Watched {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.watch.wrote(&flushed);
+        if self.is_gone(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         flushed
     }
 

@@ -121,7 +121,7 @@ impl Worker {
                 }
             }
         }
-        let aging = spawn_local(self.pool.clone().age());
+        let tending = spawn_local(self.pool.clone().tend());
         // A server that is gone without a word leaves nobody to wait for.
         let told = async |stop: &mut watch::Receiver<Stop>, least| {
             stop.wait_for(|now| *now >= least).await.map_or(Stop::Now, |now| *now)
@@ -135,7 +135,7 @@ impl Worker {
                 _ = told(&mut stop, Stop::Now) => {}
             }
         }
-        aging.abort();
+        tending.abort();
         Ok(())
     }
 

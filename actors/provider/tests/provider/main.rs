@@ -402,3 +402,96 @@ async fn responses_that_are_none() {
     let unknown = tell(r#"{"id":"z","error":null}"#).await.unwrap();
     assert_eq!(unknown, br#"{"error":"","id":"","result":null,"stream_url":null}"#);
 }
+
+#[tokio::test]
+async fn k20_a_handler_that_panics_harms_no_other() {
+    let mut world = World::new();
+    let go = Arc::new(Semaphore::new(0));
+    let gate = go.clone();
+    let provider = Provider::new(world.config())
+        .task("Wait", move |_| {
+            let gate = gate.clone();
+            async move { gate.acquire().await.map(|seat| seat.forget()) }
+        })
+        // The sample of the original died of arguments that are null.
+        .task("StreamEcho", |request: Request| async move {
+            let args: Value = request.args().unwrap();
+            Ok::<_, String>(json!(args.as_object().unwrap().len()))
+        });
+    let _serving = world.serve(provider, &["Wait", "StreamEcho"]).await;
+    world.ask("waits", "Wait", json!(null)).await;
+    for id in ["a", "b"] {
+        world.ask(id, "StreamEcho", json!(null)).await;
+        let response = world.response().await;
+        assert_eq!((response.id.as_str(), response.error.as_str()), (id, "internal error"));
+    }
+    world.ask("c", "StreamEcho", json!({ "k": 1 })).await;
+    assert_eq!(result(&world.response().await), 1);
+    go.add_permits(1);
+    assert_eq!(world.response().await.id, "waits");
+}
+
+#[tokio::test]
+async fn k25_the_time_of_a_task_is_enforced_and_its_late_result_is_not_sent() {
+    let mut world = World::new();
+    let path = world.sockets().parent().unwrap().join("p.json");
+    std::fs::write(&path, r#"{"default_timeout": 60, "tasks": {"DelayedResp": {"timeout": 1}}}"#)
+        .unwrap();
+    let words = ["-n", "me", "-c", path.to_str().unwrap(), "-s"].map(Into::into);
+    let config = Config::parse(words.into_iter().chain([world.sockets().into()])).unwrap();
+    let dropped = Arc::new(Semaphore::new(0));
+    let witness = dropped.clone();
+    /// Tells when it is dropped.
+    struct Told(Arc<Semaphore>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.add_permits(1);
+        }
+    }
+    let provider = Provider::new(config).task("Echo", echo).task("DelayedResp", move |_| {
+        let told = Told(witness.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(told);
+            Ok::<_, String>(json!("late"))
+        }
+    });
+    let _serving = world.serve(provider, &["DelayedResp", "Echo"]).await;
+    world.ask("a", "DelayedResp", json!({ "delay": 5 })).await;
+    let response = world.response().await;
+    assert_eq!((response.error.as_str(), result(&response)), ("response timeout", Value::Null));
+    // What the handler does ends with its time.
+    dropped.acquire().await.unwrap().forget();
+    world.ask("b", "Echo", json!(1)).await;
+    assert_eq!(world.response().await.id, "b");
+    assert!(world.is_idle());
+}
+
+#[tokio::test]
+async fn k29_requests_beside_each_other_all_end() {
+    let world = World::new();
+    let provider = Provider::new(world.config())
+        .task("Echo", echo)
+        .task("Silent", |_| std::future::pending::<Result<Value, String>>());
+    let _serving = world.serve(provider, &["Echo", "Silent"]).await;
+    let responses = world.hook_folder().join("caller.sock");
+    let limit = Duration::from_millis(500);
+    let caller = Caller::open(world.coordinator(), &responses, limit).unwrap();
+    // None at all, two of one name, and some that nobody answers or nobody knows.
+    assert!(Calls::new(&caller).responses().await.is_empty());
+    let mut calls = Calls::new(&caller);
+    calls.add("same", Call::new("Echo", json!("first"))).unwrap();
+    calls.add("same", Call::new("Echo", json!("second"))).unwrap_err();
+    calls.add("silent", Call::new("Silent", json!(null))).unwrap();
+    calls.add("unknown", Call::new("Nope", json!(null))).unwrap();
+    let all = calls.responses().await;
+    assert_eq!(all.len(), 3);
+    assert_eq!(all["same"].as_ref().unwrap().json(), "\"first\"");
+    assert_eq!(all["silent"].as_ref().unwrap_err(), &CallError::TooLate);
+    assert!(matches!(all["unknown"], Err(CallError::Refused(_))));
+    // To drop them is to give them up: nobody waits for their responses any more.
+    let mut calls = Calls::new(&caller);
+    calls.add("given up", Call::new("Silent", json!(null))).unwrap();
+    drop(calls);
+    assert_eq!(caller.call(Call::new("Echo", json!(2))).await.unwrap().json(), "2");
+}

@@ -1,0 +1,44 @@
+//! What a coprocess is asked, and what it tells.
+
+use actix::{Addr, Message};
+use coproc_core::broker::EventBroker;
+use coproc_core::signal::Signal;
+
+use crate::config::Restarts;
+
+/// What an operator, or the tree, asks of a coprocess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum Command {
+    /// Be up.
+    Start,
+    /// Run the stop command, then be down.
+    Stop,
+    /// Run the stop command, be down, then be up again.
+    Restart,
+    /// Be down at once.
+    Kill,
+    /// Pass a signal to the whole group.
+    Signal(Signal),
+    /// From now on start again so often.
+    SetRestarts(Restarts),
+    /// From now on pause so long between runs.
+    SetPause(std::time::Duration),
+    /// Let go of events, or hold them from the next start on.
+    SetBackground(bool),
+}
+
+/// Where the broker is, after it was built anew.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct BrokerIs(pub Addr<EventBroker>);
+
+/// A coprocess whose `on_give_up` is `shutdown` has failed for good.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct GaveUp {
+    /// Its name.
+    pub name: String,
+    /// The exit status for the wrapper to leave with.
+    pub code: u8,
+}
