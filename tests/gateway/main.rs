@@ -23,6 +23,7 @@ mod plugin;
 mod proxy;
 mod python;
 mod python_faults;
+mod python_workers;
 mod requests;
 mod responses;
 mod rig;

@@ -309,6 +309,55 @@ def Change(request, session, spec):
 }
 
 #[test]
+fn older_decorators_do_what_hook_does() {
+    let hooks = "
+@Pre
+def First(request, session, spec):
+    request.add_header('First', 'pre')
+    return request, session
+
+@CustomKeyCheck
+def Auth(request, session, metadata, spec):
+    if request.get_header('Authorization') == 'valid':
+        metadata['token'] = 'valid-token'
+        metadata['First'] = request.get_header('First')
+    return request, session, metadata
+
+@PostKeyAuth
+def Known(request, session, spec):
+    request.add_header('Known', session.metadata['token'] + ' ' + session.metadata['First'])
+    return request, session
+
+@Post
+def Last(request, session, metadata, spec):
+    request.add_header('Last', metadata['token'])
+    return request, session, metadata
+
+@Event
+def refused(event):
+    tyk.log('refused: ' + event['Meta']['Origin'])
+";
+    for interpreter in interpreters() {
+        let stage = Stage::start(&interpreter, hooks, "", |port| {
+            let middleware = json!({
+                "pre": [hook("First")], "auth_check": hook("Auth"), "post": [hook("Last")],
+                "post_key_auth": [hook("Known")],
+            });
+            let handler = json!({ "handler_name": "cp_dynamic_handler",
+                "handler_meta": { "name": "refused" } });
+            let events = json!({ "events": { "AuthFailure": [handler] } });
+            with(checked(port, middleware), json!({ "event_handlers": events }))
+        });
+        assert_eq!(stage.get("valid").status(), 200, "{}", stage.rig.wrapper.dump());
+        let seen = stage.upstream.only();
+        assert_eq!(seen.header("known"), Some("valid-token pre"));
+        assert_eq!(seen.header("last"), Some("valid-token"));
+        assert_eq!(stage.get("bad").status(), 403);
+        eventually("the event is heard", || stage.logged("refused: 127.0.0.1") == 1);
+    }
+}
+
+#[test]
 fn what_hooks_ask_of_the_gateway() {
     let hooks = "
 import json
@@ -351,9 +400,12 @@ def my_handler(event, spec):
 #[test]
 fn what_a_hook_gets_wrong_is_told_and_is_a_failure() {
     let hooks = "
+def fail():
+    raise ValueError('as\\nasked')
+
 @Hook
 def Raises(request, session, spec):
-    raise ValueError('as asked')
+    fail()
 
 @Hook
 def Returns(request, session, spec):
@@ -367,11 +419,15 @@ def Returns(request, session, spec):
         assert_eq!(answer.status(), 500);
         assert!(answer.text().contains("Middleware error"), "{}", answer.text());
         let said = match name {
-            "Raises" => "Hook 'Raises' returned an error: line 6: ValueError: as asked",
+            "Raises" => {
+                "API `api`: the pre hook `Raises` failed: the plugin refused: Hook 'Raises' returned an \
+                 error: middleware.py:9: middleware.py:5: ValueError: as asked"
+            }
             "Returns" => "Hook 'Returns' returned an error",
             _ => "there is no hook 'Unknown'",
         };
-        eventually(said, || stage.logged(said) > 0);
+        eventually(said, || stage.logged(said) == 1);
+        assert_eq!(stage.logged("ValueError"), usize::from(name == "Raises"), "one record");
     }
 }
 

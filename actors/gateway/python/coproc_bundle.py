@@ -15,6 +15,10 @@ NO_BUNDLE = hashlib.md5(b"").hexdigest() if sys.version_info < (3, 9) else hashl
     b"", usedforsecurity=False
 ).hexdigest()
 
+# How much of an error is told: characters of its text, and places that led to it.
+LONGEST = 2000
+DEEPEST = 8
+
 
 class Bundle:
     """A folder of hooks."""
@@ -37,7 +41,9 @@ class Bundle:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                self.problems.append("%s: %s" % (name, said(error)))
+                told = said(error, self.folder)
+                at = "" if told.startswith(name + ":") else name + ": "
+                self.problems.append(at + told)
                 continue
             for value in list(vars(module).values()):
                 if isinstance(value, Hook):
@@ -106,15 +112,31 @@ class Bundle:
         return module
 
 
-def said(error):
-    """An error in one line, with the place in the file."""
-    if isinstance(error, SyntaxError):
-        return "line %s: %s: %s" % (error.lineno, type(error).__name__, error.msg)
-    places = traceback.extract_tb(error.__traceback__)
+def said(error, folder=""):
+    """An error in one line: the places in files of hooks that led to it, the outermost first, and what it
+    says."""
+    kind = type(error).__name__
+    if isinstance(error, SyntaxError) and error.filename:
+        return "%s:%s: %s: %s" % (_below(folder, error.filename), error.lineno, kind, error.msg)
     own = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    theirs = [p for p in places if not p.filename.startswith((own, "<frozen"))]
-    at = "line %d: " % theirs[-1].lineno if theirs else ""
-    return "%s%s: %s" % (at, type(error).__name__, error)
+    places = [
+        "%s:%s: " % (_below(folder, frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((own, "<frozen"))
+    ]
+    try:
+        text = str(error)
+    except Exception:
+        text = "it cannot be shown"
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + "..."
+    return "%s%s: %s" % ("".join(places[-DEEPEST:]), kind, " ".join(text.splitlines()))
+
+
+def _below(folder, file):
+    """A file's path in its folder."""
+    below = folder.rstrip(os.sep) + os.sep
+    return file[len(below) :] if file.startswith(below) else file
 
 
 def of_folder(folder):

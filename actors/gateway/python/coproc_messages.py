@@ -131,18 +131,24 @@ def of_protobuf():
 
 
 def make():
-    """The classes by their names, and by what they are made."""
+    """The classes by their names, by what they are made, and what is to be said about that."""
     try:
         import google.protobuf
+        from google.protobuf.internal import api_implementation
 
-        return of_protobuf(), "protobuf " + google.protobuf.__version__
-    except ImportError:
-        import coproc_plain
+        made = "protobuf %s (%s)" % (google.protobuf.__version__, api_implementation.Type())
+        return of_protobuf(), made, ""
+    except ModuleNotFoundError:
+        why = "there is no package `protobuf`"
+    except Exception as error:
+        # One that is not for this Python.
+        why = "the package `protobuf` cannot be used: %s: %s" % (type(error).__name__, error)
+    import coproc_plain
 
-        return coproc_plain.classes(SCHEMA, fields), "messages in plain Python"
+    return coproc_plain.classes(SCHEMA, fields), "messages in plain Python", why
 
 
-CLASSES, MAKER = make()
+CLASSES, MAKER, LACK = make()
 
 
 def publish():

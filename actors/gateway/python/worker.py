@@ -6,6 +6,9 @@ import platform
 import signal
 import sys
 
+if sys.version_info < (3, 8):
+    sys.exit("hooks need Python 3.8 or later, and this is %s" % platform.python_version())
+
 import coproc_messages
 
 coproc_messages.publish()
@@ -56,7 +59,8 @@ class Hooks:
                 return frames.frame(number, frames.REPLY)
             why = "there is no kind of frame %d here" % kind
         except BaseException as error:
-            why = "Hook '%s' returned an error: %s" % (name, coproc_bundle.said(error))
+            said = coproc_bundle.said(error, self.bundle.folder)
+            why = "Hook '%s' returned an error: %s" % (name, said)
         return frames.frame(number, frames.ERROR, why.encode("utf-8", "replace"))
 
 
@@ -82,6 +86,7 @@ def main():
             calls=True,
             python=platform.python_version(),
             messages=coproc_messages.MAKER,
+            lack=coproc_messages.LACK,
             hooks=sorted(bundle.hooks),
             problems=bundle.problems,
         )

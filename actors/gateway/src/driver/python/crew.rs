@@ -24,10 +24,12 @@ pub(super) struct Crew {
     limits: Limits,
     /// How long one is waited for.
     patience: Duration,
+    /// How many hooks each runs at once.
+    threads: usize,
 }
 
 impl Crew {
-    pub(super) fn new(limits: Limits, patience: Duration) -> Self {
+    pub(super) fn new(limits: Limits, patience: Duration, threads: usize) -> Self {
         Self {
             workers: ArcSwap::default(),
             came: watch::channel(0).0,
@@ -35,6 +37,7 @@ impl Crew {
             breaker: Mutex::new(State::Closed { failures: 0 }),
             limits,
             patience,
+            threads,
         }
     }
 
@@ -78,8 +81,10 @@ impl Crew {
     fn least(&self) -> Option<Seat> {
         let workers = self.workers.load();
         loop {
-            let loads = workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
-            let (_, least) = loads.min_by_key(|(load, _)| *load)?;
+            // Behind hooks that take their time on all threads a call would only wait.
+            let cost = |worker: &Worker| Some((worker.is_full(self.threads), worker.load()?));
+            let costs = workers.iter().filter_map(|worker| Some((cost(worker)?, worker)));
+            let (_, least) = costs.min_by_key(|(cost, _)| *cost)?;
             if let Some(seat) = least.seat() {
                 return Some(seat);
             }

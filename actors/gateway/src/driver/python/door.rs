@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -66,6 +66,9 @@ struct Hello {
     /// How messages are read.
     #[serde(default)]
     messages: String,
+    /// Why messages take longer than they have to; empty if they do not.
+    #[serde(default)]
+    lack: String,
     /// The hooks that are there.
     #[serde(default)]
     hooks: Vec<String>,
@@ -152,7 +155,7 @@ async fn serve(shared: &Arc<Shared>, mut stream: UnixStream) -> io::Result<()> {
     if !hello.calls {
         return attendant::serve(shared, &hello.worker, stream, decoder).await;
     }
-    welcome(&hello);
+    welcome(&hello, &shared.told_lack);
     let stream = stream.into_std()?;
     let control = stream.try_clone()?;
     let mut stream = UnixStream::from_std(stream)?;
@@ -175,8 +178,17 @@ async fn serve(shared: &Arc<Shared>, mut stream: UnixStream) -> io::Result<()> {
     })
 }
 
-fn welcome(hello: &Hello) {
-    let Hello { worker, pid, python, messages, hooks, problems, .. } = hello;
+/// Tells of a worker; of what all of them lack `told` says whether it was told already.
+fn welcome(hello: &Hello, told: &Once) {
+    let Hello { worker, pid, python, messages, lack, hooks, problems, .. } = hello;
+    if !lack.is_empty() {
+        told.call_once(|| {
+            tracing::warn!(
+                target: "gateway",
+                "hooks in Python are slower than they could be: {lack}, so messages are made in plain Python"
+            );
+        });
+    }
     for problem in problems {
         tracing::error!(target: "gateway", "{worker}: {problem}");
     }

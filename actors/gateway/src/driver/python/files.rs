@@ -1,6 +1,8 @@
 //! The Python side, and how it gets to where workers find it.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 macro_rules! files {
@@ -25,16 +27,18 @@ const FILES: [(&str, &str); 12] = files![
     "tyk/session.py",
 ];
 
-/// Writes them all. Whoever runs workers may read them.
+/// Writes them all. Whoever runs workers may read them, whatever the umask is.
 pub(super) fn write(folder: &Path) -> io::Result<()> {
     for (name, text) in FILES {
         let path = folder.join(name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
+            std::fs::set_permissions(parent, Permissions::from_mode(0o755))?;
         }
         // A worker that just starts finds the old file or the new one.
         let new = path.with_extension("new");
         std::fs::write(&new, text)?;
+        std::fs::set_permissions(&new, Permissions::from_mode(0o644))?;
         std::fs::rename(&new, &path)?;
     }
     Ok(())

@@ -63,7 +63,7 @@ impl Call {
     fn kill_if_stuck(&self) -> bool {
         let Self { shared, sent, seat: Seat(worker), .. } = self;
         let is_silent = worker.heard.load(Ordering::Relaxed) == self.heard;
-        let is_full = worker.slow.load(Ordering::Relaxed) >= shared.config.threads;
+        let is_full = worker.is_full(shared.config.threads);
         let is_stuck = sent.is_slow() || is_silent && !is_full;
         if is_stuck {
             tracing::warn!(
@@ -81,6 +81,15 @@ impl Call {
     async fn watch(mut self) {
         if timeout(self.allowance, &mut self.sent.answer).await.is_err() {
             self.kill_if_stuck();
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.sent.forget() {
+            // What it still answers is not counted any more.
+            self.seat.0.slow.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

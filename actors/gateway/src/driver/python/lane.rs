@@ -65,11 +65,10 @@ impl Sent {
     pub(super) fn is_slow(&self) -> bool {
         self.lane.lock().pending.get(&self.id).is_some_and(|pending| pending.slow)
     }
-}
 
-impl Drop for Sent {
-    fn drop(&mut self) {
-        self.lane.lock().pending.remove(&self.id);
+    /// Takes no answer any more. Whether the worker is still at it.
+    pub(super) fn forget(&self) -> bool {
+        self.lane.lock().pending.remove(&self.id).is_some_and(|pending| pending.slow)
     }
 }
 

@@ -17,7 +17,7 @@ mod watching;
 mod worker;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -163,6 +163,8 @@ struct Shared {
     attendant: OnceLock<Attendant>,
     /// The workers are to make way for their successors.
     renewal: Notify,
+    /// The log was told what the workers' Python lacks.
+    told_lack: Once,
 }
 
 impl std::fmt::Debug for Shared {
@@ -186,13 +188,14 @@ impl Python {
     /// As [`OpenError`] says.
     pub fn open(config: PythonConfig) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
-            crew: Crew::new(breaker::Limits::default(), config.start_timeout),
+            crew: Crew::new(breaker::Limits::default(), config.start_timeout, config.threads),
             hooks: Admission::new(config.max_in_flight, config.queue, config.queue_timeout),
             events: Admission::new(EVENTS, config.queue, config.queue_timeout),
             counters: Counters::default(),
             supervisor: OnceLock::new(),
             attendant: OnceLock::new(),
             renewal: Notify::new(),
+            told_lack: Once::new(),
             config,
         });
         let (stop, listener) = door::open(shared.clone())?;

@@ -87,6 +87,11 @@ impl Worker {
         (!self.leaving.load(Ordering::SeqCst)).then(|| self.load.load(Ordering::Relaxed))
     }
 
+    /// Whether all of its threads are held by hooks that take their time.
+    pub(super) fn is_full(&self, threads: usize) -> bool {
+        self.slow.load(Ordering::Relaxed) >= threads
+    }
+
     /// A place for one more call, unless it is leaving.
     pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
         self.load.fetch_add(1, Ordering::SeqCst);
