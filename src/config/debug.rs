@@ -60,6 +60,7 @@ pub(super) const FLAGS: [&str; 20] = [
     "delete_templated_conf_on_exit",
 ];
 pub(super) const COUNTS: &[&str] = &[
+    "threads",
     "grpc_channels",
     "grpc_max_in_flight",
     "grpc_queue",
