@@ -146,42 +146,41 @@ impl Grpc {
         self.counters.read(self.hooks.in_flight(), self.hooks.queued())
     }
 
-    /// A call and its place in the figures.
-    async fn counted<M, R>(
+    /// A call and its place in the figures. Its message was written before anything waits, so that what waits
+    /// is small.
+    async fn counted<R: Message + Default>(
         &self,
         turns: &Admission,
         path: &'static str,
-        message: M,
+        body: Result<Bytes, Failure>,
         deadline: Instant,
         trace: &[(&'static str, String)],
-    ) -> Result<R, Failure>
-    where
-        M: Message + Send + Sync + 'static,
-        R: Message + Default + Send + Sync + 'static,
-    {
+    ) -> Result<R, Failure> {
         let begun = Instant::now();
-        let answer = self.call(turns, path, message, deadline, trace).await;
+        let answer = match body {
+            Ok(body) => self.call(turns, path, body, deadline, trace).await,
+            Err(failure) => Err(failure),
+        };
         self.counters.count(begun.elapsed(), answer.as_ref().err());
         answer
     }
 
-    async fn call<M, R>(
+    fn framed(&self, message: &impl Message) -> Result<Bytes, Failure> {
+        let (length, max) = (message.encoded_len(), self.send_max);
+        if length > max {
+            return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
+        }
+        Ok(call::framed(message, length)?)
+    }
+
+    async fn call<R: Message + Default>(
         &self,
         turns: &Admission,
         path: &'static str,
-        message: M,
+        body: Bytes,
         deadline: Instant,
         trace: &[(&'static str, String)],
-    ) -> Result<R, Failure>
-    where
-        M: Message + Send + Sync + 'static,
-        R: Message + Default + Send + Sync + 'static,
-    {
-        let length = message.encoded_len();
-        if length > self.send_max {
-            let max = self.send_max;
-            return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
-        }
+    ) -> Result<R, Failure> {
         let _turn = turns.admit(deadline).await?;
         if let Some(presence) = &self.presence
             && presence.up(deadline).await?
@@ -192,8 +191,6 @@ impl Grpc {
         if self.health {
             health::ensure(&picked.peer);
         }
-        let body = call::framed(&message, length)?;
-        drop(message);
         let answer = self.exchange(&picked, path, body, deadline, trace);
         let failure = match timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => {
@@ -250,7 +247,8 @@ async fn only<R: Message + Default>(mut answer: Answer) -> Result<R, Trouble> {
 
 impl Driver for Grpc {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-        Box::pin(self.counted(&self.hooks, DISPATCH, call.object, call.deadline, call.trace))
+        let body = self.framed(&call.object);
+        Box::pin(self.counted(&self.hooks, DISPATCH, body, call.deadline, call.trace))
     }
 
     fn dispatch_event<'a>(
@@ -258,11 +256,9 @@ impl Driver for Grpc {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let turns = &self.events;
-            let told = self.counted::<_, EventReply>(turns, DISPATCH_EVENT, event, deadline, &[]);
-            told.await.map(drop)
-        })
+        let body = self.framed(&event);
+        let told = self.counted(&self.events, DISPATCH_EVENT, body, deadline, &[]);
+        Box::pin(async move { told.await.map(|EventReply {}| ()) })
     }
 
     /// Servers keep their hooks themselves: only names are looked up anew.
