@@ -24,6 +24,7 @@ mod offer;
 mod peers;
 pub mod table;
 
+use std::fmt;
 use std::time::Duration;
 
 use coproc_acomm::Url;
@@ -60,7 +61,7 @@ pub struct Nats {
 }
 
 /// Who a coordinator is to a server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Login {
     /// Nobody.
     None,
@@ -68,6 +69,17 @@ pub enum Login {
     User(String, String),
     /// Whoever knows this text.
     Token(String),
+}
+
+/// What is secret of it is not to be shown.
+impl fmt::Debug for Login {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => out.write_str("None"),
+            Self::User(user, _) => write!(out, "User({user:?})"),
+            Self::Token(_) => out.write_str("Token"),
+        }
+    }
 }
 
 /// Whom a request is for.
