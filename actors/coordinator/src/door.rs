@@ -40,7 +40,7 @@ pub enum OpenError {
         /// The system's word.
         error: io::Error,
     },
-    /// A user or a group that is named is not there; a sentence.
+    /// What is named is not there: a user, a group or a file; a sentence.
     #[error("{0}")]
     Names(String),
     /// The system gives no random bits.

@@ -129,6 +129,9 @@ impl Bound {
     /// As [`OpenError`] says; whoever serves there already is unharmed.
     pub fn open(config: Coordinator) -> Result<Self, OpenError> {
         let admission = Admission::look_up(&config).map_err(OpenError::Names)?;
+        if let Some(nats) = &config.nats {
+            nats.check_ca().map_err(OpenError::Names)?;
+        }
         let doors = open(&config)?;
         if config.priority_order == Order::Number {
             for task in reordered(&config.socket_dir) {

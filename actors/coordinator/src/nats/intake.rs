@@ -126,6 +126,10 @@ async fn connect(peers: &Peers, name: &str) -> Result<Client, async_nats::Connec
         Login::User(user, password) => options.user_and_password(user.clone(), password.clone()),
         Login::Token(token) => options.token(token.clone()),
     };
+    let options = match &peers.config.ca {
+        Some(ca) => options.add_root_certificates(ca.clone()),
+        None => options,
+    };
     options.connect(peers.config.servers.as_slice()).await
 }
 

@@ -25,6 +25,8 @@ mod peers;
 pub mod table;
 
 use std::fmt;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coproc_acomm::Url;
@@ -48,6 +50,8 @@ const SCHEME: &str = "nats";
 pub struct Nats {
     /// Servers of one cluster.
     pub servers: Vec<String>,
+    /// A file with the certificates that servers are verified by; else the system's.
+    pub ca: Option<PathBuf>,
     /// What the subjects begin with.
     pub subject: String,
     /// Who this is to the server, if it asks.
@@ -58,6 +62,22 @@ pub struct Nats {
     pub ack_timeout: Duration,
     /// How many requests of others are offered to providers at once.
     pub max_requests: usize,
+}
+
+impl Nats {
+    /// Looks whether the file of certificates is one, since nobody can be told of it later.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(crate) fn check_ca(&self) -> Result<(), String> {
+        let Some(ca) = &self.ca else { return Ok(()) };
+        let wrong = |why: String| format!("coordinator.nats.ca: `{}` {why}", ca.display());
+        let text = fs::read(ca).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        match String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
+            true => Ok(()),
+            false => Err(wrong("has no certificate".to_owned())),
+        }
+    }
 }
 
 /// Who a coordinator is to a server.
