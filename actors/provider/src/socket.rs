@@ -127,8 +127,8 @@ pub fn is_served(path: &Path) -> io::Result<bool> {
 /// How many sockets are looked at for whether somebody serves them.
 const LOOKED_AT: usize = 256;
 
-/// Removes sockets of one's own user in a folder whose names begin with `prefix` and that nobody serves:
-/// what processes left that were killed. Where somebody is at work in the folder, that is left to the next
+/// Removes sockets of one's own user in a folder that nobody serves, of those whose names begin with
+/// `prefix` and those that had no name yet: what processes left that were killed. Where somebody is at work in the folder, that is left to the next
 /// time.
 pub fn remove_stale(folder: &Path, prefix: &str) {
     let Ok(held) = File::open(folder) else { return };
@@ -139,7 +139,7 @@ pub fn remove_stale(folder: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let user = rustix::process::geteuid().as_raw();
     let ours = entries.flatten().filter(|entry| {
-        entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix))
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix) || is_hidden(name))
             && fs::symlink_metadata(entry.path())
                 .is_ok_and(|file| file.file_type().is_socket() && file.uid() == user)
     });
@@ -168,6 +168,11 @@ pub(crate) fn random() -> String {
 /// Short, since the path of a socket has to fit into 107 bytes.
 fn hidden_name() -> OsString {
     format!(".{}", &random()[..8]).into()
+}
+
+fn is_hidden(name: &str) -> bool {
+    let rest = name.strip_prefix('.').unwrap_or_default();
+    rest.len() == 8 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn taken(why: &str) -> io::Error {
@@ -263,7 +268,8 @@ mod tests {
     async fn what_a_dead_process_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for name in ["t-1.sock", "other.sock"] {
+        let hidden = hidden_name();
+        for name in ["t-1.sock", "other.sock", hidden.to_str().unwrap()] {
             drop(std::os::unix::net::UnixListener::bind(at(name)).unwrap());
         }
         let alive = Socket::bind(&at("t-2.sock")).unwrap();
@@ -275,6 +281,7 @@ mod tests {
         remove_stale(folder.path(), "t-");
         let left = ["t-1.sock", "t-2.sock", "t-3.sock", "other.sock"].map(|name| at(name).exists());
         assert_eq!(left, [false, true, true, true]);
+        assert!(!folder.path().join(hidden).exists());
         drop(alive);
         remove_stale(&at("none"), "t-");
     }
