@@ -44,6 +44,7 @@ fn sparse() -> Value {
         "gateway": {
             "store": { "redis": "redis://127.0.0.1" },
             "tls": { "certificate": "/c", "key": "/k" },
+            "python": { "path": "/hooks" },
         },
         "coprocess": { "agent": {
             "name": "agent",

@@ -6,12 +6,9 @@
 //! left, takes one hop more for each, and ends with its first failure where several addresses are.
 
 mod address;
-mod admission;
-pub mod breaker;
 mod channel;
 mod codec;
 mod dial;
-mod figures;
 mod health;
 mod home;
 mod names;
@@ -32,18 +29,18 @@ use tokio::time::timeout_at;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
 use tonic::{Code, Request, Status};
 
+use super::admission::Admission;
+use super::breaker::Input;
+use super::figures::{Counters, Figures};
 use super::{Call, Driver, Failure};
 use crate::wire::{Event, EventReply, Object};
-use admission::Admission;
-use breaker::Input;
 use channel::Wire;
 use codec::Sized;
-use figures::Counters;
 use pool::Pool;
 use presence::Watched;
 
+pub use super::breaker;
 pub use address::{Address, AddressError};
-pub use figures::{BOUNDS, Figures};
 pub use presence::Presence;
 
 /// How plugin servers are called.
