@@ -169,7 +169,7 @@ impl Worker {
             return;
         }
         let share = served.config.max_connections_per_user;
-        let permit = match served.figures.admit(served.max_connections, peer.1, share) {
+        let permit = match served.figures.admit(served.max_connections, peer.uid, share) {
             Ok(permit) => permit,
             Err(full) => {
                 count(&served.figures.refused);
