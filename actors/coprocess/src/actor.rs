@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::config::{Coprocess, OnGiveUp};
 use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit};
 use crate::messages::{BrokerIs, Command, GaveUp};
+use crate::orders::{Asked, By};
 use crate::probing::newly_unfit;
 use crate::standing::SharedStanding;
 use crate::succession::Waiting;
@@ -80,6 +81,19 @@ impl CoprocessActor {
         }
     }
 
+    /// What happens at somebody's wish.
+    fn asked(&mut self, event: Event, by: By, ctx: &mut Context<Self>) {
+        self.note_order(event, by);
+        self.happened(event, ctx);
+    }
+
+    /// Remembers whose wish it is.
+    pub(crate) fn note_order(&self, event: Event, by: By) {
+        let standing = &mut *self.standing.borrow_mut();
+        let asked = Asked { by, at: Instant::now() };
+        standing.orders.take(&standing.machine, event, asked);
+    }
+
     pub(crate) fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
         let effects = {
             let standing = &mut *self.standing.borrow_mut();
@@ -87,6 +101,9 @@ impl CoprocessActor {
             let before = standing.machine.clone();
             let (after, effects) = lifecycle::step(before, event, at, &standing.policy);
             standing.tally.take(&standing.machine, &after, &effects);
+            if effects.contains(&Effect::Spawn) {
+                standing.orders.launched();
+            }
             if let (Event::Ended(_), Some(end)) = (event, after.last) {
                 standing.last_exit = Some((end, SystemTime::now()));
                 standing.tally.ended(end);
@@ -214,21 +231,22 @@ impl Handler<Deliver> for CoprocessActor {
                     EventName::Coprocess(..) => Event::Triggered,
                     _ => Event::Start,
                 };
+                let by = By::Event(event.clone());
                 if !self.standing.borrow().policy.background {
                     self.standing.borrow_mut().starts.push((event, hold));
-                    self.happened(start, ctx);
+                    self.asked(start, by, ctx);
                 } else {
-                    self.happened(start, ctx);
+                    self.asked(start, by, ctx);
                     drop(hold);
                 }
             }
             Order::RunStopCommand => {
-                self.happened(Event::Retire, ctx);
+                self.asked(Event::Retire, By::Event(event), ctx);
                 self.stop_command(Some(hold), None, ctx);
             }
             Order::Stop => {
                 self.standing.borrow_mut().stops.push(hold);
-                self.happened(Event::Stop, ctx);
+                self.asked(Event::Stop, By::Event(event), ctx);
                 if self.standing.borrow().machine.is_ended() {
                     self.perform(Effect::Release, ctx);
                 }
@@ -245,13 +263,17 @@ impl Handler<Command> for CoprocessActor {
             return;
         };
         match command {
-            Command::Start => self.happened(Event::Start, ctx),
-            Command::Stop => self.after_stop_command(Event::Stop, ctx),
+            Command::Start => self.asked(Event::Start, By::Command("start"), ctx),
+            Command::Stop => {
+                self.note_order(Event::Stop, By::Command("stop"));
+                self.after_stop_command(Event::Stop, ctx);
+            }
             Command::Restart if self.standing.borrow().machine.is_live() => {
+                self.note_order(Event::Restart, By::Command("restart"));
                 self.after_stop_command(Event::Restart, ctx);
             }
-            Command::Restart => self.happened(Event::Restart, ctx),
-            Command::Kill => self.happened(Event::Kill, ctx),
+            Command::Restart => self.asked(Event::Restart, By::Command("restart"), ctx),
+            Command::Kill => self.asked(Event::Kill, By::Wrapper, ctx),
             Command::Signal(signal) => {
                 if let Some(process) = &self.process {
                     process.signal(signal);

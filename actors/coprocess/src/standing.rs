@@ -7,13 +7,16 @@ use std::time::SystemTime;
 
 use coproc_core::broker::Hold;
 use coproc_core::event::EventName;
-use coproc_core::probe::Notes;
+use coproc_core::probe::{Notes, Role};
 use coproc_core::process::Gone;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::{Coprocess, Policy, Restarts};
 use crate::lifecycle::{Machine, RunEnd, State, Wanted};
+use crate::orders::Orders;
 use crate::tally::Tally;
+use crate::why::{Reason, View};
 
 /// The standing of one coprocess. It never crosses threads.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Standing {
     pub pending: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(RunEnd, SystemTime)>,
+    /// Who wanted it up, and who wanted it down.
+    pub orders: Orders,
     /// What its runs add up to.
     pub tally: Tally,
     /// What its probes heard last.
@@ -58,6 +63,7 @@ impl Standing {
             started: None,
             pending: 0,
             last_exit: None,
+            orders: Orders::default(),
             tally: Tally::default(),
             notes: Notes::default(),
             unready: false,
@@ -95,6 +101,24 @@ impl Standing {
             State::Failed(_) => self.is_lost(),
             _ => self.machine.wanted == Wanted::Up && !self.is_ready(),
         }
+    }
+
+    /// Why it is in the state that it is in.
+    pub fn why(&self, config: &Coprocess, now: Instant) -> Reason {
+        Reason::of(View {
+            machine: &self.machine,
+            policy: &self.policy,
+            orders: &self.orders,
+            exec_event: &config.exec_event,
+            ready: self.notes.note(Role::Ready),
+            unready: self.unready,
+            now,
+        })
+    }
+
+    /// The events that wait until it has ended.
+    pub fn holds(&self) -> impl Iterator<Item = &EventName> {
+        self.starts.iter().map(|(event, _)| event)
     }
 
     /// Counts up with each transition.

@@ -219,6 +219,14 @@ crate::impl_scalar!(Span, "Span", {
     "pattern": "^(\\+?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|\u{b5}s|\u{3bc}s|ms|s|m|h))+)|-0)$"
 });
 
+/// A time for people who look at it now: tenths of a second below a minute, whole seconds above.
+pub fn rough(time: Duration) -> String {
+    match time.as_secs() {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        whole => humantime::format_duration(Duration::from_secs(whole)).to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,5 +303,12 @@ mod tests {
         fn never_panics(text in "\\PC{0,12}|[-+0-9.nuµmsh]{0,24}") {
             let _ = text.parse::<GoDuration>();
         }
+    }
+
+    #[test]
+    fn people_read_tenths_and_then_seconds() {
+        assert_eq!(rough(Duration::from_millis(849)), "0.8 s");
+        assert_eq!(rough(Duration::from_millis(59_900)), "59.9 s");
+        assert_eq!(rough(Duration::from_millis(3_661_900)), "1h 1m 1s");
     }
 }

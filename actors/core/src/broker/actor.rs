@@ -5,8 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, WeakRecipient};
+use actix::{
+    Actor, AsyncContext, Context, Handler, Message, MessageResult, Recipient, WeakRecipient,
+};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::walk::{self, Step};
 use super::{Deliver, EventLog, Order, Outcome, Subscription, Walked, held};
@@ -54,6 +57,35 @@ impl Publish {
 #[rtype(result = "()")]
 pub struct Cancel;
 
+/// Asks which events are being worked off just now.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Ongoing")]
+pub struct WhatGoesOn;
+
+/// The events that are being worked off, and those of the main process that wait behind one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ongoing {
+    /// In the order in which they came.
+    pub walks: Vec<OngoingWalk>,
+    /// In their order.
+    pub behind: Vec<EventName>,
+}
+
+/// An event that is being worked off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OngoingWalk {
+    /// Which.
+    pub event: EventName,
+    /// When its present step began.
+    pub since: Instant,
+    /// What is asked in this step.
+    pub order: Order,
+    /// The places of those whom it asks. Some of them may have let go already.
+    pub places: Vec<usize>,
+    /// The places of those whose start comes later.
+    pub to_start: Vec<usize>,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct StepDone {
@@ -72,6 +104,8 @@ struct Slot {
 
 struct Walk {
     event: EventName,
+    /// The step that goes on, and when it began.
+    present: Option<(Step, Instant)>,
     steps: VecDeque<Step>,
     walked: Walked,
     done: Option<oneshot::Sender<Walked>>,
@@ -117,7 +151,8 @@ impl EventBroker {
         if event.phase().is_some() {
             self.current_phase = Some(id);
         }
-        self.walks.insert(id, Walk { event: event.name, steps, walked: Walked::default(), done });
+        let (event, walked) = (event.name, Walked::default());
+        self.walks.insert(id, Walk { event, present: None, steps, walked, done });
         self.advance(id, ctx);
     }
 
@@ -132,6 +167,7 @@ impl EventBroker {
             self.finish(id, ctx);
             return;
         };
+        walk.present = Some((step.clone(), Instant::now()));
         let event = walk.event.clone();
         let is_phase = matches!(event, EventName::Phase(_));
         let order = step.order;
@@ -246,6 +282,30 @@ impl Handler<StepDone> for EventBroker {
             walk.steps.push_front(Step { order: done.order, places: undelivered });
         }
         self.advance(done.walk, ctx);
+    }
+}
+
+impl Handler<WhatGoesOn> for EventBroker {
+    type Result = MessageResult<WhatGoesOn>;
+
+    fn handle(&mut self, _: WhatGoesOn, _: &mut Context<Self>) -> Self::Result {
+        let mut walks: Vec<_> = self.walks.iter().collect();
+        walks.sort_unstable_by_key(|(id, _)| **id);
+        let ongoing = walks.into_iter().filter_map(|(_, walk)| {
+            let (step, since) = walk.present.as_ref()?;
+            let starts = walk.steps.iter().filter(|step| step.order == Order::Start);
+            Some(OngoingWalk {
+                event: walk.event.clone(),
+                since: *since,
+                order: step.order,
+                places: step.places.clone(),
+                to_start: starts.flat_map(|step| step.places.clone()).collect(),
+            })
+        });
+        MessageResult(Ongoing {
+            walks: ongoing.collect(),
+            behind: self.phases.iter().map(|publish| publish.event.name.clone()).collect(),
+        })
     }
 }
 

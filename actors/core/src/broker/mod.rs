@@ -8,6 +8,8 @@ mod actor;
 mod log;
 mod walk;
 
-pub use actor::{Cancel, EventBroker, Publish, Subscribe, Unsubscribe};
+pub use actor::{
+    Cancel, EventBroker, Ongoing, OngoingWalk, Publish, Subscribe, Unsubscribe, WhatGoesOn,
+};
 pub use log::{EventLog, Stamped};
 pub use walk::{Deliver, Hold, Order, Outcome, Subscription, Walked, held};

@@ -16,6 +16,6 @@ mod watch;
 
 pub use attach::{Attached, attach};
 pub use config::{Address, HttpTarget, Kind, Pattern, Probe, TcpAddress};
-pub use notes::Notes;
+pub use notes::{Note, Notes};
 pub use table::{ProbeTable, Role};
 pub use watch::{Fact, Watch, watch};

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use tokio::time::Instant;
+
 use super::table::Role;
 
 /// Shared by the probes, which write, and by the status, which reads. It outlives both.
@@ -16,13 +18,17 @@ struct Page {
     status: Option<String>,
 }
 
-#[derive(Debug)]
-struct Note {
-    what: String,
+/// What one probe heard last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What it looks at, as it is configured.
+    pub what: String,
     /// What stood in the way; none if the last answer was good.
-    wrong: Option<String>,
+    pub wrong: Option<String>,
     /// How many answers were bad since the last good one.
-    tries: u32,
+    pub tries: u32,
+    /// When it is tried again; none while it is being tried, and where it only listens.
+    pub next: Option<Instant>,
 }
 
 impl Page {
@@ -34,10 +40,21 @@ impl Page {
     }
 }
 
+impl Note {
+    /// What is wrong in its eyes, such as `http 127.0.0.1:9000/ready: connection refused, try 7`.
+    pub fn complaint(&self) -> Option<String> {
+        let wrong = self.wrong.as_ref()?;
+        Some(match self.tries {
+            0 => format!("{}: {wrong}", self.what),
+            tries => format!("{}: {wrong}, try {tries}", self.what),
+        })
+    }
+}
+
 impl Notes {
     /// Begins anew, with a probe that has not answered yet.
     pub(super) fn begin(&self, role: Role, what: String, wrong: &str) {
-        let note = Note { what, wrong: Some(wrong.to_owned()), tries: 0 };
+        let note = Note { what, wrong: Some(wrong.to_owned()), tries: 0, next: None };
         *self.0.borrow_mut().note(role) = Some(note);
     }
 
@@ -49,20 +66,25 @@ impl Notes {
         }
     }
 
+    /// Notes when the next answer is asked for; none: it is being waited for.
+    pub(super) fn next_try(&self, role: Role, next: Option<Instant>) {
+        if let Some(note) = self.0.borrow_mut().note(role) {
+            note.next = next;
+        }
+    }
+
+    /// What the probe heard last; none where there is no such probe.
+    pub fn note(&self, role: Role) -> Option<Note> {
+        self.0.borrow_mut().note(role).clone()
+    }
+
     pub(super) fn set_status(&self, status: String) {
         self.0.borrow_mut().status = Some(status);
     }
 
-    /// What is wrong in the eyes of a probe, such as
-    /// `http 127.0.0.1:9000/ready: connection refused, try 7`.
+    /// What is wrong in the eyes of a probe, as [`Note::complaint`] says it.
     pub fn wrong(&self, role: Role) -> Option<String> {
-        let mut page = self.0.borrow_mut();
-        let note = page.note(role).as_ref()?;
-        let wrong = note.wrong.as_ref()?;
-        Some(match note.tries {
-            0 => format!("{}: {wrong}", note.what),
-            tries => format!("{}: {wrong}, try {tries}", note.what),
-        })
+        self.0.borrow_mut().note(role).as_ref()?.complaint()
     }
 
     /// What the process itself last said that it does (`STATUS=` of sd_notify).

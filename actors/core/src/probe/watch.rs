@@ -5,7 +5,7 @@ use std::rc::Rc;
 use actix_rt::task::JoinHandle;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::attach::{Attached, Source};
 use super::check::Check;
@@ -194,17 +194,23 @@ async fn try_on(
     each: impl Fn(Verdict) -> bool,
 ) {
     if !probe.delay.is_zero() {
+        shared.notes.next_try(role, Instant::now().checked_add(probe.delay));
         sleep(probe.delay).await;
     }
     let mut tally = Tally::new(probe.successes, probe.failures);
     let mut ticks = interval(probe.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let tick = ticks.tick().await;
+        shared.notes.next_try(role, None);
         let answer = check.run(probe.timeout).await;
         let (next, verdict) = tally.take(answer.is_ok());
         tally = next;
         shared.answered(role, answer);
+        // One that is overdue comes at once.
+        shared
+            .notes
+            .next_try(role, tick.checked_add(probe.interval).map(|at| at.max(Instant::now())));
         if verdict.is_some_and(|verdict| !each(verdict)) {
             return;
         }
