@@ -111,6 +111,16 @@ pub enum Command {
     /// The main process comes first, then the coprocesses in the order of the config file. States
     /// are waiting, starting, running, backoff, stopping, stopped and failed.
     Status(Status),
+    /// Say why each process is in the state that it is in.
+    ///
+    /// Without NAME there is a line for each that is not as it is wanted, or `all is as wanted`. A line
+    /// says what is waited for and who holds it, what a probe last answered and when it is asked
+    /// again, when a pause ends and after which exit it began, after what it was given up, and who
+    /// stopped it.
+    ///
+    /// A key of the config in place of NAME, such as log.level, tells its value, who said it and what
+    /// it overrides; no wrapper is asked for that.
+    Why(Why),
     /// Show what happened in a running wrapper, one JSON object a line.
     ///
     /// Each object has `seq`, `time`, `event` and the event's own fields.
@@ -298,13 +308,28 @@ pub struct Status {
     pub format: StatusFormat,
 }
 
-/// The forms of `coproc status`.
+/// The forms of `coproc status`, `coproc why` and `coproc stop --plan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StatusFormat {
-    /// A table, for people.
+    /// Plain text, for people.
     Text,
     /// JSON, for programs.
     Json,
+}
+
+/// `coproc why`.
+#[derive(Clone, Debug, Args)]
+pub struct Why {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// The form.
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub format: StatusFormat,
+
+    /// A coprocess, `main`, or a dotted key of the config.
+    pub name: Option<String>,
 }
 
 /// `coproc events`.

@@ -15,6 +15,7 @@ use crate::cli::{Client, Command, StatusFormat};
 use crate::config::{self, Sources};
 use crate::console::{self, answer, complain};
 use crate::event_loop;
+use crate::reasons;
 
 /// The variable that names the socket of the wrapper one runs under.
 const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
@@ -48,6 +49,15 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
                 StatusFormat::Json => Show::Raw,
             };
             (&status.client, Call::get(&["status"], &[]), show)
+        }
+        Command::Why(why) => {
+            let show = match (why.format, &why.name) {
+                (StatusFormat::Json, _) => Show::Raw,
+                (StatusFormat::Text, Some(_)) => Show::Told(reasons::each),
+                (StatusFormat::Text, None) => Show::Told(reasons::unwanted),
+            };
+            let query: Vec<_> = why.name.clone().map(|name| ("name", name)).into_iter().collect();
+            (&why.client, Call::get(&["why"], &query), show)
         }
         Command::Events(events) => {
             let mut query = vec![("since", events.since.unwrap_or(0).to_string())];

@@ -7,8 +7,8 @@ use coproc_core::exit;
 use coproc_gateway::definition::{self, Rules};
 use coproc_gateway::policy::Policies;
 
-use crate::cli::DebugFormat;
-use crate::config::{self, Format, Loaded, Sources};
+use crate::cli::{DebugFormat, StatusFormat};
+use crate::config::{self, Config, Format, Loaded, Sources};
 use crate::console::{answer, complain, status};
 
 /// `coproc check`.
@@ -73,6 +73,33 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
 
 /// `coproc debug`.
 pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
+    let format = match format {
+        None => Format::Text,
+        Some(DebugFormat::Toml) => Format::Toml,
+        Some(DebugFormat::Json) => Format::Json,
+    };
+    explain(sources, |loaded, config| Ok(config::debug(loaded, config, format)))
+}
+
+/// `coproc why KEY`.
+pub fn why(sources: &Sources, key: &str, format: StatusFormat) -> ExitCode {
+    let format = match format {
+        StatusFormat::Text => Format::Text,
+        StatusFormat::Json => Format::Json,
+    };
+    explain(sources, |loaded, config| {
+        let told = config::origin_of(loaded, config, key, format);
+        told.ok_or_else(|| {
+            format!("the config says nothing at `{key}`, and it has no such default")
+        })
+    })
+}
+
+/// Prints what `tell` makes of the config; its error is a sentence.
+fn explain(
+    sources: &Sources,
+    tell: impl Fn(&Loaded, &Config) -> Result<String, String>,
+) -> ExitCode {
     let loaded = match config::load_leniently(sources) {
         Ok(loaded) => loaded,
         Err(errors) => {
@@ -91,12 +118,13 @@ pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
         }
     };
     warn(&config.warnings);
-    let format = match format {
-        None => Format::Text,
-        Some(DebugFormat::Toml) => Format::Toml,
-        Some(DebugFormat::Json) => Format::Json,
-    };
-    status(answer(&config::debug(&loaded, &config, format)))
+    match tell(&loaded, &config) {
+        Ok(told) => status(answer(&told)),
+        Err(why) => {
+            complain(&format!("error: {why}\n"));
+            ExitCode::from(exit::FAILURE)
+        }
+    }
 }
 
 /// `coproc schema`.

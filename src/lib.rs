@@ -15,6 +15,7 @@ pub mod keys;
 pub mod log;
 pub mod manual;
 pub mod notes;
+mod reasons;
 pub mod reference;
 pub mod signals;
 pub mod task;
@@ -27,7 +28,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use coproc_core::exit;
 
-use crate::cli::{Cli, Command, ConfigArgs};
+use crate::cli::{Cli, Command, ConfigArgs, Why};
 use crate::config::Sources;
 
 /// Does what the command line asks for. The first argument is the program's own name.
@@ -60,6 +61,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match command {
         Command::Check(args) => commands::check(&sources(&cli, args, &[])),
         Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
+        Command::Why(Why { name: Some(key), client, format }) if key.contains('.') => {
+            commands::why(&sources(&cli, &client.config, &[]), key, *format)
+        }
         Command::Schema => commands::schema(),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),

@@ -79,6 +79,11 @@ pub fn of(command: &str) -> Notes {
             ("coproc status", "A table of the main process and all coprocesses."),
             ("coproc status --format json", "The same for programs."),
         ]),
+        "why" => client(&[
+            ("coproc why", "What is not as it is wanted, and why."),
+            ("coproc why agent", "Why one coprocess is in its state."),
+            ("coproc why coprocess.agent.restarts", "Who said the value of a key."),
+        ]),
         "events" => client(&[
             ("coproc events", "The last 1024 events."),
             ("coproc events --follow --since 12", "All after event 12, and what comes."),

@@ -31,6 +31,7 @@ case!(fn help_of_completions: ["completions", "--help"]);
 case!(fn help_of_man: ["man", "--help"]);
 case!(fn help_of_version: ["version", "--help"]);
 case!(fn help_of_status: ["status", "--help"]);
+case!(fn help_of_why: ["why", "--help"]);
 case!(fn help_of_events: ["events", "--help"]);
 case!(fn help_of_logs: ["logs", "--help"]);
 case!(fn help_of_start: ["start", "--help"]);

@@ -100,6 +100,22 @@ pub fn debug(loaded: &Loaded, config: &Config, format: Format) -> String {
     }
 }
 
+/// Renders what the config says at `key` and below it; `None` where it says nothing there.
+pub fn origin_of(loaded: &Loaded, config: &Config, key: &str, format: Format) -> Option<String> {
+    let below = format!("{key}.");
+    let concerned = |shown: &Shown| shown.key == key || shown.key.starts_with(&below);
+    let of = |all: Vec<Shown>| all.into_iter().filter(concerned).collect::<Vec<_>>();
+    let (values, unknown) = (of(values(loaded, config)), of(unknown(loaded)));
+    if values.is_empty() && unknown.is_empty() {
+        return None;
+    }
+    Some(match format {
+        Format::Text => text(&values, &unknown),
+        Format::Toml => toml(&values, &unknown),
+        Format::Json => json_form(&values, &unknown),
+    })
+}
+
 fn values(loaded: &Loaded, config: &Config) -> Vec<Shown> {
     let mut paths = Vec::new();
     for key in super::core::top_level_keys() {

@@ -39,6 +39,7 @@ impl Handler<Ask> for Root {
         let answer = match request {
             Request::Status => return self.status(reply),
             Request::Health(health) => return self.health(health, reply),
+            Request::Why(name) => return self.why(name, reply),
             Request::Metrics => return self.metrics(reply),
             Request::Reload => return self.answer_reload(reply),
             Request::Order(name, order) => match self.order(&name, order) {

@@ -11,6 +11,7 @@
 //! of the main process); actors carry their effects out. An event is worked off by the broker:
 //! it gives one order after another and waits for the hold that goes with each to be dropped.
 
+mod cause;
 mod children;
 mod control;
 mod keys;
@@ -22,6 +23,7 @@ mod root;
 mod run;
 mod tasks;
 mod templates;
+mod why;
 mod workers;
 
 pub use run::{Manner, run};

@@ -19,6 +19,7 @@ use coproc_core::broker::{
 };
 use coproc_core::event::{Event, EventName, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
+use coproc_core::name::MAIN;
 use coproc_core::output::Output;
 use coproc_core::process::{Launcher, SpawnError};
 use coproc_core::signal::Signal;
@@ -34,9 +35,11 @@ use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
+use super::cause::Cause;
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::templates::Templates;
+use super::why::MainStop;
 use crate::builtin::{self, BuiltIn, Offers};
 use crate::config::Config;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
@@ -92,6 +95,11 @@ pub(crate) struct Root {
     templates: Option<Rc<Templates>>,
     pub(super) wrapper: Wrapper,
     deadline: Option<Instant>,
+    /// Why the wrapper leaves, once it does.
+    pub(super) cause: Option<Cause>,
+    pub(super) main_stop: Option<MainStop>,
+    /// The coprocess whose start failed the boot.
+    boot_culprit: Option<String>,
     code: Rc<Cell<u8>>,
 }
 
@@ -157,6 +165,9 @@ impl Root {
             control_rebuilds: Rebuilds::default(),
             templates,
             deadline: None,
+            cause: None,
+            main_stop: None,
+            boot_culprit: None,
             code,
         }
     }
@@ -327,6 +338,11 @@ impl Root {
         all.map(|(variable, path)| (variable, path.display().to_string())).collect()
     }
 
+    /// Remembers why the wrapper leaves, unless it does already.
+    fn leaves_because(&mut self, cause: Cause) {
+        self.cause.get_or_insert(cause);
+    }
+
     fn happened(&mut self, input: Input, ctx: &mut Context<Self>) {
         let (wrapper, effects) = self.wrapper.step(input, self.config.main.stop_signal);
         self.wrapper = wrapper;
@@ -360,8 +376,10 @@ impl Root {
             }
             Effect::StopMain(signal) => {
                 let limit = self.config.main.stop_timeout.unwrap_or(self.share());
+                let kill_at = Instant::now() + limit;
+                self.main_stop = Some(MainStop { signal, kill_at });
                 if let Some(main) = &self.main {
-                    main.do_send(main_process::Stop { signal, kill_at: Instant::now() + limit });
+                    main.do_send(main_process::Stop { signal, kill_at });
                 }
             }
             Effect::PublishExit => self.drain(ctx),
@@ -372,9 +390,10 @@ impl Root {
                         actor.do_send(Command::Kill);
                     }
                 }
+                let (signal, kill_at) = (Signal::KILL, Instant::now());
+                self.main_stop = Some(MainStop { signal, kill_at });
                 if let Some(main) = &self.main {
-                    let now = Instant::now();
-                    main.do_send(main_process::Stop { signal: Signal::KILL, kill_at: now });
+                    main.do_send(main_process::Stop { signal, kill_at });
                 }
                 for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
                     socket.do_send(exec::Kill);
@@ -554,6 +573,7 @@ impl Root {
     fn main_failed(&mut self, error: &SpawnError, ctx: &mut Context<Self>) {
         tracing::error!(target: "run", fatal = true, "{error}");
         crate::console::complain(&format!("error: {error}\n"));
+        self.leaves_because(Cause::MainNotStarted(error.to_string()));
         self.happened(Input::MainGone(error.code), ctx);
     }
 }
@@ -587,6 +607,7 @@ impl Handler<Booted> for Root {
     fn handle(&mut self, Booted(walked): Booted, ctx: &mut Context<Self>) {
         let failed = walked.failure.map_or(Ok(()), |(place, error)| {
             let name = &self.config.coprocesses[place].name;
+            self.boot_culprit = Some(name.to_string());
             Err(format!("{name}: {error}"))
         });
         // An event that was cancelled was worked off as well, but nothing is started after it.
@@ -614,6 +635,8 @@ impl Handler<Rendered> for Root {
             let text = format!("the boot is given up: {error}");
             tracing::error!(target: "nginx-run", fatal = true, "{text}");
             crate::console::complain(&format!("error: {text}\n"));
+            let culprit = self.boot_culprit.take();
+            self.leaves_because(Cause::Boot(culprit, error));
             FAILURE
         });
         self.happened(Input::PreStartDone(failure), ctx);
@@ -657,9 +680,11 @@ impl Handler<OsSignal> for Root {
             Signal::TERM | Signal::INT | Signal::QUIT => {
                 tracing::info!(target: "signals", "shutting down");
                 tracing::info!(target: "pm", "shutdown cause: {words}");
+                self.leaves_because(Cause::Signal(signal));
                 self.happened(Input::Stop(signal), ctx);
             }
             signal if signal.number() == GRACEFUL_STOP => {
+                self.leaves_because(Cause::Signal(signal));
                 self.happened(Input::Stop(Signal::QUIT), ctx);
             }
             Signal::HUP | Signal::USR2 => {
@@ -689,6 +714,7 @@ impl Handler<MainNews> for Root {
             MainNews::Failed(error) => return self.main_failed(&error, ctx),
             MainNews::Unfit(why) => {
                 tracing::error!(target: "pm", "the main process {why}: shutting down with status {FAILURE}");
+                self.leaves_because(Cause::MainUnfit(why));
                 return self.happened(Input::GaveUp(FAILURE), ctx);
             }
             MainNews::Exited { pid, status, daemonised } => (pid, status, daemonised),
@@ -701,8 +727,10 @@ impl Handler<MainNews> for Root {
                         to go or to be `daemon off;`";
             tracing::error!(target: "nginx-run", fatal = true, "{text}");
             crate::console::complain(&format!("error: {text}\n"));
+            self.leaves_because(Cause::MainLeft);
             code = FAILURE;
         }
+        self.leaves_because(Cause::MainEnded(status));
         match status {
             ExitStatus::Code(0) => {
                 tracing::debug!(target: "nginx-run", "{pid} ended with {status}")
@@ -718,6 +746,7 @@ impl Handler<GaveUp> for Root {
 
     fn handle(&mut self, GaveUp { name, code }: GaveUp, ctx: &mut Context<Self>) {
         tracing::error!(target: "pm", "`{name}` has failed for good: shutting down with status {code}");
+        self.leaves_because(Cause::GaveUp(name));
         self.happened(Input::GaveUp(code), ctx);
     }
 }
@@ -738,6 +767,7 @@ impl Handler<ChildExited> for Root {
             Child::Main => {
                 // Its process was killed with it.
                 self.main = None;
+                self.leaves_because(Cause::Actor(MAIN.to_owned()));
                 return self.happened(Input::MainGone(FAILURE), ctx);
             }
             Child::Broker => {
@@ -793,6 +823,7 @@ impl Handler<ChildExited> for Root {
             }
             Verdict::Escalate => {
                 tracing::error!(target: "supervisor", "the actor of {child:?} dies too often: shutting down");
+                self.leaves_because(Cause::Actor(format!("{child:?}")));
                 self.give_up(child);
                 self.happened(Input::GaveUp(FAILURE), ctx);
             }

@@ -12,6 +12,8 @@ pub enum Request {
     Status,
     /// What is not as it should be; the answer is a list of sentences.
     Health(Health),
+    /// Why each is in the state that it is in, or one of them.
+    Why(Option<String>),
     /// What is measured; the answer is a text of OpenMetrics.
     Metrics,
     /// An order to one coprocess.

@@ -143,6 +143,7 @@ impl Handler<Status> for MainActor {
             uptime: self.process.as_ref().and(self.since).map(|since| since.elapsed()),
             ready: self.ready && !self.stopping,
             wrong: [Role::Ready, Role::Live].map(|role| self.notes.wrong(role)),
+            heard: self.notes.note(Role::Ready),
             status: self.notes.status(),
         })
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use actix::{Addr, Message};
 use coproc_core::broker::EventBroker;
 use coproc_core::exit::ExitStatus;
+use coproc_core::probe::Note;
 use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
 use tokio::sync::oneshot;
@@ -65,6 +66,8 @@ pub struct MainStatus {
     pub ready: bool,
     /// What its probes find wrong with it: of `ready`, then of `live`.
     pub wrong: [Option<String>; 2],
+    /// What its readiness probe heard last.
+    pub heard: Option<Note>,
     /// What it last said that it does.
     pub status: Option<String>,
 }
