@@ -206,6 +206,11 @@ pub struct Run {
     #[command(flatten)]
     pub config: ConfigArgs,
 
+    /// Write to this file at the end, as JSON, what made the wrapper leave, with which status, and the
+    /// last lines of who did.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
     /// The main program and its arguments.
     #[arg(last = true, value_name = "MAIN")]
     pub main: Vec<String>,

@@ -21,7 +21,7 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 const MANNER: Manner =
-    Manner { complaint: failure, usage: FAILURE, failure: FAILURE, run_path: false };
+    Manner { complaint: failure, usage: FAILURE, failure: FAILURE, run_path: false, record: false };
 
 /// The options: letter, name, and what their value is.
 const OPTIONS: [(u8, &str, &str); 6] = [
@@ -77,7 +77,7 @@ pub fn coordinator(words: &[OsString]) -> ExitCode {
     let sources = Sources::alone("coordinator", set);
     // What is wrong is told by the options and the file that the user knows.
     match config::load(&sources) {
-        Ok(_) => wrapper::run(&sources, MANNER),
+        Ok(_) => wrapper::run(&sources, MANNER, None),
         Err(errors) => {
             let sentences = errors.problems().iter().map(|problem| sentence(problem, &values));
             failed(sentences.collect::<Vec<_>>().join("\n"))

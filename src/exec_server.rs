@@ -22,6 +22,7 @@ const MANNER: Manner = Manner {
     usage: USAGE,
     failure: SYSTEM,
     run_path: false,
+    record: false,
 };
 
 /// What the command line asks for.
@@ -59,7 +60,7 @@ pub fn exec_server(words: &[OsString]) -> ExitCode {
     }
     let Some(text) = path.to_str() else { return refused("the path is not UTF-8 text") };
     set.push(format!("exec_socket.path={text}"));
-    wrapper::run(&Sources::alone("exec_socket", set), MANNER)
+    wrapper::run(&Sources::alone("exec_socket", set), MANNER, None)
 }
 
 /// Reads options as getopt(3) does: bundled or not, a value attached or the next word, until the first

@@ -69,7 +69,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
         Command::Run(run) => {
-            wrapper::run(&sources(&cli, &run.config, &run.main), wrapper::Manner::RUN)
+            let sources = sources(&cli, &run.config, &run.main);
+            wrapper::run(&sources, wrapper::Manner::RUN, run.report.as_deref())
         }
         Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
         Command::ExecServer(args) => exec_server::exec_server(&args.words),

@@ -38,6 +38,8 @@ use tokio::time::{Instant, timeout_at};
 use super::cause::Cause;
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
+use super::oom;
+use super::record::Record;
 use super::templates::Templates;
 use super::why::MainStop;
 use crate::builtin::{self, BuiltIn, Offers};
@@ -67,6 +69,8 @@ pub(crate) struct Parts {
     pub(crate) gateway: Option<Gated>,
     /// Where the exit code is left.
     pub(crate) code: Rc<Cell<u8>>,
+    /// Where the record of the end is left; none where nobody wants one.
+    pub(crate) record: Option<Rc<RefCell<Option<Record>>>>,
 }
 
 /// The root supervisor.
@@ -100,6 +104,14 @@ pub(crate) struct Root {
     pub(super) main_stop: Option<MainStop>,
     /// The coprocess whose start failed the boot.
     boot_culprit: Option<String>,
+    /// When the stop began.
+    pub(super) stopping: Option<Instant>,
+    pub(super) main_gone: Option<Instant>,
+    /// Whether what was left was killed.
+    pub(super) killed: bool,
+    /// How often the kernel had killed for want of memory when the wrapper began.
+    pub(super) kills: Option<u64>,
+    pub(super) record: Option<Rc<RefCell<Option<Record>>>>,
     code: Rc<Cell<u8>>,
 }
 
@@ -134,6 +146,7 @@ impl Root {
             coordinator,
             gateway,
             code,
+            record,
         } = parts;
         Self {
             wrapper: match config.main.kind {
@@ -168,6 +181,11 @@ impl Root {
             cause: None,
             main_stop: None,
             boot_culprit: None,
+            stopping: None,
+            main_gone: None,
+            killed: false,
+            kills: record.as_ref().and_then(|_| oom::kills()),
+            record,
             code,
         }
     }
@@ -338,11 +356,6 @@ impl Root {
         all.map(|(variable, path)| (variable, path.display().to_string())).collect()
     }
 
-    /// Remembers why the wrapper leaves, unless it does already.
-    fn leaves_because(&mut self, cause: Cause) {
-        self.cause.get_or_insert(cause);
-    }
-
     fn happened(&mut self, input: Input, ctx: &mut Context<Self>) {
         let (wrapper, effects) = self.wrapper.step(input, self.config.main.stop_signal);
         self.wrapper = wrapper;
@@ -362,7 +375,9 @@ impl Root {
             Effect::StartDeadline => {
                 if self.deadline.is_none() {
                     let limit = self.config.shutdown_timeout;
-                    self.deadline = Some(Instant::now() + limit);
+                    let now = Instant::now();
+                    self.stopping = Some(now);
+                    self.deadline = Some(now + limit);
                     ctx.run_later(limit, |root, ctx| {
                         tracing::warn!(target: "pm", "shutdown_timeout is over: killing what is left");
                         root.happened(Input::Deadline, ctx);
@@ -376,8 +391,9 @@ impl Root {
             }
             Effect::StopMain(signal) => {
                 let limit = self.config.main.stop_timeout.unwrap_or(self.share());
-                let kill_at = Instant::now() + limit;
-                self.main_stop = Some(MainStop { signal, kill_at });
+                let asked = Instant::now();
+                let kill_at = asked + limit;
+                self.main_stop = Some(MainStop { signal, asked, kill_at });
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Stop { signal, kill_at });
                 }
@@ -385,13 +401,15 @@ impl Root {
             Effect::PublishExit => self.drain(ctx),
             Effect::StopAll => self.stop_all(ctx),
             Effect::KillAll => {
+                self.killed = true;
                 for child in &self.coprocesses {
                     if let Some(actor) = &child.actor {
                         actor.do_send(Command::Kill);
                     }
                 }
                 let (signal, kill_at) = (Signal::KILL, Instant::now());
-                self.main_stop = Some(MainStop { signal, kill_at });
+                let asked = self.main_stop.map_or(kill_at, |stop| stop.asked);
+                self.main_stop = Some(MainStop { signal, asked, kill_at });
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Stop { signal, kill_at });
                 }
@@ -409,7 +427,7 @@ impl Root {
             }
             Effect::Leave(code) => {
                 self.code.set(code);
-                actix::System::current().stop();
+                self.leave(code);
             }
         }
     }
@@ -721,6 +739,7 @@ impl Handler<MainNews> for Root {
         };
         self.main_pid = Some(pid);
         self.main_exit = Some(status);
+        self.main_gone = Some(Instant::now());
         let mut code = status.shell_code();
         if daemonised {
             let text = "nginx left the foreground: its configuration says `daemon on;`, which has \

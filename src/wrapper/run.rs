@@ -1,8 +1,9 @@
 //! `coproc run`: from a checked config to an exit code.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use coproc_template::{Owner, Renderer};
 use tokio::sync::watch;
 
 use super::paths::PidFiles;
+use super::record::{Record, TERMINATION_LOG};
 use super::root::{Gated, Parts, Root};
 use super::templates::Templates;
 use crate::config::{self, Config, Sources};
@@ -43,6 +45,8 @@ pub struct Manner {
     pub failure: u8,
     /// Whether it has a run path with its pid in it.
     pub run_path: bool,
+    /// Whether it tells at the end what made it leave.
+    pub record: bool,
 }
 
 impl Manner {
@@ -52,14 +56,16 @@ impl Manner {
         usage: USAGE,
         failure: FAILURE,
         run_path: true,
+        record: true,
     };
 }
 
 /// How long programs of exec sockets may take to die in the end.
 const LAST_RUNS: Duration = Duration::from_secs(2);
 
-/// Runs the main process and its coprocesses until the main process has ended.
-pub fn run(sources: &Sources, manner: Manner) -> ExitCode {
+/// Runs the main process and its coprocesses until the main process has ended. The record of the end
+/// goes to `report` as JSON.
+pub fn run(sources: &Sources, manner: Manner, report: Option<&Path>) -> ExitCode {
     let failed = |why: String| {
         complain(&(manner.complaint)(&why));
         ExitCode::from(manner.failure)
@@ -86,16 +92,24 @@ pub fn run(sources: &Sources, manner: Manner) -> ExitCode {
     };
     match init::split(config.subreaper, config.stray_timeout) {
         Ok(Side::Init(code)) => ExitCode::from(code),
-        Ok(Side::Runtime) => runtime(config, pid, manner).map_or_else(failed, ExitCode::from),
+        Ok(Side::Runtime) => {
+            runtime(config, pid, manner, report).map_or_else(failed, ExitCode::from)
+        }
         Err(error) => failed(format!("the wrapper cannot be started: {error}")),
     }
 }
 
 /// The runtime below the init; an error is a sentence about why there is none.
-fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
+fn runtime(config: Config, pid: u32, manner: Manner, report: Option<&Path>) -> Result<u8, String> {
     let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
     seal_descriptors();
     give_large_memory_back();
+    // Before anything is started: a record that cannot be written would be missed at the end.
+    let unwritable = |path: &Path, error| format!("--report: `{}`: {error}", path.display());
+    let mut report = match report {
+        Some(path) => Some((File::create(path).map_err(|error| unwritable(path, error))?, path)),
+        None => None,
+    };
     let folder = match manner.run_path {
         true => std::fs::create_dir_all(&config.run_path),
         false => Ok(()),
@@ -151,6 +165,7 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     }
 
     let code = Rc::new(Cell::new(FAILURE));
+    let record = manner.record.then(Rc::default);
     let templates = match templates(&config) {
         Ok(templates) => templates.map(Rc::new),
         Err(why) => {
@@ -169,6 +184,7 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
         coordinator,
         gateway,
         code: code.clone(),
+        record: record.clone(),
         config: Rc::new(config),
     };
     let system = event_loop::start()?;
@@ -194,6 +210,18 @@ fn runtime(config: Config, pid: u32, manner: Manner) -> Result<u8, String> {
     }
     output_thread.finish(Instant::now() + LAST_LINES);
     drop(pid_files);
+    if let Some(record) = record.and_then(|record: Rc<RefCell<Option<Record>>>| record.take()) {
+        if record.is_news() {
+            complain(&record.text());
+        }
+        if let Some((file, path)) = &mut report
+            && let Err(error) = record.report(file)
+        {
+            complain(&format!("error: {}\n", unwritable(path, error)));
+        }
+        // Where nothing can be left there, nobody looks.
+        let _ = record.leave_at(Path::new(TERMINATION_LOG));
+    }
     Ok(code.get())
 }
 

@@ -111,6 +111,7 @@ impl Tree {
         let coordinator = coordinator(&config).unwrap();
         let gateway = gateway(&config).unwrap();
         let parts = Parts {
+            record: None,
             config: Rc::new(config),
             output,
             inherited: Arc::new(environment),

@@ -29,6 +29,8 @@ use super::root::Root;
 pub(super) struct MainStop {
     /// What it was sent.
     pub(super) signal: Signal,
+    /// When it was first told to end.
+    pub(super) asked: Instant,
     /// When KILL follows.
     pub(super) kill_at: Instant,
 }

@@ -106,6 +106,7 @@ impl CoprocessActor {
             }
             if let (Event::Ended(_), Some(end)) = (event, after.last) {
                 standing.last_exit = Some((end, SystemTime::now()));
+                standing.ended = Some(at.now);
                 standing.tally.ended(end);
             }
             if let Some(unfit) = newly_unfit(&standing.machine.state, &after.state) {

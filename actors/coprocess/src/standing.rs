@@ -33,6 +33,8 @@ pub struct Standing {
     pub pending: u32,
     /// How the last run ended, and when.
     pub last_exit: Option<(RunEnd, SystemTime)>,
+    /// When the last run ended, by the clock that measures.
+    pub ended: Option<Instant>,
     /// Who wanted it up, and who wanted it down.
     pub orders: Orders,
     /// What its runs add up to.
@@ -63,6 +65,7 @@ impl Standing {
             started: None,
             pending: 0,
             last_exit: None,
+            ended: None,
             orders: Orders::default(),
             tally: Tally::default(),
             notes: Notes::default(),

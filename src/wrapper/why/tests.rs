@@ -153,8 +153,11 @@ fn an_nginx_without_workers_is_told_of() {
 fn the_end_says_why_and_what_follows() {
     let mut world = world(Stage::StoppingMain, "stopping", vec![]);
     world.cause = Some(Cause::GaveUp("agent".into()));
-    world.main.as_mut().unwrap().stop =
-        Some(MainStop { signal: Signal::QUIT, kill_at: world.now + Duration::from_secs(25) });
+    world.main.as_mut().unwrap().stop = Some(MainStop {
+        signal: Signal::QUIT,
+        asked: world.now,
+        kill_at: world.now + Duration::from_secs(25),
+    });
     says(&world, "main", false, "was sent QUIT, KILL follows in 25.0 s: agent has failed for good");
     world.stage = Stage::Exiting;
     world.main = Some(main("stopped"));
