@@ -137,7 +137,10 @@ pub enum Command {
     ///
     /// Runs stop_exec, then sends TERM, INT and KILL to the whole process group, each followed by
     /// at most stop_timeout. Waits until it is gone.
-    Stop(OneName),
+    ///
+    /// With --plan nothing is stopped: it tells who would get which signal, and by when at the latest,
+    /// if the wrapper itself were told to stop now.
+    Stop(Stop),
     /// Stop a coprocess and start it again.
     Restart(OneName),
     /// Change settings of a running coprocess.
@@ -382,6 +385,27 @@ pub struct OneName {
     /// The name.
     #[arg(value_parser = process_name)]
     pub name: String,
+}
+
+/// `coproc stop`.
+#[derive(Clone, Debug, Args)]
+pub struct Stop {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// Tell what a stop of all would be like, and stop nothing.
+    #[arg(long, conflicts_with = "name")]
+    pub plan: bool,
+
+    /// The form of the plan.
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    #[arg(requires = "plan", conflicts_with = "name")]
+    pub format: StatusFormat,
+
+    /// The name.
+    #[arg(value_parser = process_name, required_unless_present = "plan")]
+    pub name: Option<String>,
 }
 
 /// `coproc set`.

@@ -11,10 +11,11 @@ use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::hung_up;
 use serde_json::{Map, Value};
 
-use crate::cli::{Client, Command, StatusFormat};
+use crate::cli::{Client, Command, StatusFormat, Stop};
 use crate::config::{self, Sources};
 use crate::console::{self, answer, complain};
 use crate::event_loop;
+use crate::plans;
 use crate::reasons;
 
 /// The variable that names the socket of the wrapper one runs under.
@@ -78,7 +79,16 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             (&logs.client, call, Show::Lines)
         }
         Command::Start(one) => (&one.client, order(&one.name, "start"), Show::Nothing),
-        Command::Stop(one) => (&one.client, order(&one.name, "stop"), Show::Nothing),
+        Command::Stop(Stop { client, plan: false, name: Some(name), .. }) => {
+            (client, order(name, "stop"), Show::Nothing)
+        }
+        Command::Stop(stop) => {
+            let show = match stop.format {
+                StatusFormat::Text => Show::Told(plans::table),
+                StatusFormat::Json => Show::Raw,
+            };
+            (&stop.client, Call::get(&["plan"], &[]), show)
+        }
         Command::Restart(one) => (&one.client, order(&one.name, "restart"), Show::Nothing),
         Command::Background(one) => (&one.client, ask(&one.name, "background"), Show::Nothing),
         Command::Foreground(one) => (&one.client, ask(&one.name, "foreground"), Show::Nothing),

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod log;
 pub mod manual;
 pub mod notes;
+mod plans;
 mod reasons;
 pub mod reference;
 pub mod signals;

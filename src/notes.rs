@@ -93,9 +93,10 @@ pub fn of(command: &str) -> Notes {
             ("coproc logs --follow -n 10 agent", "Ten lines of one coprocess, and what comes."),
         ]),
         "start" => client(&[("coproc start agent", "Starts it, whatever its event.")]),
-        "stop" => {
-            client(&[("coproc stop agent", "Stops it until an event or a command starts it.")])
-        }
+        "stop" => client(&[
+            ("coproc stop agent", "Stops it until an event or a command starts it."),
+            ("coproc stop --plan", "What a stop of all would be like."),
+        ]),
         "restart" => {
             client(&[("coproc restart agent", "A new run, with a new count of restarts.")])
         }
@@ -192,6 +193,7 @@ const RUN: Notes = Notes {
         ("coproc run -c base.toml -c site.toml", "Two files; the later one wins."),
         ("coproc run --set log.level=debug", "One value for this run."),
         ("coproc run -- ./server --port 80", "Another main process."),
+        ("coproc run --report /var/log/end.json", "Why it ended, for programs."),
     ],
     status: &[
         (
@@ -223,6 +225,10 @@ const RUN: Notes = Notes {
             "The wrapper's pid while it runs; beside nginx RUN_PATH/nginx-wrapper.pid as well.",
         ),
         ("RUN_PATH/conf/nginx.conf", "What nginx reads, unless the config names another place."),
+        (
+            "/dev/termination-log",
+            "What made it leave, where Kubernetes has put this file and it is empty.",
+        ),
     ],
 };
 

@@ -199,3 +199,52 @@ fn an_old_report_does_not_stay() {
     kill(Pid::from_raw(wrapper.pid()), Signal::SIGTERM).unwrap();
     assert_eq!(wrapper.wait(), 143);
 }
+
+#[test]
+fn the_plan_of_a_stop_stops_nothing() {
+    let place = Place::new();
+    let agent = coprocess(
+        "agent",
+        "\"sleep 1000\"",
+        "background = true\nstop_exec = \"true\"\nstop_exec_timeout = \"2s\"\nstop_timeout = \"1s\"",
+    );
+    let done = coprocess("done", "\"true\"", "background = true");
+    main_is(
+        &place,
+        "echo serving; exec sleep 1000",
+        &format!("stop_signal = \"INT\"\n{agent}{done}"),
+    );
+    let mut wrapper = reported(&place);
+    wrapper.wait_for("main: serving");
+    wrapper.wait_for("event: [coprocess.done.stopped]");
+    let output = place.coproc(&["stop", "--plan"]);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Vec<_>> = text
+        .lines()
+        .map(|row| row.split("  ").map(str::trim).filter(|s| !s.is_empty()).collect())
+        .collect();
+    assert_eq!(
+        rows[1..],
+        [
+            vec!["0.0 s", "main", "INT"],
+            vec!["25.0 s", "main", "KILL"],
+            vec!["25.0 s", "agent", "its stop command, killed after 2.0 s"],
+            vec!["27.0 s", "agent", "TERM"],
+            vec!["28.0 s", "agent", "INT"],
+            vec!["29.0 s", "agent", "KILL"],
+            vec!["30.0 s", "all that is left", "KILL"],
+            vec!["31.0 s", "coproc", "leaves"],
+            vec!["31.0 s", "what left its group", "TERM, and KILL 1.0 s later"],
+        ]
+    );
+    let output = place.coproc(&["stop", "--plan", "--format", "json"]);
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(plan["steps"][0], json!({ "by_s": 0.0, "who": "main", "signal": "INT" }));
+    for words in
+        [&["stop"][..], &["stop", "agent", "--plan"], &["stop", "agent", "--format", "json"]]
+    {
+        assert_eq!(place.coproc(words).status.code(), Some(2), "{words:?}");
+    }
+    assert_eq!(wrapper.stop(), 130);
+}

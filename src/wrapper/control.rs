@@ -40,6 +40,7 @@ impl Handler<Ask> for Root {
             Request::Status => return self.status(reply),
             Request::Health(health) => return self.health(health, reply),
             Request::Why(name) => return self.why(name, reply),
+            Request::Plan => self.plan(),
             Request::Metrics => return self.metrics(reply),
             Request::Reload => return self.answer_reload(reply),
             Request::Order(name, order) => match self.order(&name, order) {

@@ -20,6 +20,7 @@ pub mod lifecycle;
 mod metrics;
 mod oom;
 mod paths;
+mod plan;
 mod plugin;
 mod record;
 mod root;

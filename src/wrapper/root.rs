@@ -52,7 +52,7 @@ const COPROCESSES_SHARE: Duration = Duration::from_secs(5);
 /// How long after the start of the main process the start as a whole is taken to be over.
 const SETTLED: Duration = Duration::from_secs(1);
 /// How long what was killed may take to die before the wrapper leaves without it.
-const DEATH: Duration = Duration::from_secs(1);
+pub(super) const DEATH: Duration = Duration::from_secs(1);
 
 /// A gateway, and how it is told of its plugin server.
 pub(crate) type Gated = (coproc_gateway::server::Bound, watch::Sender<Presence>);
@@ -454,7 +454,7 @@ impl Root {
     }
 
     /// What of the stop time there is before the coprocesses are told to stop.
-    fn share(&self) -> Duration {
+    pub(super) fn share(&self) -> Duration {
         let all = self.config.shutdown_timeout;
         // Of a short time both get a half.
         all.saturating_sub(COPROCESSES_SHARE).max(all / 2)

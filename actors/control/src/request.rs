@@ -14,6 +14,8 @@ pub enum Request {
     Health(Health),
     /// Why each is in the state that it is in, or one of them.
     Why(Option<String>),
+    /// What a stop of all would be like now.
+    Plan,
     /// What is measured; the answer is a text of OpenMetrics.
     Metrics,
     /// An order to one coprocess.

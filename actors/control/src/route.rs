@@ -51,7 +51,7 @@ pub(crate) fn route(
     }
     let expected = match (entrance, words.as_slice()) {
         (_, ["livez" | "readyz" | "metrics"]) => "GET",
-        (Entrance::Socket, ["v1", "status" | "why" | "events" | "logs"]) => "GET",
+        (Entrance::Socket, ["v1", "status" | "plan" | "why" | "events" | "logs"]) => "GET",
         (Entrance::Socket, ["v1", "reload" | "emit"] | ["v1", "coprocesses", _, _]) => "POST",
         _ => return Err(Refused::new(404, format!("there is nothing at `{path}`"))),
     };
@@ -65,6 +65,7 @@ pub(crate) fn route(
         ["readyz"] => Ok(Route::Health(Health::Ready)),
         ["metrics"] => Ok(Route::Metrics),
         ["v1", "status"] => Ok(Route::Ask(Request::Status)),
+        ["v1", "plan"] => Ok(Route::Ask(Request::Plan)),
         ["v1", "why"] => {
             let name = query.get("name")?.filter(|name| !name.is_empty());
             Ok(Route::Ask(Request::Why(name)))
@@ -215,6 +216,7 @@ mod tests {
         assert_eq!(ask("GET", "/metrics", ""), Ok(Route::Metrics));
         assert_eq!(ask("HEAD", "/livez", ""), Ok(Route::Health(Health::Alive)));
         assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
+        assert_eq!(ask("GET", "/v1/plan", ""), coprocess(Request::Plan));
         assert_eq!(ask("GET", "/v1/why", ""), coprocess(Request::Why(None)));
         assert_eq!(
             ask("GET", "/v1/why?name=a%20b", ""),
