@@ -22,8 +22,13 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, setpgid};
 pub enum Side {
     /// The runtime: it goes on. All signals are blocked until [`take_signals`].
     Runtime,
-    /// The init, after all is over: it leaves with this code.
-    Init(u8),
+    /// The init, after all is over.
+    Init {
+        /// It leaves with this code.
+        code: u8,
+        /// What ended the runtime, if that was no end of its own.
+        killed: Option<Signal>,
+    },
 }
 
 /// Takes CHLD back to its default. Where a parent had it ignored, as a shell's `trap '' CHLD` does,
@@ -100,15 +105,17 @@ pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
             let status = forward_and_reap(child);
             let hurry = matches!(status, ExitStatus::Signal(_));
             sweep(first, if hurry { Duration::ZERO } else { stray_timeout });
-            Ok(Side::Init(match status {
-                ExitStatus::Code(code) => u8::try_from(code).unwrap_or(FAILURE),
+            Ok(match status {
+                ExitStatus::Code(code) => {
+                    Side::Init { code: u8::try_from(code).unwrap_or(FAILURE), killed: None }
+                }
                 // The runtime does not die of signals that it handles: this is a failure of ours.
                 ExitStatus::Signal(signal) => {
                     let text = format!("error: the wrapper's runtime was ended by {signal}\n");
                     crate::console::complain(&text);
-                    FAILURE
+                    Side::Init { code: FAILURE, killed: Some(signal) }
                 }
-            }))
+            })
         }
     }
 }

@@ -5,7 +5,7 @@ mod support;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use support::{Place, Wrapper, coprocess, is_root, skipped};
+use support::{Place, Wrapper, children, coprocess, is_root, skipped};
 
 /// Writes `coproc.toml` with this shell script as main process.
 fn main_is(place: &Place, script: &str, rest: &str) {
@@ -187,7 +187,6 @@ fn kubernetes_finds_the_last_words() {
     assert!(log.len() <= 4096 && log.len() > 3000, "{}", log.len());
 }
 
-/// A wrapper that was killed itself leaves no record, but an empty file and no old one.
 #[test]
 fn an_old_report_does_not_stay() {
     let place = Place::new();
@@ -247,4 +246,31 @@ fn the_plan_of_a_stop_stops_nothing() {
         assert_eq!(place.coproc(words).status.code(), Some(2), "{words:?}");
     }
     assert_eq!(wrapper.stop(), 130);
+}
+
+#[test]
+fn a_run_that_comes_to_nothing_is_told_of() {
+    let place = Place::new();
+    place.write("coproc.toml", "[log]\nlevel = \"loud\"\n");
+    let mut wrapper = reported(&place);
+    assert_eq!(wrapper.wait(), 2);
+    assert!(!wrapper.stderr().contains("left with status"), "{}", wrapper.stderr());
+    let report = report(&place);
+    assert_eq!((&report["status"], &report["cause"]), (&json!(2), &json!("not-started")));
+    assert!(report["sentence"].as_str().unwrap().contains("log.level"), "{report}");
+}
+
+#[test]
+fn a_runtime_that_is_killed_is_told_of_by_the_init() {
+    let place = Place::new();
+    main_is(&place, "echo up; exec sleep 1000", "");
+    let mut wrapper = reported(&place);
+    wrapper.wait_for("main: up");
+    let runtime = children(wrapper.pid());
+    assert_eq!(runtime.len(), 1);
+    kill(Pid::from_raw(runtime[0]), Signal::SIGKILL).unwrap();
+    assert_eq!(wrapper.wait(), 1);
+    let report = report(&place);
+    assert_eq!((&report["status"], &report["cause"]), (&json!(1), &json!("runtime")));
+    assert_eq!(report["end"], json!({ "signal": "KILL" }));
 }

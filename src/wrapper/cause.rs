@@ -24,6 +24,10 @@ pub(super) enum Cause {
     GaveUp(String),
     /// The boot failed for this reason, at this coprocess or at the templates.
     Boot(Option<String>, String),
+    /// Nothing was started, for this reason.
+    NotStarted(String),
+    /// The wrapper's own runtime was ended by this signal.
+    Runtime(Signal),
     /// An actor of the tree died once too often, or cannot be built again.
     Actor(String),
 }
@@ -39,6 +43,8 @@ impl Cause {
             Self::MainUnfit(_) => "main-unfit",
             Self::GaveUp(_) => "gave-up",
             Self::Boot(..) => "boot",
+            Self::NotStarted(_) => "not-started",
+            Self::Runtime(_) => "runtime",
             Self::Actor(_) => "actor",
         }
     }
@@ -50,7 +56,7 @@ impl Cause {
             Self::MainNotStarted(_) | Self::MainUnfit(_) => Some(MAIN),
             Self::GaveUp(name) => Some(name),
             Self::Boot(name, _) => name.as_deref(),
-            Self::Signal(_) | Self::Actor(_) => None,
+            Self::Signal(_) | Self::Actor(_) | Self::NotStarted(_) | Self::Runtime(_) => None,
         }
     }
 
@@ -73,6 +79,10 @@ impl fmt::Display for Cause {
             Self::MainUnfit(why) => write!(f, "the main process {why}"),
             Self::GaveUp(name) => write!(f, "{name} has failed for good"),
             Self::Boot(_, why) => write!(f, "the boot was given up: {why}"),
+            Self::NotStarted(why) => write!(f, "nothing was started: {}", why.trim_end()),
+            Self::Runtime(signal) => {
+                write!(f, "the wrapper's runtime was ended by signal {signal}")
+            }
             Self::Actor(name) => write!(f, "the actor of {name} died"),
         }
     }

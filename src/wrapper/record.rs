@@ -3,26 +3,29 @@
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use coproc_coprocess::lifecycle::RunEnd;
 use coproc_coprocess::why::{end_json, seconds};
 use coproc_core::exit::ExitStatus;
 use coproc_core::output::LogLine;
+use coproc_core::signal::Signal;
 use serde_json::{Value, json};
 
 use super::cause::Cause;
+use super::oom;
 use super::stop::Stop;
+use crate::console::complain;
 
 /// How many lines of the culprit are kept.
 pub(super) const LINES: usize = 20;
 /// How much of each line, in bytes.
 const LINE: usize = 1024;
 /// Where Kubernetes looks for a container's last words; there only if it wants them.
-pub(super) const TERMINATION_LOG: &str = "/dev/termination-log";
+const TERMINATION_LOG: &str = "/dev/termination-log";
 /// How much it reads of them, in bytes.
 const TERMINATION: usize = 4096;
 
@@ -47,6 +50,32 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Of a run that came to nothing.
+    pub(super) fn unstarted(status: u8, why: &str) -> Self {
+        Self {
+            time: SystemTime::now(),
+            cause: Some(Cause::NotStarted(why.to_owned())),
+            status,
+            end: None,
+            main: None,
+            out_of_memory: Some(false),
+            lines: Vec::new(),
+            stop: None,
+        }
+    }
+
+    /// Of a run whose runtime did not live to tell of it. `kills` is how often the kernel had killed
+    /// for want of memory before.
+    pub(super) fn of_runtime(status: u8, signal: Signal, kills: Option<u64>) -> Self {
+        let end = ExitStatus::Signal(signal);
+        Self {
+            cause: Some(Cause::Runtime(signal)),
+            end: Some(RunEnd::Exited(end)),
+            out_of_memory: oom::is_one(end, kills, oom::kills()),
+            ..Self::unstarted(status, "")
+        }
+    }
+
     /// For programs.
     pub(super) fn to_json(&self) -> Value {
         let end = |end: Option<RunEnd>| end.map_or(Value::Null, end_json);
@@ -79,6 +108,8 @@ impl Record {
             Some(Cause::Signal(_)) | None => true,
             Some(Cause::Boot(..) | Cause::MainNotStarted(_) | Cause::MainLeft) => true,
             Some(Cause::MainEnded(_) | Cause::MainUnfit(_) | Cause::GaveUp(_)) => false,
+            Some(Cause::NotStarted(_)) => true,
+            Some(Cause::Runtime(_)) => self.out_of_memory != Some(true),
             Some(Cause::Actor(_)) => false,
         };
         self.status != 0 && !told
@@ -126,13 +157,15 @@ impl Record {
     }
 
     /// Writes it for programs.
-    pub(super) fn report(&self, file: &mut File) -> io::Result<()> {
+    fn report(&self, file: &mut File) -> io::Result<()> {
+        file.rewind()?;
+        file.set_len(0)?;
         file.write_all(format!("{:#}\n", self.to_json()).as_bytes())
     }
 
     /// Leaves it for Kubernetes at `path`, if there is a file that holds nothing: what a program has
     /// left there itself stays.
-    pub(super) fn leave_at(&self, path: &Path) -> io::Result<()> {
+    fn leave_at(&self, path: &Path) -> io::Result<()> {
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let opened = OpenOptions::new().append(true).custom_flags(flags).open(path);
         let mut file = match opened {
@@ -145,6 +178,46 @@ impl Record {
         }
         file.write_all(self.text_within(TERMINATION).as_bytes())
     }
+}
+
+/// Where the record of a run goes.
+pub(super) struct Places {
+    report: Option<(File, PathBuf)>,
+    /// Whether this run tells anything at all.
+    tells: bool,
+}
+
+impl Places {
+    /// Opens the report before anything is started: one that cannot be written would be missed only at
+    /// the end. The error is a sentence.
+    pub(super) fn open(report: Option<&Path>, tells: bool) -> Result<Self, String> {
+        let open = |path: &Path| match File::create(path) {
+            Ok(file) => Ok((file, path.to_owned())),
+            Err(error) => Err(unwritable(path, &error)),
+        };
+        Ok(Self { report: report.map(open).transpose()?, tells })
+    }
+
+    /// Tells it wherever it belongs.
+    pub(super) fn tell(&mut self, record: &Record) {
+        if !self.tells {
+            return;
+        }
+        if record.is_news() {
+            complain(&record.text());
+        }
+        if let Some((file, path)) = &mut self.report
+            && let Err(error) = record.report(file)
+        {
+            complain(&format!("error: {}\n", unwritable(path, &error)));
+        }
+        // Where nothing can be left there, nobody looks.
+        let _ = record.leave_at(Path::new(TERMINATION_LOG));
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("--report: `{}`: {error}", path.display())
 }
 
 /// A line as it can be shown anywhere.
@@ -164,7 +237,6 @@ fn cut(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coproc_core::signal::Signal;
     use std::time::Duration;
 
     fn record(cause: Cause, status: u8, lines: &[&str]) -> Record {

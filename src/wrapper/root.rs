@@ -38,7 +38,6 @@ use tokio::time::{Instant, timeout_at};
 use super::cause::Cause;
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
-use super::oom;
 use super::record::Record;
 use super::templates::Templates;
 use super::why::MainStop;
@@ -71,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) code: Rc<Cell<u8>>,
     /// Where the record of the end is left; none where nobody wants one.
     pub(crate) record: Option<Rc<RefCell<Option<Record>>>>,
+    /// How often the kernel had killed for want of memory before.
+    pub(crate) kills: Option<u64>,
 }
 
 /// The root supervisor.
@@ -147,6 +148,7 @@ impl Root {
             gateway,
             code,
             record,
+            kills,
         } = parts;
         Self {
             wrapper: match config.main.kind {
@@ -184,7 +186,7 @@ impl Root {
             stopping: None,
             main_gone: None,
             killed: false,
-            kills: record.as_ref().and_then(|_| oom::kills()),
+            kills,
             record,
             code,
         }

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -22,8 +21,9 @@ use coproc_gateway::server::shown;
 use coproc_template::{Owner, Renderer};
 use tokio::sync::watch;
 
+use super::oom;
 use super::paths::PidFiles;
-use super::record::{Record, TERMINATION_LOG};
+use super::record::{Places, Record};
 use super::root::{Gated, Parts, Root};
 use super::templates::Templates;
 use crate::config::{self, Config, Sources};
@@ -66,50 +66,62 @@ const LAST_RUNS: Duration = Duration::from_secs(2);
 /// Runs the main process and its coprocesses until the main process has ended. The record of the end
 /// goes to `report` as JSON.
 pub fn run(sources: &Sources, manner: Manner, report: Option<&Path>) -> ExitCode {
+    let mut places = match Places::open(report, manner.record) {
+        Ok(places) => places,
+        Err(why) => {
+            complain(&(manner.complaint)(&why));
+            return ExitCode::from(manner.failure);
+        }
+    };
+    match begin(sources, manner, &mut places) {
+        Ok(code) => ExitCode::from(code),
+        Err((code, why)) => {
+            places.tell(&Record::unstarted(code, &why));
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// The run; an error is the code to leave with and what standard error was told.
+fn begin(sources: &Sources, manner: Manner, places: &mut Places) -> Result<u8, (u8, String)> {
+    let told = |code: u8, why: String| {
+        complain(&why);
+        (code, why)
+    };
     let failed = |why: String| {
         complain(&(manner.complaint)(&why));
-        ExitCode::from(manner.failure)
+        (manner.failure, why)
     };
-    let loaded = match config::load(sources) {
-        Ok(loaded) => loaded,
-        Err(errors) => {
-            complain(&errors.to_string());
-            return ExitCode::from(manner.usage);
-        }
-    };
+    let loaded = config::load(sources).map_err(|errors| told(manner.usage, errors.to_string()))?;
     // Before the first child of all, which is `nginx -V`.
-    if let Err(error) = init::heed_children() {
-        return failed(format!("CHLD cannot be heeded: {error}"));
-    }
+    init::heed_children().map_err(|error| failed(format!("CHLD cannot be heeded: {error}")))?;
     // Here, while this is the outer process, whose pid is the wrapper's to everybody.
     let pid = std::process::id();
-    let config = match loaded.with_facts(pid) {
-        Ok(config) => config,
-        Err(error) => {
-            complain(&error.to_string());
-            return ExitCode::from(error.code);
-        }
-    };
+    let config = loaded.with_facts(pid).map_err(|error| told(error.code, error.to_string()))?;
+    let kills = manner.record.then(oom::kills).flatten();
     match init::split(config.subreaper, config.stray_timeout) {
-        Ok(Side::Init(code)) => ExitCode::from(code),
-        Ok(Side::Runtime) => {
-            runtime(config, pid, manner, report).map_or_else(failed, ExitCode::from)
+        Ok(Side::Init { code, killed }) => {
+            if let Some(signal) = killed {
+                places.tell(&Record::of_runtime(code, signal, kills));
+            }
+            Ok(code)
         }
-        Err(error) => failed(format!("the wrapper cannot be started: {error}")),
+        Ok(Side::Runtime) => runtime(config, pid, manner, places, kills).map_err(failed),
+        Err(error) => Err(failed(format!("the wrapper cannot be started: {error}"))),
     }
 }
 
 /// The runtime below the init; an error is a sentence about why there is none.
-fn runtime(config: Config, pid: u32, manner: Manner, report: Option<&Path>) -> Result<u8, String> {
+fn runtime(
+    config: Config,
+    pid: u32,
+    manner: Manner,
+    places: &mut Places,
+    kills: Option<u64>,
+) -> Result<u8, String> {
     let signals = signals::take().map_err(|error| format!("signals cannot be taken: {error}"))?;
     seal_descriptors();
     give_large_memory_back();
-    // Before anything is started: a record that cannot be written would be missed at the end.
-    let unwritable = |path: &Path, error| format!("--report: `{}`: {error}", path.display());
-    let mut report = match report {
-        Some(path) => Some((File::create(path).map_err(|error| unwritable(path, error))?, path)),
-        None => None,
-    };
     let folder = match manner.run_path {
         true => std::fs::create_dir_all(&config.run_path),
         false => Ok(()),
@@ -185,6 +197,7 @@ fn runtime(config: Config, pid: u32, manner: Manner, report: Option<&Path>) -> R
         gateway,
         code: code.clone(),
         record: record.clone(),
+        kills,
         config: Rc::new(config),
     };
     let system = event_loop::start()?;
@@ -211,16 +224,7 @@ fn runtime(config: Config, pid: u32, manner: Manner, report: Option<&Path>) -> R
     output_thread.finish(Instant::now() + LAST_LINES);
     drop(pid_files);
     if let Some(record) = record.and_then(|record: Rc<RefCell<Option<Record>>>| record.take()) {
-        if record.is_news() {
-            complain(&record.text());
-        }
-        if let Some((file, path)) = &mut report
-            && let Err(error) = record.report(file)
-        {
-            complain(&format!("error: {}\n", unwritable(path, error)));
-        }
-        // Where nothing can be left there, nobody looks.
-        let _ = record.leave_at(Path::new(TERMINATION_LOG));
+        places.tell(&record);
     }
     Ok(code.get())
 }

@@ -112,6 +112,7 @@ impl Tree {
         let gateway = gateway(&config).unwrap();
         let parts = Parts {
             record: None,
+            kills: None,
             config: Rc::new(config),
             output,
             inherited: Arc::new(environment),
