@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, watch};
 use super::{Services, Settings};
 use crate::access_log::AccessLog;
 use crate::config::{Config, STORE_FILE, StoreConfig};
-use crate::driver::Driver;
 use crate::driver::grpc::{AddressError, Grpc, Presence};
-use crate::driver::python::{self, Attendant, Python};
+use crate::driver::python::{self, Python};
+use crate::driver::{Attendant, Driver};
 use crate::event::{Events, Heard};
 use crate::object::Rules;
 use crate::page::Manner;
@@ -107,6 +107,7 @@ impl Services {
                 events: events.clone(),
                 handlers: config.events.clone(),
                 drivers: drivers.values().map(Arc::downgrade).collect(),
+                background: runtime.handle().clone(),
             });
         }
         let access_log = config.access_log.then(AccessLog::start);

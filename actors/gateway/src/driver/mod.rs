@@ -2,9 +2,12 @@
 //! to reach plugins is one more file beside this one.
 
 mod admission;
+mod attendant;
 pub mod breaker;
 mod figures;
 pub mod grpc;
+#[cfg(feature = "lua")]
+pub mod lua;
 pub mod python;
 
 use std::collections::BTreeMap;
@@ -16,6 +19,7 @@ use futures_util::future::BoxFuture;
 
 use crate::wire::{Event, Object};
 
+pub use attendant::Attendant;
 pub use figures::{BOUNDS, Figures};
 
 /// Calls hooks.

@@ -30,14 +30,13 @@ use tokio::sync::{Notify, oneshot};
 use super::admission::Admission;
 use super::breaker;
 use super::figures::{Counters, Figures};
-use super::{Call, Driver, Failure};
+use super::{Attendant, Call, Driver, Failure};
 use crate::wire::{Event, Object};
 use codec::Kind;
 use crew::Crew;
 use flight::Flight;
 use worker::Worker;
 
-pub use attendant::Attendant;
 pub use door::OpenError;
 
 /// The folder in the run path that the Python side is written to.
