@@ -10,6 +10,8 @@ mod files;
 mod json;
 mod message;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

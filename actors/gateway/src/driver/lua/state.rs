@@ -55,7 +55,7 @@ impl State {
             | StdLib::BIT
             | StdLib::JIT
             | StdLib::PACKAGE;
-        let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
+        let lua = Lua::new_with(libraries, LuaOptions::new())?;
         let globals = lua.globals();
         let jit: Table = globals.get("jit")?;
         if config.instructions > 0 {
