@@ -17,6 +17,8 @@ mod failures;
 mod flow;
 mod life;
 mod limits;
+mod lua;
+mod native;
 mod nginx;
 mod overrides;
 mod plugin;

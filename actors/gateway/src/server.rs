@@ -17,6 +17,7 @@ use crate::api::Api;
 use crate::chain::{Chain, Services, ServicesError};
 use crate::config::{Config, Listen};
 use crate::definition;
+use crate::driver::STACK;
 use crate::driver::grpc::Presence;
 use crate::event::Heard;
 use crate::proxy::{Figures, Origin, Snapshot, work};
@@ -69,6 +70,7 @@ impl Shared {
         if let Some(python) = &self.services.python {
             python.renew();
         }
+        self.services.reload_in_process();
     }
 
     fn load(&self) {
@@ -301,11 +303,13 @@ impl Server {
         for number in 0..threads.max(1) {
             let (shared, sockets, stopped) =
                 (bound.shared.clone(), bound.sockets()?, stopped.clone());
-            thread::Builder::new().name(format!("coproc-gate-{number}")).spawn(move || {
-                if let Err(error) = work(shared, number, sockets, stopped) {
-                    tracing::error!(target: "gateway", "a thread cannot serve: {error}");
-                }
-            })?;
+            thread::Builder::new().name(format!("coproc-gate-{number}")).stack_size(STACK).spawn(
+                move || {
+                    if let Err(error) = work(shared, number, sockets, stopped) {
+                        tracing::error!(target: "gateway", "a thread cannot serve: {error}");
+                    }
+                },
+            )?;
         }
         Ok(server)
     }

@@ -123,7 +123,7 @@ impl tower_service::Service<http::Request<Body>> for Wire {
                 };
                 match error.take_message() {
                     Some(unsent) if tries < TRIES => request = unsent,
-                    _ => return Err(Broken(super::said(error.error()))),
+                    _ => return Err(Broken(super::client::said(error.error()))),
                 }
                 tries += 1;
                 sender = channel.sender().await.map_err(|why| Broken(why.to_string()))?;

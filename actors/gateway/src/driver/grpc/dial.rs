@@ -75,11 +75,14 @@ where
         .initial_connection_window_size(WINDOW)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| super::said(&error))?;
+        .map_err(|error| super::client::said(&error))?;
     tokio::spawn(async move {
         let _stay = stay;
         if let Err(error) = connection.await {
-            tracing::debug!("a connection to a plugin server broke: {}", super::said(&error));
+            tracing::debug!(
+                "a connection to a plugin server broke: {}",
+                super::client::said(&error)
+            );
         }
     });
     Ok(sender)

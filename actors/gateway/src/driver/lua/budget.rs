@@ -7,7 +7,7 @@ use std::time::Instant;
 use mlua::{HookTriggers, Lua, VmState};
 
 /// After how many instructions the count and the time are looked at.
-const EVERY: u32 = 10_000;
+const EVERY: u32 = 1000;
 
 /// What a call has left. Shared with what counts.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) enum Over {
 }
 
 impl Budget {
-    /// Has instructions counted in a state; the count of each call is exact to 10,000.
+    /// Has instructions counted in a state; the count of each call is exact to 1000.
     pub(super) fn set(lua: &Lua, instructions: u32) -> mlua::Result<Rc<Self>> {
         let every = instructions.min(EVERY);
         let budget = Rc::new(Self {

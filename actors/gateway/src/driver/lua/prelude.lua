@@ -19,6 +19,42 @@ local function outcome(handler, fine, ...)
 end
 function xpcall(f, handler, ...) return outcome(handler, pcall(f, ...)) end
 
+-- How often what needs much of the thread's stack may be within itself: coroutines, which have stacks of their
+-- own for what Lua calls and not for what C calls, and replacements by functions.
+local DEEPEST = 20
+local depth = 0
+local create, resume = coroutine.create, coroutine.resume
+local function leave(...)
+  depth = depth - 1
+  return ...
+end
+function coroutine.resume(routine, ...)
+  if type(routine) ~= 'thread' then return resume(routine) end
+  if depth >= DEEPEST then error('coroutines are too deep within each other', 2) end
+  depth = depth + 1
+  return leave(resume(routine, ...))
+end
+local function pass(fine, ...)
+  if fine then return ... end
+  error((...), 0)
+end
+function coroutine.wrap(f)
+  local routine = create(f)
+  return function(...) return pass(coroutine.resume(routine, ...)) end
+end
+
+local gsub = string.gsub
+local function done(fine, ...)
+  depth = depth - 1
+  return pass(fine, ...)
+end
+function string.gsub(text, pattern, by, most)
+  if type(by) ~= 'function' and type(by) ~= 'table' then return gsub(text, pattern, by, most) end
+  if depth >= DEEPEST then error('replacements are too deep within each other', 2) end
+  depth = depth + 1
+  return done(pcall(gsub, text, pattern, by, most))
+end
+
 -- What would end the process, run programs, touch files or have no bounds is for hooks elsewhere.
 for _, name in pairs({ 'dofile', 'loadfile', 'module', 'newproxy', 'jit' }) do G[name] = nil end
 for _, name in pairs({ 'execute', 'exit', 'remove', 'rename', 'setlocale', 'tmpname' }) do os[name] = nil end
@@ -122,7 +158,7 @@ end
 
 local function dispatch(text)
   local o = decode(text)
-  object = o
+  object, depth = o, 0
   local hook = rawget(G, o.hook_name)
   if hook == nil then return nil end
   local kind = o.hook_type

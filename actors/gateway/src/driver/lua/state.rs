@@ -151,6 +151,8 @@ fn is_memory(error: &Error) -> bool {
     match error {
         Error::MemoryError(_) => true,
         Error::CallbackError { cause, .. } => is_memory(cause),
+        // Once it was caught and raised again.
+        Error::RuntimeError(message) => message.starts_with("not enough memory"),
         _ => false,
     }
 }

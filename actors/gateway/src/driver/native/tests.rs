@@ -1,0 +1,1 @@
+//! Hooks in native code, compiled here and loaded.
