@@ -74,7 +74,12 @@ fn main() {
                 times.sort_unstable();
                 let at = |share: usize| times[times.len() * share / 100].as_nanos() as f64 / 1000.0;
                 let rate = times.len() as f64 / MEASURED.as_secs_f64();
-                println!("| {} | {at_once} | {rate:.0} | {:.1} | {:.1} |", side.name, at(50), at(99));
+                println!(
+                    "| {} | {at_once} | {rate:.0} | {:.1} | {:.1} |",
+                    side.name,
+                    at(50),
+                    at(99)
+                );
             }
         }
     }

@@ -102,8 +102,8 @@ function Look(request, session, spec)
 end";
     let stage = Stage::start(hooks, |port| keyed(port, json!({ "post": [hook("Look")] })));
     let metadata = json!({ "testkey": { "nestedkey": "nestedvalue" }, "testkey2": "testvalue" });
-    stage.rig.key("k1", &json!({ "rate": 100, "per": 1, "meta_data": metadata }));
-    let answer = stage.get("k1");
+    stage.rig.key("key1", &json!({ "rate": 100, "per": 1, "meta_data": metadata }));
+    let answer = stage.get("key1");
     assert_eq!(answer.status(), 200, "{}\n{}", answer.text(), stage.rig.wrapper.dump());
 }
 

@@ -20,7 +20,8 @@ fn upstream(port: u16) {
             let head = String::from_utf8_lossy(&head).to_lowercase();
             let of = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
             let native = of("x-native:").map(|value| format!("native={}", value.trim()));
-            let body = native.unwrap_or_else(|| of("testheader:").unwrap_or("none").trim().to_owned());
+            let body =
+                native.unwrap_or_else(|| of("testheader:").unwrap_or("none").trim().to_owned());
             let length = body.len();
             let answer = format!(
                 "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"

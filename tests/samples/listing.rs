@@ -30,7 +30,10 @@ fn is_config(file: &Path) -> bool {
             false
         }
         // What belongs to a config and is read when that is run.
-        Some("conf" | "tmpl" | "php" | "sh" | "env" | "service" | "dockerignore" | "md" | "lua" | "c") => false,
+        Some(
+            "conf" | "tmpl" | "php" | "sh" | "env" | "service" | "dockerignore" | "md" | "lua"
+            | "c",
+        ) => false,
         _ => {
             assert_eq!(name, "Dockerfile", "no test knows {}", file.display());
             false
