@@ -8,8 +8,6 @@ mod driver;
 mod exports;
 #[cfg(feature = "native")]
 mod library;
-#[cfg(all(test, feature = "native"))]
-mod tests;
 
 pub use config::NativeConfig;
 #[cfg(feature = "native")]

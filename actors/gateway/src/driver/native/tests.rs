@@ -1,1 +1,0 @@
-//! Hooks in native code, compiled here and loaded.
