@@ -8,19 +8,24 @@ use crate::support::eventually;
 use crate::upstream::Upstream;
 
 /// A gateway, the upstream behind it, and the folder of its hooks.
-struct Stage {
-    rig: Rig,
-    upstream: Upstream,
+pub(crate) struct Stage {
+    pub(crate) rig: Rig,
+    pub(crate) upstream: Upstream,
     hooks: tempfile::TempDir,
 }
 
 impl Stage {
-    fn start(file: &str, apis: impl FnOnce(u16) -> Value) -> Self {
+    pub(crate) fn start(file: &str, apis: impl FnOnce(u16) -> Value) -> Self {
         Self::with("", "", file, apis)
     }
 
     /// The same with further keys of `[gateway]` and of `[gateway.lua]`.
-    fn with(keys: &str, table: &str, file: &str, apis: impl FnOnce(u16) -> Value) -> Self {
+    pub(crate) fn with(
+        keys: &str,
+        table: &str,
+        file: &str,
+        apis: impl FnOnce(u16) -> Value,
+    ) -> Self {
         let hooks = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
         std::fs::write(hooks.path().join("hooks.lua"), file).unwrap();
         let upstream = Upstream::start();
@@ -31,7 +36,7 @@ impl Stage {
         Self { rig, upstream, hooks }
     }
 
-    fn get(&self, key: &str) -> Message {
+    pub(crate) fn get(&self, key: &str) -> Message {
         self.rig.request("GET", "/api/get").header("Authorization", key).send()
     }
 

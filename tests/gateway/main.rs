@@ -18,6 +18,7 @@ mod flow;
 mod life;
 mod limits;
 mod lua;
+mod lua_cases;
 mod native;
 mod nginx;
 mod overrides;
