@@ -187,7 +187,7 @@ fn lacking_drivers(stack: &Stack, merged: &mut Dict, problems: &mut Vec<Problem>
         if gateway.remove(driver).is_some() {
             let path = ["gateway", driver].map(str::to_owned);
             let what = format!("this coproc is built without the driver `{driver}`");
-            problems.push(stack.wrong(&path, what).expected("a coproc that is"));
+            problems.push(stack.wrong(&path, what).expected("a coproc with that driver"));
         }
     }
 }
