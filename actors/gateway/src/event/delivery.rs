@@ -24,6 +24,7 @@ struct Delivery {
 }
 
 /// The way of events to plugins. Each is delivered at most once, in no order, and nobody waits for it.
+#[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<Delivery>,
     sums: Arc<Sums>,

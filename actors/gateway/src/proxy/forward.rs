@@ -23,7 +23,6 @@ use super::worker::Worker;
 use crate::auth_request;
 use crate::chain::Stop;
 use crate::exchange::{Denied, Draft, Reply, Scheme, Target, Whole};
-use crate::page;
 use crate::server::Served;
 
 /// What the requests of one connection have in common.
@@ -79,7 +78,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
         if let Some(content_type) = content_type {
             asked.insert(header::CONTENT_TYPE, content_type);
         }
-        let mut response = replied(page::denied(denied, &asked, services.settings.manner));
+        let mut response = replied(services.pages.denied(denied, &asked));
         if closes {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -21,6 +21,7 @@ mod forward;
 mod head;
 mod link;
 mod pool;
+mod reached;
 mod sniff;
 mod stream;
 mod trail;

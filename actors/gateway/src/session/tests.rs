@@ -278,8 +278,8 @@ async fn admits(
 ) -> Result<Session, (u16, String)> {
     let mut session = session.clone();
     match limits.admit(id, &mut session, api, at(now)).await {
-        Ok(()) => Ok(session),
-        denied => Err(said(denied)),
+        Ok(_) => Ok(session),
+        Err(denied) => Err(said(Err(denied))),
     }
 }
 
@@ -365,7 +365,7 @@ async fn limits_of_one_api_count_in_place_of_the_sessions() {
     admits(&limits, "k", &session, &api("a"), 1).await.unwrap_err();
     admits(&limits, "k", &session, &api("b"), 1).await.unwrap();
     admits(&limits, "k", &session, &api("b"), 1).await.unwrap_err();
-    assert_eq!(kept.store.keys("quota-").await.unwrap(), ["quota-a-k", "quota-k"]);
+    assert_eq!(kept.store.keys("quota").await.unwrap(), ["quota-k", "quota.1-a-k"]);
 }
 
 #[tokio::test]

@@ -281,7 +281,7 @@ impl Writer {
         }
         for (number, job) in batch.into_iter().enumerate() {
             let result = match &results {
-                Ok(done) => Ok(done[number]),
+                Ok(done) => done[number].clone(),
                 Err(error) => Err(error.clone()),
             };
             // Who asked may have gone.
@@ -289,14 +289,19 @@ impl Writer {
         }
     }
 
-    /// Does all of it, or nothing. Counts alone are not waited for until they are on the disk.
-    fn transact(&mut self, batch: &[Job], swept: usize) -> Result<Vec<Done>, StoreError> {
+    /// Does all of it, or nothing; a job for which the store has no answer does nothing by itself. Counts
+    /// alone are not waited for until they are on the disk.
+    fn transact(
+        &mut self,
+        batch: &[Job],
+        swept: usize,
+    ) -> Result<Vec<Result<Done, StoreError>>, StoreError> {
         let counts = batch.iter().filter(|job| matches!(job.what, What::Count(..))).count();
         let unsynced = self.unsynced + counts;
         let only_counts = !batch.is_empty() && counts == batch.len() && unsynced < UNSYNCED;
         let done = self.commit(batch, swept, only_counts).map_err(broken)?;
         self.unsynced = if only_counts { unsynced } else { 0 };
-        done.into_iter().collect()
+        Ok(done)
     }
 
     fn commit(
