@@ -7,25 +7,32 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addresses;
 mod auth;
 mod caching;
 mod client;
 mod complaints;
 mod drain;
 mod events;
+mod extracting;
 mod failures;
 mod flow;
+mod keys;
 mod life;
 mod limits;
 mod nginx;
 mod overrides;
+mod pages;
 mod plugin;
 mod proxy;
+mod python_server;
+mod redis;
 mod requests;
 mod responses;
 mod rig;
 mod seen;
 mod shapes;
+mod stopping;
 mod upstream;
 mod versions;
 mod world;
