@@ -62,7 +62,7 @@ fn a_server_in_python_is_started_killed_and_started_again() {
     is_served();
     assert_eq!(ask("bad").status(), 403);
     // It hears of that, too.
-    rig.wrapper.wait_for("\"Type\":\"AuthFailure\"");
+    rig.wrapper.wait_for(r#"\"Type\":\"AuthFailure\""#);
 
     let first = rig.wrapper.started("plugin", 1);
     kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
@@ -72,7 +72,4 @@ fn a_server_in_python_is_started_killed_and_started_again() {
     rig.coproc(&["restart", "plugin"]);
     eventually("it serves after a restart", || ask("abc").status() == 200);
     is_served();
-    rig.wrapper.stop_and(|wrapper| {
-        assert!(wrapper.position("event: [exit]") < wrapper.position("plugin: sending TERM"));
-    });
 }

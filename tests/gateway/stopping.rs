@@ -21,18 +21,17 @@ fn stage(rest: &str) -> (Place, Wrapper, u16, thread::JoinHandle<Option<u16>>) {
         "coproc.toml",
         &format!(
             "run_path = \"{}\"\n{rest}\n[log]\nlevel = \"DEBUG\"\n[main]\nkind = \"program\"\n\
-             exec = {exec}\nready = {{ tcp = \"127.0.0.1:{main}\" }}\n\
+             exec = {exec}\nready = {{ log = \"listening\" }}\n\
              [gateway]\nlisten = \"127.0.0.1:{port}\"\napp_path = \"apis\"\n",
             place.at("run"),
         ),
     );
     let wrapper = place.run();
     wrapper.wait_for("event: [start] ");
-    let asked = wrapper.count("asked");
     let client = thread::spawn(move || {
         Request::new(port, "GET", "/api/").try_send().map(|answer| answer.status())
     });
-    wrapper.wait_for_nth("asked", asked + 1);
+    wrapper.wait_for("main: asked");
     (place, wrapper, port, client)
 }
 
