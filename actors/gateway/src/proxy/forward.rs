@@ -12,6 +12,7 @@ use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::administer::administer;
+use super::asked;
 use super::authorize::authorize;
 use super::body::{Download, Fault, Progress, Upload};
 use super::head;
@@ -108,7 +109,7 @@ async fn forward(
         let why = "Both a length and a transfer coding";
         return Err(Ended::Malformed(Denied::new(StatusCode::BAD_REQUEST, why)));
     }
-    let asked = head::check(parts, limits.max_headers).map_err(Ended::Malformed)?;
+    let asked = asked::check(parts, limits.max_headers).map_err(Ended::Malformed)?;
     let routes = worker.routes();
     let services = &worker.shared.services;
     if worker.shared.admin.takes(&asked.target.path) {

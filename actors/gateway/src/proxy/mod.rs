@@ -12,6 +12,7 @@
 //! that neither outruns the other; only a step that wants a body whole has it read beforehand.
 
 mod administer;
+mod asked;
 mod authorize;
 mod body;
 mod closing;
