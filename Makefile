@@ -19,7 +19,7 @@ test: deps
 ## Measures coproc beside s6, runit, supervisord, tini, bare loops, an echo and nginx, in one run.
 bench:
 	@sh .ci/install bench
-	$(CARGO) bench --bench wrapper --bench exec --bench coordinator --bench gateway
+	$(CARGO) bench --bench wrapper --bench exec --bench coordinator --bench gateway --bench hooks
 
 ## Writes docs/config.md anew from the schema of the config.
 docs:

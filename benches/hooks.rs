@@ -1,6 +1,8 @@
-//! Calls of a hook that looks at headers alone, from the driver over a Unix socket to a plugin server in Rust
-//! on the same processors: how many a second, and how long they take, at 1 and 64 at once. Building the object
-//! and applying it are part of a call. `cargo bench --bench hooks`
+//! Calls of a hook that looks at headers alone, from each driver over Unix sockets on the same processors: how
+//! many a second, and how long they take, at 1 and 64 at once. gRPC goes to a plugin server in Rust and to one
+//! in Python (`make deps` installs what that needs); the Python driver goes to one worker, and where messages
+//! are in plain Python as well. Building the object and applying it are part of a call.
+//! `cargo bench --bench hooks`
 #![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
 #[path = "../tests/support/plugin.rs"]
@@ -13,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
 use coproc_gateway::driver::grpc::{Grpc, GrpcConfig};
+use coproc_gateway::driver::python::{Python, PythonConfig};
 use coproc_gateway::driver::{Call, Driver};
 use coproc_gateway::exchange::{Draft, Scheme, Target};
 use coproc_gateway::object::{self, Rules};
@@ -24,45 +27,122 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const MEASURED: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
 
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// A hook for the Python driver.
+const HOOK: &str = "\
+from tyk.decorators import *
+
+@Hook
+def SetHeader(request, session, spec):
+    request.add_header('Testheader', 'testvalue')
+    request.delete_header('Deletethisheader')
+    return request, session
+";
+
 fn main() {
     // The same program is the plugin server.
     if std::env::args().nth(1).is_some_and(|word| word.starts_with("unix:")) {
         return plugin::main();
     }
     println!("building and applying alone: {:.2} us", alone());
-    println!("| at once | calls/s | p50 us | p99 us |\n|---|---|---|---|");
+    println!("| driver | at once | calls/s | p50 us | p99 us |\n|---|---|---|---|---|");
+    let venv = format!("{ROOT}/target/python/bin/python");
     for at_once in [1, 64] {
         for _ in 0..ROUNDS {
-            let server = Server::start();
-            let mut times = measure(&server, at_once);
-            times.sort_unstable();
-            let at = |share: usize| times[times.len() * share / 100].as_micros();
-            let rate = times.len() as f64 / MEASURED.as_secs_f64();
-            println!("| {at_once} | {rate:.0} | {} | {} |", at(50), at(99));
+            for side in [
+                Side::rust(),
+                Side::grpc_python(&venv),
+                Side::python("Python, protobuf", &venv),
+                Side::python("Python, plain", "/usr/bin/python3"),
+            ] {
+                let mut times = measure(&*side.driver, at_once);
+                times.sort_unstable();
+                let at = |share: usize| times[times.len() * share / 100].as_micros();
+                let rate = times.len() as f64 / MEASURED.as_secs_f64();
+                println!("| {} | {at_once} | {rate:.0} | {} | {} |", side.name, at(50), at(99));
+            }
         }
     }
 }
 
-/// A plugin server in a folder of its own, ended when it is dropped.
-struct Server {
+/// A driver and the process that it calls, which is ended when it is dropped.
+struct Side {
+    name: &'static str,
+    driver: Box<dyn Driver>,
     child: Child,
-    address: String,
     _folder: tempfile::TempDir,
 }
 
-impl Server {
-    fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap();
+fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap()
+}
+
+impl Side {
+    fn rust() -> Self {
+        let folder = folder();
         let address = format!("unix:{}", folder.path().join("s").display());
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let mut child = command.arg(&address).stdout(Stdio::piped()).spawn().unwrap();
+        command.arg(&address);
+        Self::grpc("gRPC, Rust", command, address, folder)
+    }
+
+    fn grpc_python(python: &str) -> Self {
+        let folder = folder();
+        let stubs = folder.path().display();
+        let made = Command::new(python)
+            .args(["-m", "grpc_tools.protoc", "-I", &format!("{ROOT}/actors/gateway/proto")])
+            .args([format!("--python_out={stubs}"), format!("--grpc_python_out={stubs}")])
+            .arg("coprocess.proto")
+            .status();
+        assert!(made.unwrap().success());
+        let address = format!("unix:{stubs}/s");
+        let mut command = Command::new(python);
+        command.arg(format!("{ROOT}/tests/plugins/python/plugin.py"));
+        command.args([&stubs.to_string(), &address]);
+        Self::grpc("gRPC, Python", command, address, folder)
+    }
+
+    fn grpc(
+        name: &'static str,
+        mut command: Command,
+        address: String,
+        folder: tempfile::TempDir,
+    ) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        Self { child, address, _folder: folder }
+        let config = GrpcConfig { addresses: vec![address], ..GrpcConfig::default() };
+        let driver = Box::new(Grpc::open(&config).unwrap());
+        Self { name, driver, child, _folder: folder }
+    }
+
+    fn python(name: &'static str, interpreter: &str) -> Self {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("hooks")).unwrap();
+        std::fs::write(at("hooks/hook.py"), HOOK).unwrap();
+        let config = PythonConfig {
+            path: at("hooks"),
+            workers: 1,
+            interpreter: interpreter.to_owned(),
+            folder: at("python"),
+            socket: at("s"),
+            ..PythonConfig::default()
+        };
+        let worker = PythonConfig::name(1);
+        let words = config.command();
+        let variables = config.variables(&worker);
+        let driver = Python::open(config).unwrap();
+        let mut command = Command::new(&words[0]);
+        let child = command.args(&words[1..]).envs(variables).spawn().unwrap();
+        while driver.connected() == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Self { name, driver: Box::new(driver), child, _folder: folder }
     }
 }
 
-impl Drop for Server {
+impl Drop for Side {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -71,14 +151,12 @@ impl Drop for Server {
 
 /// How long each call took. As in the gateway there are as many threads as processors, with runtimes of
 /// their own.
-fn measure(server: &Server, at_once: usize) -> Vec<Duration> {
-    let config = GrpcConfig { addresses: vec![server.address.clone()], ..GrpcConfig::default() };
-    let grpc = &Grpc::open(&config).unwrap();
+fn measure(driver: &dyn Driver, at_once: usize) -> Vec<Duration> {
     let threads = thread::available_parallelism().unwrap().get().min(at_once);
     let begin = Instant::now() + WARM_UP;
     let callers = move |number: usize| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let callers = (number..at_once).step_by(threads).map(|_| call(grpc, begin));
+        let callers = (number..at_once).step_by(threads).map(|_| call(driver, begin));
         runtime.block_on(join_all(callers)).concat()
     };
     thread::scope(|scope| {
@@ -88,7 +166,7 @@ fn measure(server: &Server, at_once: usize) -> Vec<Duration> {
 }
 
 /// Calls one after another; how long each took that began in time.
-async fn call(grpc: &Grpc, begin: Instant) -> Vec<Duration> {
+async fn call(driver: &dyn Driver, begin: Instant) -> Vec<Duration> {
     let (api, hook, mut draft) = (api(), hook(), draft());
     let mut times = Vec::new();
     loop {
@@ -98,7 +176,7 @@ async fn call(grpc: &Grpc, begin: Instant) -> Vec<Duration> {
         }
         let object = object::request(HookType::Pre, &hook, &api, &draft);
         let deadline = begun + Duration::from_secs(30);
-        let answer = grpc.dispatch(Call { object, deadline, trace: &[] }).await.unwrap();
+        let answer = driver.dispatch(Call { object, deadline, trace: &[] }).await.unwrap();
         object::apply_request(&mut draft, &hook, answer, Rules::default()).unwrap();
         if begun >= begin {
             times.push(begun.elapsed());
@@ -120,7 +198,7 @@ fn alone() -> f64 {
 
 fn hook() -> Hook {
     let (body, on_error) = (BodyWanted::None, OnError::Closed(None));
-    Hook { name: "Echo".to_owned(), body, timeout: None, on_error }
+    Hook { name: "SetHeader".to_owned(), body, timeout: None, on_error }
 }
 
 /// A browser's request.

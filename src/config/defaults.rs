@@ -7,14 +7,13 @@ use super::tree::{Data, Entry, Layer, Node, Path};
 /// Keys whose defaults are lists, with blanks between the words.
 pub(super) const LISTS: [&str; 2] = ["run_path_subdirs", "success_exit_codes"];
 
-/// Defaults of the top level, of every table and of each of the coprocesses.
+/// Defaults of the top level, of every table and of each of the coprocesses. `is_there` says of other tables
+/// whether they are.
 pub(super) fn layer(
     coprocesses: &[String],
     template: bool,
     exec_sockets: &[Path],
-    coordinator: bool,
-    nats: bool,
-    gateway: bool,
+    is_there: impl Fn(&[&str]) -> bool,
     environment: &[(String, String)],
 ) -> Layer {
     let mut layer = Layer::new("defaults");
@@ -43,16 +42,19 @@ pub(super) fn layer(
     if template {
         fill(&["template"], &TEMPLATE_DEFAULTS);
     }
-    if coordinator {
+    if is_there(&["coordinator"]) {
         fill(&["coordinator"], &coproc_coordinator::table::DEFAULTS);
     }
-    if nats {
+    if is_there(&["coordinator", "nats"]) {
         fill(&["coordinator", "nats"], &coproc_coordinator::nats::table::DEFAULTS);
     }
-    if gateway {
+    if is_there(&["gateway"]) {
         fill(&["gateway"], &coproc_gateway::table::DEFAULTS);
         fill(&["gateway", "limits"], &coproc_gateway::table::LIMITS_DEFAULTS);
         fill(&["gateway", "store"], &coproc_gateway::table::STORE_DEFAULTS);
+    }
+    if is_there(&["gateway", "python"]) {
+        fill(&["gateway", "python"], &coproc_gateway::table::PYTHON_DEFAULTS);
     }
     for key in coprocesses {
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);

@@ -13,6 +13,7 @@ mod json;
 mod near;
 mod origin;
 mod plugins;
+mod python;
 mod report;
 mod resolve;
 mod schema;

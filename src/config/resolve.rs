@@ -24,9 +24,11 @@ use figment::value::{Dict, Value};
 
 use super::core::{Addresses, COMPUTED, ControlConfig, DRIVERS, RootTable, top_level_keys};
 use super::env::Known;
+
 use super::near::nearest;
 use super::origin::Origin;
 use super::plugins::Enabled;
+use super::python;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
 use super::tree::{Data, Layer, Path};
@@ -72,17 +74,17 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     let mut stack = Stack(layers);
     let enabled = Enabled::read(&stack);
     warnings.extend(enabled.warnings(&stack));
-    let table = |name: &str| stack.node(&[name.to_owned()]).is_some();
-    let template = enabled.allows("template") && (enabled.names("template") || table("template"));
+    let is_there = |path: &[&str]| {
+        let path = path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        stack.node(&path).is_some()
+    };
+    let template =
+        enabled.allows("template") && (enabled.names("template") || is_there(&["template"]));
     if !enabled.allows("coprocess") {
         keys.clear();
     }
     let exec_sockets = exec::paths(&stack.0);
-    let coordinator = table("coordinator");
-    let nats = stack.node(&["coordinator", "nats"].map(str::to_owned)).is_some();
-    let gateway = table("gateway");
-    let defaults =
-        defaults::layer(&keys, template, &exec_sockets, coordinator, nats, gateway, &variables);
+    let defaults = defaults::layer(&keys, template, &exec_sockets, is_there, &variables);
     stack.0.insert(0, defaults);
     let mut merged = stack.merged();
     if !enabled.allows("coprocess") {
@@ -274,12 +276,18 @@ impl Resolver<'_> {
         let (log, log_warnings) = log?;
         self.warnings.extend(log_warnings);
         let facts = Facts::unknown(nginx, root);
+        let mut coprocesses = coprocesses.into_iter().collect::<Option<Vec<_>>>()?;
+        let gateway = gateway?;
+        if let Some(gateway) = &gateway {
+            coprocesses.extend(python::workers(gateway, &self.sources.folder, &run_path));
+            self.check_workers(&coprocesses);
+        }
         Some(Config {
             main: main?,
-            coprocesses: coprocesses.into_iter().collect::<Option<_>>()?,
+            coprocesses,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             coordinator: coordinator?,
-            gateway: gateway?,
+            gateway,
             log,
             control: self.control(&run_path),
             run_path,
@@ -426,6 +434,19 @@ impl Resolver<'_> {
                     self.problems.push(problem);
                 }
             }
+        }
+    }
+
+    /// A worker of the gateway needs its name for itself.
+    fn check_workers(&mut self, coprocesses: &[Coprocess]) {
+        let workers = |one: &&Coprocess| one.key.is_empty();
+        for worker in coprocesses.iter().filter(workers) {
+            let same = |one: &&Coprocess| one.name == worker.name && !one.key.is_empty();
+            let Some(other) = coprocesses.iter().find(same) else { continue };
+            let path = ["coprocess", &other.key, "name"].map(str::to_owned);
+            let what = format!("`{}` is the name of a worker of `gateway.python`", other.name);
+            let problem = self.stack.wrong(&path, what).expected("a name of its own");
+            self.problems.push(problem);
         }
     }
 

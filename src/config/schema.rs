@@ -9,7 +9,7 @@ use super::defaults::LISTS;
 type Defaults = [(&'static str, &'static str)];
 
 /// The tables whose defaults are a layer of the config of their own, by the names of their types.
-const TABLES: [(&str, &Defaults); 11] = [
+const TABLES: [(&str, &Defaults); 12] = [
     ("LogTable", &crate::log::table::DEFAULTS),
     ("MainTable", &coproc_main::table::DEFAULTS),
     ("CoprocessTable", &coproc_coprocess::table::DEFAULTS),
@@ -17,6 +17,7 @@ const TABLES: [(&str, &Defaults); 11] = [
     ("CoordinatorTable", &coproc_coordinator::table::DEFAULTS),
     ("NatsTable", &coproc_coordinator::nats::table::DEFAULTS),
     ("GatewayTable", &coproc_gateway::table::DEFAULTS),
+    ("PythonTable", &coproc_gateway::table::PYTHON_DEFAULTS),
     ("StoreTable", &coproc_gateway::table::STORE_DEFAULTS),
     ("LimitsTable", &coproc_gateway::table::LIMITS_DEFAULTS),
     ("ControlTable", &CONTROL_DEFAULTS),

@@ -213,6 +213,13 @@ pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
         {
             parents.len() > 2
         }
+        [gateway, python, env, ..]
+            if gateway.as_ref() == "gateway"
+                && python.as_ref() == "python"
+                && env.as_ref() == "env" =>
+        {
+            true
+        }
         [main, env, ..] if main.as_ref() == "main" && env.as_ref() == "env" => true,
         [socket, env] if socket.as_ref() == "exec_socket" && env.as_ref() == "env" => true,
         [table, _, env, ..] => {

@@ -23,6 +23,7 @@ mod root;
 mod run;
 mod tasks;
 mod templates;
+mod workers;
 
 pub use run::{Manner, run};
 

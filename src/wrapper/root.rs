@@ -511,6 +511,7 @@ impl Actor for Root {
         self.build(Child::Gateway, ctx);
         self.await_tasks();
         self.watch_plugin();
+        self.supervise_workers(ctx);
         self.build(Child::Control, ctx);
         self.publish(Event::new(Phase::PreStart), Booted, ctx);
     }

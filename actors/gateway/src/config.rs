@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::api::Api;
 use crate::definition::Rules;
 use crate::driver::grpc::GrpcConfig;
+use crate::driver::python::{self, PythonConfig};
 use crate::session::keys::KeyOptions;
 use crate::store::SharedConfig;
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub enable_coprocess: bool,
     /// How plugin servers are called that speak gRPC; `None`: there are none.
     pub grpc: Option<GrpcConfig>,
+    /// How hooks in Python are run; `None`: there are none.
+    pub python: Option<PythonConfig>,
     /// How long a hook may take that says nothing else.
     pub hook_timeout: Duration,
     /// Whether Tyk's oddities are mended.
@@ -94,7 +97,8 @@ pub const STORE_FILE: &str = "gateway.redb";
 impl Config {
     /// What definitions are held to.
     pub fn rules(&self) -> Rules {
-        let drivers = self.grpc.iter().map(|_| "grpc").collect();
+        let grpc = self.grpc.iter().map(|_| "grpc");
+        let drivers = grpc.chain(self.python.iter().map(|_| "python")).collect();
         Rules { strict: self.strict, hooks: self.enable_coprocess, drivers, checking: false }
     }
 
@@ -123,6 +127,17 @@ impl Config {
         if let Some(tls) = &mut self.tls {
             place(&mut tls.certificate);
             place(&mut tls.key);
+        }
+        if let Some(python) = &mut self.python {
+            place(&mut python.path);
+            // A name is looked up where programs are; a path is one from here.
+            let interpreter = interpolate(&python.interpreter);
+            python.interpreter = match interpreter.contains('/') {
+                true => folder.join(&interpreter).display().to_string(),
+                false => interpreter,
+            };
+            python.folder = run_path.join(python::FOLDER);
+            python.socket = run_path.join(python::SOCKET);
         }
         if let StoreConfig::File(path) = &mut self.store {
             place(path.get_or_insert_with(|| run_path.join(STORE_FILE)));
@@ -220,6 +235,7 @@ impl Default for Config {
             apis: Vec::new(),
             enable_coprocess: true,
             grpc: None,
+            python: None,
             hook_timeout: Duration::from_secs(30),
             strict: false,
             secret: None,

@@ -64,9 +64,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Reads the APIs anew and has them served. Requests that are being answered end with the old
-    /// ones. This reads files.
+    /// Reads the APIs anew and has them served, and has workers make way for new ones. Requests that are
+    /// being answered end with the old ones. This reads files.
     fn reload(&self) {
+        self.load();
+        if let Some(python) = &self.services.python {
+            python.renew();
+        }
+    }
+
+    fn load(&self) {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.config;
         self.reread();
@@ -235,7 +242,7 @@ impl Bound {
         let doors = Arc::new(Mutex::new(doors));
         let heard = Arc::new(tokio::sync::Mutex::new(heard));
         let bound = Self { shared, doors, listen, heard };
-        bound.reload();
+        bound.shared.load();
         Ok(bound)
     }
 
@@ -284,6 +291,9 @@ impl Bound {
     /// Closes the doors for good; Unix sockets go with their files.
     pub(crate) fn close(&self) {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        if let Some(python) = &self.shared.services.python {
+            python.close();
+        }
     }
 
     fn sockets(&self) -> io::Result<Vec<Socket>> {

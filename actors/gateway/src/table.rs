@@ -2,6 +2,7 @@
 
 mod limits;
 mod listen;
+mod python;
 mod store;
 mod values;
 
@@ -26,6 +27,7 @@ use crate::session::keys::KeyOptions;
 
 pub use self::limits::{DEFAULTS as LIMITS_DEFAULTS, LimitsTable};
 pub use self::listen::Places;
+pub use self::python::{DEFAULTS as PYTHON_DEFAULTS, PythonTable};
 pub use self::store::{DEFAULTS as STORE_DEFAULTS, StoreTable};
 pub use self::values::{Compat, Definitions, Function, Handlers};
 
@@ -165,6 +167,9 @@ pub struct GatewayTable {
     /// A file with the certificates that upstreams are verified by, as PEM. Default: the system's.
     #[schemars(example = &"/etc/coproc/ca.pem")]
     pub upstream_ca: Option<String>,
+    /// Hooks in Python. Default: there are none.
+    #[schemars(example = serde_json::json!({ "path": "/etc/coproc/hooks" }))]
+    pub python: Option<PythonTable>,
     /// Where keys and sessions are kept. Default: in a file in `run_path`.
     #[schemars(example = serde_json::json!({ "redis": "redis://127.0.0.1:6379" }))]
     pub store: Option<StoreTable>,
@@ -268,6 +273,7 @@ impl GatewayTable {
             drain: time(self.drain, default.drain),
             worker_threads: number(self.worker_threads),
             upstream_ca: path(&self.upstream_ca),
+            python: self.python.clone().and_then(|table| table.resolve(&mut refusals)),
             store: self.store.clone().unwrap_or_default().resolve(&mut refusals),
             tls: self.tls.as_ref().and_then(|table| table.resolve(&mut refusals)),
             limits: self.limits.clone().unwrap_or_default().resolve(),

@@ -13,6 +13,7 @@ use crate::access_log::AccessLog;
 use crate::config::{Config, STORE_FILE, StoreConfig};
 use crate::driver::Driver;
 use crate::driver::grpc::{AddressError, Grpc, Presence};
+use crate::driver::python::{self, Attendant, Python};
 use crate::event::{Events, Heard, Voice};
 use crate::object::Rules;
 use crate::page::{Manner, Pages, Templates};
@@ -39,6 +40,9 @@ pub enum ServicesError {
     /// An address of a plugin server is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// There can be no workers for hooks in Python.
+    #[error(transparent)]
+    Python(#[from] python::OpenError),
     /// There is no thread for them.
     #[error("there is no thread for the gateway: {0}")]
     Thread(std::io::Error),
@@ -97,6 +101,10 @@ impl Services {
             grpc = Some(driver.clone());
             drivers.insert("grpc", driver);
         }
+        let python = config.python.clone().map(Python::open).transpose()?.map(Arc::new);
+        if let Some(driver) = &python {
+            drivers.insert("python", driver.clone());
+        }
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("coproc-gate-bg")
@@ -105,6 +113,14 @@ impl Services {
             .map_err(ServicesError::Thread)?;
         let guard = runtime.enter();
         let events = Events::start(config.hook_timeout);
+        if let Some(python) = &python {
+            python.attended_by(Attendant {
+                store: store.clone(),
+                events: events.clone(),
+                handlers: config.events.clone(),
+                drivers: drivers.values().map(Arc::downgrade).collect(),
+            });
+        }
         let access_log = config.access_log.then(AccessLog::start);
         drop(guard);
         let (heard, hears) = mpsc::channel(HEARD);
@@ -126,6 +142,7 @@ impl Services {
             pages: Pages::new(manner, templates),
             drivers,
             grpc,
+            python,
             limits: Limits::new(keys.clone()),
             keys,
             events,

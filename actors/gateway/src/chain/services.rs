@@ -10,6 +10,7 @@ use super::opening::Background;
 use crate::access_log::AccessLog;
 use crate::driver::Driver;
 use crate::driver::grpc::Grpc;
+use crate::driver::python::Python;
 use crate::event::{Events, Heard, Voice};
 use crate::figures::Figures;
 use crate::object::Rules;
@@ -28,6 +29,8 @@ pub struct Services {
     pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
     /// The driver that speaks gRPC, for its figures.
     pub grpc: Option<Arc<Grpc>>,
+    /// The driver for hooks in Python, for its workers and its figures.
+    pub python: Option<Arc<Python>>,
     /// Keys, sessions and policies.
     pub keys: Arc<Keys>,
     /// Rates and quotas.

@@ -1,7 +1,11 @@
 //! Drivers: what calls a plugin's hooks. The rest of the gateway knows this trait alone, so that a new way
 //! to reach plugins is one more file beside this one.
 
+mod admission;
+pub mod breaker;
+mod figures;
 pub mod grpc;
+pub mod python;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +15,8 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 
 use crate::wire::{Event, Object};
+
+pub use figures::{BOUNDS, Figures};
 
 /// Calls hooks.
 pub trait Driver: Send + Sync + fmt::Debug {

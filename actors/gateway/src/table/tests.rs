@@ -127,3 +127,36 @@ fn handlers_of_events_that_belong_to_no_api() {
     let wrong = resolve(json!({ "event_handlers": { "events": { "X": [{}] } } })).unwrap_err();
     assert_eq!(wrong, ["event_handlers.events.X.0: `handler_name` is required"]);
 }
+
+#[test]
+fn hooks_in_python() {
+    use crate::driver::python::PythonConfig;
+    let python = |value: Value| resolve(json!({ "python": value }));
+    let mut said = json!({ "path": "/h" });
+    let bare = python(said.clone()).unwrap().python.unwrap();
+    assert_eq!(bare, PythonConfig { path: "/h".into(), ..PythonConfig::default() });
+    for (key, value) in PYTHON_DEFAULTS {
+        said[key] = value.into();
+    }
+    assert_eq!(python(said).unwrap().python.unwrap(), bare);
+    let venv = python(json!({ "path": "/h", "virtualenv": "/v" })).unwrap().python.unwrap();
+    assert_eq!(venv.interpreter, "/v/bin/python");
+    for (wrong, told) in [
+        (json!({}), "python: `path` is required"),
+        (json!({ "path": "/h", "workers": 1025 }), "python.workers: is too many"),
+        (
+            json!({ "path": "/h", "interpreter": "a", "virtualenv": "b" }),
+            "python.virtualenv: `interpreter` and `virtualenv` exclude each other",
+        ),
+        (
+            json!({ "path": "/h", "env": { "COPROC_PYTHON_SOCKET": "x" } }),
+            "python.env.COPROC_PYTHON_SOCKET: this variable is the gateway's own",
+        ),
+        (
+            json!({ "path": "/h", "env": { "A=B": "x" } }),
+            "python.env.A=B: `A=B` cannot be passed on",
+        ),
+    ] {
+        assert_eq!(python(wrong).unwrap_err(), [told]);
+    }
+}

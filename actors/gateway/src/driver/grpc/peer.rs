@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::breaker::{Input, Limits, State, step};
 use super::channel::Channel;
 use super::dial::Place;
 use super::health::Watch;
 use super::home::Resident;
+use crate::driver::breaker::{Input, Limits, State, step};
 
 /// One server.
 pub(super) struct Peer {

@@ -12,12 +12,12 @@ use tokio::time::timeout_at;
 
 use super::GrpcConfig;
 use super::address::{Address, AddressError};
-use super::breaker::{Input, Limits};
 use super::channel::{Channel, Occupied};
 use super::dial::{Place, Sender};
 use super::names::{Schedule, look_up};
 use super::peer::{Peer, Permit};
 use crate::driver::Failure;
+use crate::driver::breaker::{Input, Limits};
 
 /// The servers.
 pub(super) struct Pool {

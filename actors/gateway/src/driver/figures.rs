@@ -13,7 +13,7 @@ pub const BOUNDS: [u64; 14] = [
 
 /// Counters, each on its own: a reading may be between two of them.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     calls: AtomicU64,
     failures: [AtomicU64; Failure::KINDS.len()],
     buckets: [AtomicU64; BOUNDS.len() + 1],
@@ -22,7 +22,7 @@ pub(super) struct Counters {
 
 impl Counters {
     /// Counts a call that is over.
-    pub(super) fn count(&self, took: Duration, failure: Option<&Failure>) {
+    pub(crate) fn count(&self, took: Duration, failure: Option<&Failure>) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.partition_point(|bound| *bound < took);
         self.calls.fetch_add(1, Ordering::Relaxed);
@@ -33,7 +33,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn read(&self, in_flight: usize, queued: usize) -> Figures {
+    pub(crate) fn read(&self, in_flight: usize, queued: usize) -> Figures {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Figures {
             calls: value(&self.calls),

@@ -10,7 +10,7 @@ use crate::driver::Failure;
 
 /// Turns, given in the order of asking.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(crate) struct Admission {
     turns: Semaphore,
     max: usize,
     waiting: AtomicUsize,
@@ -20,13 +20,13 @@ pub(super) struct Admission {
 
 impl Admission {
     /// `max` calls at once, and `queue` that wait for at most `patience`.
-    pub(super) fn new(max: usize, queue: usize, patience: Duration) -> Self {
+    pub(crate) fn new(max: usize, queue: usize, patience: Duration) -> Self {
         let max = max.clamp(1, Semaphore::MAX_PERMITS);
         Self { turns: Semaphore::new(max), max, waiting: AtomicUsize::new(0), queue, patience }
     }
 
     /// A turn, which ends when it is dropped.
-    pub(super) async fn admit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
+    pub(crate) async fn admit(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Failure> {
         if let Ok(turn) = self.turns.try_acquire() {
             return Ok(turn);
         }
@@ -41,12 +41,12 @@ impl Admission {
     }
 
     /// Calls on their way.
-    pub(super) fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.max - self.turns.available_permits()
     }
 
     /// Calls that wait.
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 }

@@ -1,0 +1,99 @@
+"""A worker of the gateway: it loads hooks and runs them when it is called."""
+
+import json
+import os
+import platform
+import signal
+import sys
+
+if sys.version_info < (3, 8):
+    sys.exit("hooks need Python 3.8 or later, and this is %s" % platform.python_version())
+
+import coproc_messages
+
+coproc_messages.publish()
+
+import coproc_bundle
+import coproc_frames as frames
+import coproc_turns
+
+Object = coproc_messages.CLASSES["Object"]
+Event = coproc_messages.CLASSES["Event"]
+
+
+class Hooks:
+    """All hooks, by the hash of their bundle and their name."""
+
+    def __init__(self, bundle):
+        self.bundle = bundle
+        self.known = {
+            (hash, name): hook.run
+            for hash in (coproc_bundle.NO_BUNDLE, "")
+            for name, hook in bundle.hooks.items()
+        }
+
+    def call(self, number, kind, payload):
+        """Runs a hook or a handler; its answer as a frame."""
+        name = "?"
+        try:
+            if kind == frames.DISPATCH:
+                object = Object.FromString(payload)
+                name = object.hook_name
+                spec = object.spec
+                hash = spec["bundle_hash"] if "bundle_hash" in spec else ""
+                run = self.known.get((hash, name))
+                if run is None:
+                    return frames.frame(
+                        number, frames.ERROR, ("there is no hook '%s'" % name).encode()
+                    )
+                run(object)
+                answer = object.SerializeToString()
+                return frames.HEAD.pack(len(answer), number, frames.REPLY) + answer
+            if kind == frames.EVENT:
+                event = json.loads(Event.FromString(payload).payload)
+                name = event["handler_name"]
+                handler = self.bundle.handlers.get(name)
+                if handler is None:
+                    raise LookupError("there is no handler of events of this name")
+                handler.run(event)
+                return frames.frame(number, frames.REPLY)
+            why = "there is no kind of frame %d here" % kind
+        except BaseException as error:
+            said = coproc_bundle.said(error, self.bundle.folder)
+            why = "Hook '%s' returned an error: %s" % (name, said)
+        return frames.frame(number, frames.ERROR, why.encode("utf-8", "replace"))
+
+
+def main():
+    """Runs until the gateway wants no more."""
+
+    def leave(*_):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Hooks that still run do not keep it.
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    folder = sys.argv[1]
+    if os.path.isdir(folder):
+        # For what looks for files of its own, and for modules that C loads.
+        sys.path.append(folder)
+    bundle = coproc_bundle.of_folder(folder)
+    hooks = Hooks(bundle)
+    control = frames.Control(
+        frames.connect(
+            calls=True,
+            python=platform.python_version(),
+            messages=coproc_messages.MAKER,
+            lack=coproc_messages.LACK,
+            hooks=sorted(bundle.hooks),
+            problems=bundle.problems,
+        )
+    )
+    threads = int(os.environ.get("COPROC_PYTHON_THREADS", "4"))
+    coproc_turns.Turns(control, hooks.call, threads).watch()
+    leave()
+
+
+main()
