@@ -159,7 +159,7 @@ fn whole_of_grpc(upstream: u16) -> Whole {
     let stubs = folder.path().display().to_string();
     make_stubs(&python, &stubs);
     let tables = format!(
-        "[coprocess.plugin]\nname = \"plugin\"\nbackground = true\nexec_event = \"pre-start\"\n\
+        "[coprocess.plugin]\nname = \"plugin\"\nbackground = true\nrestarts = \"unlimited\"\nexec_event = \"pre-start\"\n\
          stop_event = \"exit\"\nready = {{ unix = \"{stubs}/s\" }}\n\
          exec = [\"{python}\", \"{ROOT}/tests/plugins/python/plugin.py\", \"{stubs}\", \"unix:{stubs}/s\"]\n"
     );
