@@ -113,9 +113,12 @@ pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
     }
 }
 
-/// Lets signals through again, once their handlers are in place.
+/// Lets signals through again, once their handlers are in place. CHLD stays blocked: nobody here waits
+/// for it, and a child that ends while another is being started would wake a thread for nothing.
 pub fn take_signals() {
-    let _ = SigSet::all().thread_unblock();
+    let mut heard = SigSet::all();
+    heard.remove(nix::sys::signal::Signal::SIGCHLD);
+    let _ = heard.thread_unblock();
 }
 
 /// Lets go of the program's own code as far as it was needed to get here: parsing, merging and

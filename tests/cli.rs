@@ -131,6 +131,11 @@ fn out_of_descriptors() {
         assert!(!stderr.contains("panicked"), "{limit}: {stderr}");
         assert!(matches!(code, Some(1 | 3)), "{limit}: {code:?} {stderr}");
     }
+    for limit in [20, 28] {
+        let (code, stderr) = limited(limit, "exec-server none.sock");
+        assert!(stderr.contains(&format!("RLIMIT_NOFILE is {limit}")), "{limit}: {stderr}");
+        assert_eq!(code, Some(111), "{limit}: {stderr}");
+    }
     let (code, stderr) = limited(4, "status --socket none.sock");
     assert_eq!(code, Some(1));
     assert!(stderr.starts_with("error: the event loop cannot be made: "), "{stderr}");

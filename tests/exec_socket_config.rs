@@ -187,6 +187,34 @@ fn only_peers_that_are_named_may_connect() {
     }
 }
 
+#[test]
+fn one_user_has_no_more_than_a_share() {
+    let place = Place::new();
+    let mut wrapper = wrapper(&place, "max_connections_per_user = 2", "");
+    let path = place.at("e.sock");
+    let (mut first, mut second) = (Client::new(&path), Client::new(&path));
+    for client in [&mut first, &mut second] {
+        client.send([request(&["cat"]), "1:x,".to_owned()].concat());
+        client.expect("6:stdout,1:x,");
+    }
+    let mut third = Client::new(&path);
+    let _ = third.try_send(UNAME);
+    assert!(third.rest().bytes.is_empty());
+    let uid = nix::unistd::geteuid();
+    let said = format!("connections are refused: uid {uid} has 2 already");
+    eventually("it is told", || wrapper.dump().contains(&said));
+    first.send("0:,");
+    assert_eq!(first.rest().text(), "8:exitcode,1:0,");
+    eventually("its place is free", || {
+        let mut again = Client::new(&path);
+        let _ = again.try_send(UNAME);
+        again.rest().bytes == LINUX.as_bytes()
+    });
+    second.send("0:,");
+    assert_eq!(second.rest().text(), "8:exitcode,1:0,");
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
 /// A group that is not its primary one lets a client in as well.
 #[test]
 fn a_supplementary_group_may_connect() {

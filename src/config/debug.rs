@@ -59,7 +59,7 @@ pub(super) const FLAGS: [&str; 20] = [
     "delete_run_path_on_exit",
     "delete_templated_conf_on_exit",
 ];
-pub(super) const COUNTS: [&str; 26] = [
+pub(super) const COUNTS: &[&str] = &[
     "threads",
     "grpc_channels",
     "grpc_max_in_flight",
@@ -80,6 +80,7 @@ pub(super) const COUNTS: [&str; 26] = [
     "failures",
     "fd",
     "max_connections",
+    "max_connections_per_user",
     "max_queue",
     "workers",
     "external_port",

@@ -23,6 +23,8 @@ pub struct ExecSocket {
     pub owner: Option<String>,
     /// How many connections are served at once.
     pub max_connections: u32,
+    /// How many of them one user may have.
+    pub max_connections_per_user: Option<u32>,
     /// How many may wait to be accepted.
     pub max_queue: u32,
     /// How many threads serve; as many as there are processors where it is not said.

@@ -9,6 +9,8 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub struct Figures {
     connected: AtomicU32,
+    /// Connections of each user that has any, kept only where a user may not have them all.
+    users: Mutex<HashMap<u32, u32>>,
     pub(crate) accepted: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) started: AtomicU64,
@@ -65,14 +67,48 @@ pub struct Snapshot {
 
 /// The right to be served; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Permit(Arc<Figures>);
+pub(crate) struct Permit {
+    figures: Arc<Figures>,
+    /// Whose share it is of.
+    user: Option<u32>,
+}
+
+/// Why a connection is not served: how many are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Of all users.
+    All(u32),
+    /// Of this one.
+    User { uid: u32, most: u32 },
+}
 
 impl Figures {
-    /// Admits a connection unless `most` are served already.
-    pub(crate) fn admit(self: &Arc<Self>, most: u32) -> Option<Permit> {
+    /// Admits a connection unless `most` are served already, or `most_of_user` of user `uid`.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        most: u32,
+        uid: u32,
+        most_of_user: Option<u32>,
+    ) -> Result<Permit, Full> {
         let one_more = |now: u32| (now < most).then_some(now + 1);
-        self.connected.fetch_update(Relaxed, Relaxed, one_more).ok()?;
-        Some(Permit(self.clone()))
+        self.connected.fetch_update(Relaxed, Relaxed, one_more).map_err(Full::All)?;
+        // It goes back if the user's share is used up.
+        let mut permit = Permit { figures: self.clone(), user: None };
+        if let Some(most) = most_of_user {
+            let mut users = self.users();
+            let now = users.entry(uid).or_default();
+            if *now >= most {
+                return Err(Full::User { uid, most });
+            }
+            *now += 1;
+            permit.user = Some(uid);
+        }
+        Ok(permit)
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<u32, u32>> {
+        // A thread that panicked while it held the lock left a map that is still one.
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<i32, Run>> {
@@ -120,7 +156,16 @@ pub(crate) fn add(counter: &AtomicU64, bytes: usize) {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.connected.fetch_sub(1, Relaxed);
+        self.figures.connected.fetch_sub(1, Relaxed);
+        if let Some(uid) = self.user {
+            let mut users = self.figures.users();
+            if let Some(now) = users.get_mut(&uid) {
+                *now -= 1;
+                if *now == 0 {
+                    users.remove(&uid);
+                }
+            }
+        }
     }
 }
 
@@ -131,9 +176,22 @@ mod tests {
     #[test]
     fn d19_exactly_as_many_as_allowed_are_admitted() {
         let figures = Arc::new(Figures::default());
-        let permits: Vec<_> = (0..3).map(|_| figures.admit(2)).collect();
+        let permits: Vec<_> = (0..3).map(|_| figures.admit(2, 0, None)).collect();
         assert_eq!(permits.iter().flatten().count(), 2);
         drop(permits);
-        assert!(figures.admit(1).is_some());
+        assert!(figures.admit(1, 0, None).is_ok());
+    }
+
+    #[test]
+    fn a_user_has_no_more_than_a_share() {
+        let figures = Arc::new(Figures::default());
+        let first = figures.admit(3, 7, Some(1)).unwrap();
+        assert_eq!(figures.admit(3, 7, Some(1)).unwrap_err(), Full::User { uid: 7, most: 1 });
+        let other = figures.admit(3, 8, Some(1)).unwrap();
+        assert_eq!(figures.snapshot().connected, 2);
+        drop(first);
+        let again = figures.admit(3, 7, Some(1)).unwrap();
+        drop((other, again));
+        assert!(figures.users().is_empty());
     }
 }

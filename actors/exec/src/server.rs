@@ -108,7 +108,7 @@ impl Bound {
         let peers = Peers::look_up(&config).map_err(OpenError::Names)?;
         let owner = config.owner.as_deref();
         let listener = Listener::bind(path, config.mode, owner, config.max_queue)?;
-        let max_connections = within_limit(&config);
+        let max_connections = within_limit(&config).map_err(OpenError::Names)?;
         let served = Served {
             setting,
             allow: config.allow.as_deref().map(Allow::new),
@@ -154,11 +154,17 @@ fn threads(config: &ExecSocket) -> u32 {
     config.workers.unwrap_or_else(processors)
 }
 
-/// As many connections as there are descriptors for.
-fn within_limit(config: &ExecSocket) -> u32 {
+/// As many connections as there are descriptors for; a sentence where there are too few for one.
+fn within_limit(config: &ExecSocket) -> Result<u32, String> {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let fit = limit.saturating_sub(spare(limit)) / DESCRIPTORS;
-    let fit = u32::try_from(fit).unwrap_or(u32::MAX).max(1);
+    let fit = u32::try_from(fit).unwrap_or(u32::MAX);
+    if fit == 0 {
+        return Err(format!(
+            "RLIMIT_NOFILE is {limit}: a connection takes {DESCRIPTORS} descriptors, and all else {}",
+            spare(limit)
+        ));
+    }
     if fit < config.max_connections {
         tracing::warn!(
             target: "exec",
@@ -168,7 +174,7 @@ fn within_limit(config: &ExecSocket) -> u32 {
             config.max_connections
         );
     }
-    fit.min(config.max_connections)
+    Ok(fit.min(config.max_connections))
 }
 
 /// The threads of one socket. Dropping it kills what they run.

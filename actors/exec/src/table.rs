@@ -37,6 +37,9 @@ pub struct ExecSocketTable {
     /// How many connections are served at once; further ones are closed without an answer.
     #[schemars(example = 64)]
     pub max_connections: Option<Positive>,
+    /// How many of them one user, as the kernel names the client's, may have at once. Default: all.
+    #[schemars(example = 16)]
+    pub max_connections_per_user: Option<Positive>,
     /// How many clients may wait to be accepted.
     #[schemars(example = 256)]
     pub max_queue: Option<Positive>,
@@ -210,6 +213,7 @@ impl ExecSocketTable {
             mode: self.mode.map_or(0o660, |mode| mode.0),
             owner: text(self.owner),
             max_connections: self.max_connections.map_or(100, |number| number.0),
+            max_connections_per_user: self.max_connections_per_user.map(|number| number.0),
             max_queue: self.max_queue.map_or(100, |number| number.0),
             workers: self.workers.map(|number| number.0),
             timeout,

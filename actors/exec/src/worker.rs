@@ -19,14 +19,17 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::connection::Connection;
-use crate::figures::{add, count};
+use crate::figures::{Full, add, count};
 use crate::protocol::{Frame, Request};
 use crate::server::{Happened, Served, Stop};
 
 /// How much is read from a client at a time.
 const SCRATCH: usize = 64 << 10;
-/// How long what a program started may take to leave its group after it has ended.
+/// How long what a program started may at most take to leave its group after it has ended.
 const AFTERCARE: Duration = Duration::from_millis(100);
+/// How long it may at least take: whoever is past this when another's time is over goes with it, so
+/// that many short runs do not wake the thread for each.
+const LEAST_AFTERCARE: Duration = Duration::from_millis(50);
 /// How long a client that was answered may go on sending.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a thread waits that cannot accept.
@@ -168,18 +171,24 @@ impl Worker {
             );
             return;
         }
-        let Some(permit) = served.figures.admit(served.max_connections) else {
-            count(&served.figures.refused);
-            // Once for each time that it is full.
-            if !self.full.replace(true) {
-                tracing::warn!(
-                    target: "exec",
-                    "{}: connections are refused: {} are served already",
-                    served.name(),
-                    served.max_connections
-                );
+        let share = served.config.max_connections_per_user;
+        let permit = match served.figures.admit(served.max_connections, peer.1, share) {
+            Ok(permit) => permit,
+            Err(full) => {
+                count(&served.figures.refused);
+                // Once for each time that it is full.
+                if !self.full.replace(true) {
+                    let (name, full) = (
+                        served.name(),
+                        match full {
+                            Full::All(now) => format!("{now} are served already"),
+                            Full::User { uid, most } => format!("uid {uid} has {most} already"),
+                        },
+                    );
+                    tracing::warn!(target: "exec", "{name}: connections are refused: {full}");
+                }
+                return;
             }
-            return;
         };
         self.full.set(false);
         let id = self.next.get();
@@ -210,9 +219,9 @@ impl Worker {
                 Some(at) => sleep_until(at).await,
                 None => self.died.notified().await,
             }
-            let now = Instant::now();
+            let soon = Instant::now() + (AFTERCARE - LEAST_AFTERCARE);
             let mut all = self.aftercare.borrow_mut();
-            while all.front().is_some_and(|(at, _)| *at <= now) {
+            while all.front().is_some_and(|(at, _)| *at <= soon) {
                 all.pop_front();
             }
         }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod input;
+mod output;
 mod program;
 mod socket;
 
@@ -17,8 +18,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use coproc_core::process::{Leader, StageReport};
-use rustix::io::Errno;
-use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use crate::arguments::Arguments;
@@ -30,6 +29,7 @@ use crate::session::{Input, Rules, Session, Timer};
 use crate::stdin::Stdin;
 use crate::timers::Timers;
 use crate::worker::{Orders, Worker};
+use output::Output;
 use socket::Socket;
 
 /// How many turns are taken before others get theirs.
@@ -69,8 +69,8 @@ pub(crate) struct Connection {
     leader_ended: bool,
     stage: Option<StageReport>,
     stdin: Stdin,
-    stdout: Option<AsyncFd<OwnedFd>>,
-    stderr: Option<AsyncFd<OwnedFd>>,
+    stdout: Output,
+    stderr: Output,
     /// A stream has just ended: the other mostly has as well, and is looked at before it says so.
     ending: bool,
     /// The line and the code that tell why the program could not be started.
@@ -128,8 +128,8 @@ impl Connection {
             leader_ended: false,
             stage: None,
             stdin: Stdin::default(),
-            stdout: None,
-            stderr: None,
+            stdout: Output::Ended,
+            stderr: Output::Ended,
             ending: false,
             failure: None,
             run: None,
@@ -210,46 +210,32 @@ impl Connection {
         let mut frame = worker.frame.borrow_mut();
         let mut moved = 0;
         while !self.paused && moved < TURN {
-            let pipe = match stream {
-                Stream::Stdout => &self.stdout,
-                Stream::Stderr => &self.stderr,
+            let output = match stream {
+                Stream::Stdout => &mut self.stdout,
+                Stream::Stderr => &mut self.stderr,
             };
-            let Some(pipe) = pipe else { break };
-            let mut guard = match pipe.poll_read_ready(cx) {
-                Poll::Ready(Ok(guard)) => Some(guard),
-                Poll::Pending if std::mem::take(&mut self.ending) => None,
-                Poll::Pending | Poll::Ready(Err(_)) => break,
-            };
+            if output.is_ended() {
+                break;
+            }
             let read = {
                 let mut values = frame.values().map(IoSliceMut::new);
-                rustix::io::readv(pipe, &mut values)
+                output.poll_read(&mut values, PAIRS * MAX_VALUE, &mut self.ending, cx)
             };
             match read {
-                Ok(0) => {}
-                Ok(read) => {
-                    if let (Some(guard), true) = (&mut guard, read < PAIRS * MAX_VALUE) {
-                        guard.clear_ready();
-                    }
+                Poll::Pending => break,
+                Poll::Ready(Ok(read)) if read > 0 => {
                     moved += read;
                     if !self.discard {
                         self.put(frame.close(stream, read), cx);
                     }
                     continue;
                 }
-                Err(Errno::AGAIN) => {
-                    if let Some(guard) = &mut guard {
-                        guard.clear_ready();
-                    }
-                    continue;
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    tracing::error!(target: "exec", "an output is cut short: {error}");
                 }
-                Err(Errno::INTR) => continue,
-                // As good as its end.
-                Err(_) => {}
             }
-            match stream {
-                Stream::Stdout => self.stdout = None,
-                Stream::Stderr => self.stderr = None,
-            }
+            *output = Output::Ended;
             self.ending = true;
             self.tell(Input::OutputEnded(stream));
             return true;
@@ -284,7 +270,7 @@ impl Connection {
 
     /// Nobody holds the program's outputs any more: its end has come, or is all that is waited for.
     fn is_silent(&self) -> bool {
-        self.stdout.is_none() && self.stderr.is_none()
+        self.stdout.is_ended() && self.stderr.is_ended()
     }
 
     /// Learns of an end that nothing has woken this task for.

@@ -1,16 +1,15 @@
 //! What the session decides about the program: its start, its signals, its end.
 
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use coproc_core::process::{SpawnError, Step, watch};
+use coproc_core::process::{SpawnError, Step};
 use coproc_core::signal::Signal;
-use tokio::io::Interest;
 use tokio::time::Instant;
 
 use super::Connection;
+use super::output::Output;
 use crate::allow::{Allowance, quote};
 use crate::config::KillScope;
 use crate::figures::{Run, count};
@@ -146,18 +145,13 @@ impl Connection {
             };
             Ok((allowance, served.setting.spawn(&found, &argv)?))
         });
-        let watched = launched.and_then(|(allowance, piped)| {
-            let failed = |error: io::Error| SpawnError::descriptors(&program, &error);
-            let stdout = watch(piped.stdout, Interest::READABLE).map_err(failed)?;
-            let stderr = watch(piped.stderr, Interest::READABLE).map_err(failed)?;
-            self.stdout = Some(stdout);
-            self.stderr = Some(stderr);
-            self.stdin = Stdin::new(piped.stdin);
-            self.stage = piped.stage;
-            Ok((allowance, piped.leader))
-        });
-        match watched {
-            Ok((allowance, leader)) => {
+        match launched {
+            Ok((allowance, piped)) => {
+                self.stdout = Output::new(piped.stdout);
+                self.stderr = Output::new(piped.stderr);
+                self.stdin = Stdin::new(piped.stdin);
+                self.stage = piped.stage;
+                let leader = piped.leader;
                 if let Some(kill_timeout) = allowance.kill_timeout {
                     self.kill_timeout = kill_timeout;
                 }
@@ -179,7 +173,6 @@ impl Connection {
                 self.tell(Input::Started);
             }
             Err(error) => {
-                (self.stdout, self.stderr, self.stage) = (None, None, None);
                 self.fail(&error);
                 self.tell(Input::NotStarted);
             }
@@ -211,8 +204,8 @@ impl Connection {
 
     /// Parts with the process.
     fn release(&mut self, sweep: Sweep) {
-        self.stdout = None;
-        self.stderr = None;
+        self.stdout = Output::Ended;
+        self.stderr = Output::Ended;
         self.stdin.close();
         self.end_run();
         let Some(leader) = self.leader.take() else { return };
