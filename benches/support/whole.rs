@@ -56,11 +56,14 @@ impl Whole {
     /// Of it and of each process that it started: its command, the KiB of memory that it has, and how many
     /// descriptors.
     pub fn held(&self) -> Vec<(String, u64, usize)> {
-        let pid = self.started.child.id();
-        let mut pids = vec![pid];
-        for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            pids.extend(children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
+        let mut pids = vec![self.started.child.id()];
+        let mut next = 0;
+        while let Some(&pid) = pids.get(next) {
+            next += 1;
+            for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+                let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+                pids.extend(children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
+            }
         }
         let of = |pid: u32| {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
