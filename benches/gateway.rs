@@ -4,7 +4,8 @@
 //! Both pass the same requests on to the same nginx, which answers from memory; both keep connections
 //! alive on both sides, speak HTTP/1.1 and say on whose behalf they ask. Client and upstream are
 //! processes of their own, and cost both sides the same. The two take turns, so that what else the
-//! machine does falls on both. The gateway without hooks is the library, served by this program.
+//! machine does falls on both. The gateway without hooks is the library, served by this program. A part
+//! alone: `cargo bench --bench gateway -- proxy`, or `hook`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
 #[path = "support/load.rs"]
@@ -42,8 +43,14 @@ fn main() {
         _ => {}
     }
     let folder = tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap();
-    proxy(folder.path());
-    hook(folder.path());
+    let alone = words.iter().find(|word| ["proxy", "hook"].contains(&word.as_str()));
+    let asked = |part| alone.is_none_or(|alone| alone == part);
+    if asked("proxy") {
+        proxy(folder.path());
+    }
+    if asked("hook") {
+        hook(folder.path());
+    }
 }
 
 /// Requests with one hook that sees headers alone, with none, and through nginx, whose `auth_request` asks a

@@ -44,6 +44,7 @@ pub use self::core::{ControlConfig, RootTable};
 pub use self::debug::{Format, debug};
 pub use self::facts::{Facts, FactsError};
 pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};
+pub(crate) use self::near::nearest;
 pub use self::origin::{Origin, Place, Source};
 pub use self::report::{ConfigErrors, Problem, secret};
 pub use self::schema::schema;

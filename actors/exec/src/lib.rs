@@ -22,7 +22,6 @@ mod connection;
 mod figures;
 mod listener;
 pub mod netstring;
-mod peer;
 pub mod protocol;
 mod queue;
 pub mod scalars;

@@ -8,14 +8,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use coproc_core::peers;
 use rustix::fs::{FlockOperation, Mode, OFlags, chmod, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
     socket_with,
 };
-
-use crate::peer;
 
 /// A bound socket. Its file goes with it, unless another has taken its place.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl Listener {
         let shown = || path.display().to_string();
         let system = |error: io::Error| BindError::System { path: shown(), error };
         let (user, group) = match owner {
-            Some(owner) => peer::owner(owner).map_err(BindError::Owner)?,
+            Some(owner) => peers::owner(owner).map_err(BindError::Owner)?,
             None => (None, None),
         };
         let address = SocketAddrUnix::new(path).map_err(|error| system(error.into()))?;

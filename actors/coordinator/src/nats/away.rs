@@ -118,9 +118,7 @@ impl Offering<'_> {
                     return Err(passed);
                 }
                 Round::Unclaimed | Round::NobodyThere => return Err(passed),
-                Round::TooLarge => {
-                    return Err(Untaken::Refused("message too large".to_owned()).into());
-                }
+                Round::TooLarge => return Err(Untaken::Refused(self.too_large()).into()),
                 Round::Lost(why) => return Err(Untaken::Unclear(why).into()),
             };
             match verdict {
@@ -194,6 +192,11 @@ impl Offering<'_> {
                 _ => Round::Lost(error.to_string()),
             },
         }
+    }
+
+    fn too_large(&self) -> String {
+        let (length, most) = (self.request.encode().len(), self.client.max_payload());
+        format!("the request has {length} bytes, NATS takes {most}")
     }
 
     fn close(&self, round: Round) -> Round {
