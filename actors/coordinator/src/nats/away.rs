@@ -101,12 +101,13 @@ impl Offering<'_> {
             When::Now => (false, Vec::new()),
             When::Later(hoped) => (true, hoped),
         };
-        let mut offer = Offer { wait, ..Offer::default() };
+        let mut offer = Offer::default();
         // Whoever waits is asked with all others.
         let mut to_all = wait;
         loop {
             // No number comes twice, for a late claim to be one on its own round alone.
             offer.round = self.rounds.fetch_add(1, Ordering::Relaxed);
+            offer.hoped = wait.then(|| hoped.clone());
             if offer.round == ROUNDS {
                 return Err(passed);
             }
@@ -144,7 +145,7 @@ impl Offering<'_> {
 
     async fn ask(&self, offer: &Offer, to_all: bool) -> Round {
         let (peers, hop) = (self.peers, &self.tracked.hop);
-        let (subject, limit) = match (to_all, offer.wait) {
+        let (subject, limit) = match (to_all, offer.hoped.is_some()) {
             (false, _) => (peers.task(&self.request.task), peers.config.ack_timeout),
             (true, false) => (peers.all(&self.request.task), CLAIMED),
             (true, true) => {
