@@ -119,11 +119,9 @@ impl Offering<'_> {
                 // One that leaves the group may lose what was on its way to it. One that has much to do is
                 // asked once more, and has all of its time.
                 Round::Unclaimed if !to_all => {
+                    passed.untaken = Untaken::Refused("ack timeout".to_owned());
                     (to_all, limit) = (true, self.peers.config.ack_timeout);
                     continue;
-                }
-                Round::Unclaimed if offer.passed.is_empty() && !wait => {
-                    return Err(Untaken::Refused("ack timeout".to_owned()).into());
                 }
                 Round::Unclaimed | Round::NobodyThere => return Err(passed),
                 Round::TooLarge => return Err(Untaken::Refused(self.too_large()).into()),
