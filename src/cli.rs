@@ -422,8 +422,8 @@ pub struct Task {
     #[arg(short, long)]
     pub stream: bool,
 
-    /// How long the answer may take, such as 90s; without it as long as the coordinator's
-    /// request_timeout.
+    /// How long the answer may take, such as 90s. Without it, and with 0, as long as the config's
+    /// request_timeout, or 60s where the coordinator is named by its socket or address.
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<GoDuration>,
 

@@ -17,8 +17,12 @@ const SYSTEM: u8 = 111;
 /// The longest path that a socket's address has room for.
 const MAX_PATH: usize = 107;
 
-const MANNER: Manner =
-    Manner { complaint: "exec-server: fatal: ", usage: USAGE, failure: SYSTEM, run_path: false };
+const MANNER: Manner = Manner {
+    complaint: |why| format!("exec-server: fatal: {why}\n"),
+    usage: USAGE,
+    failure: SYSTEM,
+    run_path: false,
+};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +51,7 @@ pub fn exec_server(words: &[OsString]) -> ExitCode {
         }
     };
     let refused = |why: &str| {
-        complain(&format!("{}unable to bind `{}`: {why}\n", MANNER.complaint, path.display()));
+        complain(&(MANNER.complaint)(&format!("unable to bind `{}`: {why}", path.display())));
         ExitCode::from(SYSTEM)
     };
     if path.len() > MAX_PATH {

@@ -205,6 +205,7 @@ fn c66_what_goes_wrong_is_told_by_the_status() {
     let _wrapper = up(&place, &coordinator(&place, ""));
     let _provider = Provides::start(&place, "e", echoing);
     assert_eq!(failed(&place, &["Nope"]), "error: no providers available for task\n");
+    assert_eq!(done(&place, &["StreamEcho", "--timeout", "0"]), "null\n");
     assert_eq!(failed(&place, &["Silent", "--timeout", "100ms"]), "error: response timeout\n");
     for (words, complaint) in [
         (&["StreamEcho", "-a", "x"][..], "invalid request arg: 'x'"),
@@ -250,6 +251,51 @@ fn who_gives_up_leaves_nothing_behind() {
         assert_eq!(waiting.wait(), code);
         assert_eq!(response(), 1);
     }
+}
+
+#[test]
+fn what_a_killed_one_left_goes_with_the_next() {
+    let place = Place::new();
+    let _wrapper = up(&place, &coordinator(&place, ""));
+    let _provider = Provides::start(&place, "e", echoing);
+    let count =
+        |folder: &str| std::fs::read_dir(place.path().join("s").join(folder)).unwrap().count();
+    let streams = "streams/StreamEcho/coproc-task";
+    // As it is left by one that is killed before its socket has its name.
+    drop(
+        std::os::unix::net::UnixListener::bind(place.path().join("s/response/.0123abcd")).unwrap(),
+    );
+    let mut killed: Vec<_> =
+        (0..2).map(|_| Wrapper::start(place.command(&["task", "Silent"]))).collect();
+    // The second may have met what the first had left.
+    eventually("they wait", || count("response") == 3);
+    for one in &mut killed {
+        one.signal(Signal::SIGKILL);
+        assert_eq!(one.wait(), 137);
+    }
+    // One that lives stays, whoever comes.
+    let mut waiting = Wrapper::start(place.command(&["task", "Silent"]));
+    eventually("it waits", || count("response") == 2);
+    std::fs::create_dir_all(place.path().join("s").join(streams)).unwrap();
+    let stale = place.path().join("s").join(streams).join("0.sock");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    let (code, answer, _) = task_with(&place, &["StreamEcho", "-s"], b"abc");
+    assert_eq!((code, answer.as_str()), (0, "abc"));
+    assert_eq!((count("response"), count(streams)), (2, 0));
+    waiting.signal(Signal::SIGTERM);
+    assert_eq!(waiting.wait(), 143);
+    assert_eq!(count("response"), 1);
+}
+
+#[test]
+fn what_a_provider_says_does_nothing_to_the_terminal() {
+    let place = Place::new();
+    let _wrapper = up(&place, &coordinator(&place, ""));
+    let says = |provider: Provider| {
+        provider.task("Says", |_| async { Err::<Value, _>("no\u{1b}[2J\r\u{9b}1m\n\tmore") })
+    };
+    let _provider = Provides::start(&place, "e", says);
+    assert_eq!(failed(&place, &["Says"]), "error: no\\u{1b}[2J\\r\\u{9b}1m\n\tmore\n");
 }
 
 /// The wrapper that one runs under is found without a config.

@@ -44,6 +44,7 @@ pub use self::core::{ControlConfig, RootTable};
 pub use self::debug::{Format, debug};
 pub use self::facts::{Facts, FactsError};
 pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};
+pub(crate) use self::near::nearest;
 pub use self::origin::{Origin, Place, Source};
 pub use self::report::{ConfigErrors, Problem, secret};
 pub use self::schema::schema;
@@ -222,7 +223,8 @@ impl Loaded {
         let depends = |path: &Option<PathBuf>| {
             path.as_ref().is_some_and(|path| path.to_string_lossy().contains("${"))
         };
-        if depends(&gateway.app_path) || depends(&gateway.policies) {
+        let paths = [&gateway.app_path, &gateway.policies, &gateway.template_path];
+        if paths.into_iter().any(depends) {
             let config = self.with_facts(std::process::id()).map_err(|error| error.to_string())?;
             return Ok(config.placed_gateway());
         }

@@ -1,7 +1,7 @@
 //! The key that was probably meant.
 
 /// The candidate that differs from the text in the fewest letters, if these are few enough.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -114,8 +114,21 @@ impl Problem {
         self
     }
 
-    pub(super) fn origin(&self) -> Option<&Origin> {
+    /// Where the value was said.
+    pub fn origin(&self) -> Option<&Origin> {
         self.at.as_ref().map(|(_, origin)| origin)
+    }
+
+    /// What is wrong and what would be right, in one line.
+    pub fn sentence(&self) -> String {
+        let mut out = self.what.clone();
+        for (lead, more) in [(", expected ", &self.expected), ("; ", &self.hint)] {
+            if let Some(more) = more {
+                out.push_str(lead);
+                out.push_str(more);
+            }
+        }
+        out
     }
 
     /// The key that it is about, or the file.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coproc_coordinator::config::Coordinator;
+use coproc_coordinator::router::{MAX_NAME, RESERVED, is_task};
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::Span;
@@ -15,6 +16,7 @@ use coproc_core::refusal::Refusal;
 use coproc_core::scalar::printable;
 use coproc_core::scope::Scope;
 use coproc_core::text::Text;
+use coproc_core::words::Words;
 use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
 use coproc_gateway::config::Config as Gateway;
@@ -272,6 +274,7 @@ impl Resolver<'_> {
         let coordinator = self.coordinator();
         let gateway = self.gateway();
         self.check_names(keys);
+        self.check_tasks(keys);
         self.check_events(keys);
         self.check_plugin(keys);
         let (log, log_warnings) = log?;
@@ -434,6 +437,30 @@ impl Resolver<'_> {
                     let problem = self.stack.wrong(&path, what).expected("a name of its own");
                     self.problems.push(problem);
                 }
+            }
+        }
+    }
+
+    /// Nobody would wait for a task that no request can name, or without a coordinator.
+    fn check_tasks(&mut self, keys: &[String]) {
+        for key in keys {
+            let Some(Words(tasks)) = self.table(key).and_then(|table| table.tasks.clone()) else {
+                continue;
+            };
+            let path = ["coprocess", key, "tasks"].map(str::to_owned);
+            for task in tasks.iter().filter(|task| !is_task(task)) {
+                let what = format!("`{}` is not the name of a task", printable(task));
+                let reserved = RESERVED.map(|name| format!("`{name}`")).join(", ");
+                let problem = self.stack.wrong(&path, what).expected(format!(
+                    "1 to {MAX_NAME} bytes without `/`, which do not begin with a dot, and none of \
+                     {reserved}"
+                ));
+                self.problems.push(problem);
+            }
+            if !tasks.is_empty() && self.stack.node(&["coordinator".to_owned()]).is_none() {
+                let what = "there is no [coordinator] whose requests would wait for them";
+                let problem = self.stack.wrong(&path, what).expected("a table `coordinator`");
+                self.problems.push(problem);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The layers of the config on top of each other: their merge, and who said what.
 
+use coproc_core::scalar::printable;
 use figment::Figment;
 use figment::Profile;
 use figment::error::Kind;
@@ -56,7 +57,7 @@ impl Stack {
             && let Data::Text(text) = &nodes[0].data
             && !text.is_empty()
         {
-            what = what.replace(text.as_str(), MASK);
+            what = masked(&what, text);
         }
         let mut problem = Problem::wrong(dotted(path), what).said(&nodes[0].origin);
         if hide {
@@ -147,6 +148,23 @@ impl Stack {
     }
 }
 
+/// How long a secret is that can be no word of the error's own.
+const NO_WORD: usize = 16;
+
+/// An error without the secret that it is about: where it is quoted, and a long one wherever it stands.
+fn masked(what: &str, secret: &str) -> String {
+    let mut out = what.to_owned();
+    for secret in [secret, &printable(secret)] {
+        for quote in ['`', '"', '\''] {
+            out = out.replace(&format!("{quote}{secret}{quote}"), &format!("{quote}{MASK}{quote}"));
+        }
+        if secret.chars().count() >= NO_WORD {
+            out = out.replace(secret, MASK);
+        }
+    }
+    out
+}
+
 fn found(node: &Node) -> String {
     match &node.data {
         Data::Null => "a blank value".to_owned(),
@@ -165,5 +183,23 @@ fn remove(table: &mut Dict, path: &[String]) -> bool {
         }
         Some(_) => table.remove(first).is_some(),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_where_it_is_quoted_and_leaves_the_words_alone() {
+        for (what, secret, expected) in [
+            ("`a` is not a flag", "a", "`********` is not a flag"),
+            ("`no` is no token", "no", "`********` is no token"),
+            ("\"is\" is wrong", "is", "\"********\" is wrong"),
+            ("`\\n` is a line break", "\n", "`********` is a line break"),
+            ("at a-very-long-secret-text", "a-very-long-secret-text", "at ********"),
+        ] {
+            assert_eq!(masked(what, secret), expected);
+        }
     }
 }

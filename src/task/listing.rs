@@ -5,6 +5,7 @@ use std::path::Path;
 
 use coproc_coordinator::directory;
 use coproc_coordinator::router::Order;
+use coproc_core::scalar::printable;
 use coproc_provider::is_served;
 
 /// A table of all tasks with their providers, in the order in which they are asked.
@@ -20,7 +21,7 @@ pub(super) fn table(socket_dir: &Path, order: Order) -> String {
                 // One that is not for us to ask.
                 Err(_) => dash(),
             };
-            rows.push([task.task.clone(), priority, provider.service, state]);
+            rows.push([printable(&task.task), priority, printable(&provider.service), state]);
         }
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();

@@ -15,7 +15,7 @@ use coproc_acomm::Url;
 use coproc_coordinator::router::{Order, is_task};
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::scalar::printable;
-use coproc_provider::{Call, CallError, Caller, Offer, is_served};
+use coproc_provider::{Call, CallError, Caller, Offer, is_served, remove_stale};
 use serde_json::value::{RawValue, to_raw_value};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
@@ -82,10 +82,17 @@ pub fn task(task: &Task, sources: Sources) -> ExitCode {
     match carry_out(task, sources) {
         Ok(written) => console::status(written),
         Err(Failure { why, code }) => {
-            complain(&format!("error: {}\n", why.trim_end()));
+            complain(&format!("error: {}\n", harmless(why.trim_end())));
             ExitCode::from(code)
         }
     }
+}
+
+/// A text that somebody else may have written, for a terminal: lines stay lines, and no other control
+/// character acts.
+fn harmless(text: &str) -> String {
+    let lines = text.split('\n').map(|line| line.split('\t').map(printable).collect::<Vec<_>>());
+    lines.map(|parts| parts.join("\t")).collect::<Vec<_>>().join("\n")
 }
 
 fn carry_out(task: &Task, sources: Sources) -> Result<io::Result<()>, Failure> {
@@ -137,6 +144,10 @@ fn settle(task: &Task, mut sources: Sources) -> Result<(Task, Sources, Option<Ur
         }
         _ => {}
     }
+    if let Some(at) = task.response_address.as_deref().filter(|at| !is_listened_on(at)) {
+        let why = "is not an address to listen on: expected `HOST:PORT` or `:PORT`";
+        return Err(wrong(format!("`{}` {why}", printable(at))));
+    }
     let is_url = |file: &PathBuf| file.to_str().is_some_and(|text| text.contains("://"));
     let mut urls: Vec<_> = task.url.iter().cloned().collect();
     for file in sources.files.extract_if(.., |file| is_url(file)) {
@@ -158,6 +169,12 @@ fn settle(task: &Task, mut sources: Sources) -> Result<(Task, Sources, Option<Ur
         return Err(wrong("tasks are listed on the coordinator's own machine alone".to_owned()));
     }
     Ok((task, sources, Some(url)))
+}
+
+/// Whether a text has a port, and a host or none before it.
+fn is_listened_on(at: &str) -> bool {
+    let url = Url { host: at.to_owned(), ..Url::default() };
+    url.port().is_some()
 }
 
 fn remote(url: Url, task: &Task, sources: &Sources) -> Result<Remote, Failure> {
@@ -232,7 +249,10 @@ impl Coordinator {
     /// temporary files where that one is not for us.
     fn caller(&self) -> io::Result<Caller> {
         let name = format!("{NAME}-{}.sock", std::process::id());
-        let open = |folder: PathBuf| Caller::open(&self.socket, &folder.join(&name), self.timeout);
+        let open = |folder: PathBuf| {
+            remove_stale(&folder, &format!("{NAME}-"));
+            Caller::open(&self.socket, &folder.join(&name), self.timeout)
+        };
         match open(self.socket_dir().join("response")) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 open(std::env::temp_dir())
@@ -272,6 +292,8 @@ async fn converse(
     let mut call = Call::verbatim(name, args);
     let mut serving = None;
     if task.stream {
+        // All of these are this command's.
+        remove_stale(&coordinator.socket_dir().join("streams").join(name).join(NAME), "");
         let offer = Offer::bind(coordinator.socket_dir(), name, NAME);
         let offer = offer.map_err(|error| broken("standard input cannot be offered", error))?;
         call = call.with_stream(offer.url());
@@ -369,6 +391,12 @@ fn compact(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wrote_does_nothing_to_a_terminal() {
+        let said = "one\n\ttwo\u{1b}[2J\u{9b}31m\r\u{7}";
+        assert_eq!(harmless(said), "one\n\ttwo\\u{1b}[2J\\u{9b}31m\\r\\u{7}");
+    }
 
     #[test]
     fn arguments_stay_as_they_were_written() {

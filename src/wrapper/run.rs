@@ -33,10 +33,10 @@ use crate::{event_loop, log, signals};
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// How the wrapper shows itself around its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// What its complaints begin with.
-    pub complaint: &'static str,
+    /// How it complains of what keeps it from its work.
+    pub complaint: fn(&str) -> String,
     /// The exit code where the config is wrong.
     pub usage: u8,
     /// The exit code where the wrapper itself fails.
@@ -47,8 +47,12 @@ pub struct Manner {
 
 impl Manner {
     /// That of `coproc run`.
-    pub const RUN: Self =
-        Self { complaint: "error: ", usage: USAGE, failure: FAILURE, run_path: true };
+    pub const RUN: Self = Self {
+        complaint: |why| format!("error: {why}\n"),
+        usage: USAGE,
+        failure: FAILURE,
+        run_path: true,
+    };
 }
 
 /// How long programs of exec sockets may take to die in the end.
@@ -57,7 +61,7 @@ const LAST_RUNS: Duration = Duration::from_secs(2);
 /// Runs the main process and its coprocesses until the main process has ended.
 pub fn run(sources: &Sources, manner: Manner) -> ExitCode {
     let failed = |why: String| {
-        complain(&format!("{}{why}\n", manner.complaint));
+        complain(&(manner.complaint)(&why));
         ExitCode::from(manner.failure)
     };
     let loaded = match config::load(sources) {

@@ -40,6 +40,7 @@ fn c05_a_second_response_is_acked_and_nobody_hears_of_it() {
     for _ in 0..2 {
         assert_eq!(body(&rig.respond(&response)), BARE);
     }
+    assert_eq!(hook.posts.nth(0).body["result"], 1);
     // What comes after it shows that it did not come.
     assert_eq!(rig.post(&request("a3", hook.url("/"))), ok("a3"));
     rig.respond(&json!({ "id": f.requests.nth(1)["id"], "result": 2 }));
@@ -180,4 +181,31 @@ fn an_http_hook_may_be_named_from_this_machine_too() {
     assert_eq!(rig.ask(&request("a", own)), ok("a"));
     assert_eq!(f.requests.nth(0)["responsehook"]["Scheme"], "unix");
     assert_eq!(hook.posts.nth(0).body["result"], 3);
+}
+
+#[test]
+fn hooks_that_lead_nowhere_are_refused_at_once() {
+    let rig = Rig::start();
+    let f = rig.provider("foo", "1-f.sock", Answer::Ack);
+    let host = |host: &str| json!({ "Scheme": "http", "Host": host, "Path": "/" });
+    let port = |port: &str| format!("response hook has the port `{port}`, not one from 1 to 65535");
+    let scheme =
+        |scheme: &str| format!("response hook has the scheme `{scheme}`, not `unix` or `http`");
+    for (hook, why) in [
+        (json!("ftp://h/x"), scheme("ftp")),
+        (json!({}), scheme("")),
+        (json!({ "Scheme": "\u{1b}[2J" }), scheme("\\u{1b}[2J")),
+        (host("h:0"), port("0")),
+        (host("h:99999"), port("99999")),
+        (host("[::1]:web"), port("web")),
+    ] {
+        for ack in [rig.post(&request("a", hook.clone())), rig.ask(&request("a", hook.clone()))] {
+            assert_eq!(ack, failed("a", &why));
+        }
+    }
+    let mut stream = request("a", Hook::start().url("/"));
+    stream["stream_url"] = host("h:0");
+    let why = "stream has the port `0`, not one from 1 to 65535";
+    assert_eq!(rig.post(&stream), failed("a", why));
+    assert!(f.requests.all().is_empty());
 }

@@ -128,6 +128,7 @@ fn c66_what_goes_wrong_over_http() {
         (&["-u", "https://h", "Nope"][..], "is not the address of a coordinator"),
         (&["-u", "http://", "Nope"], "is not the address of a coordinator"),
         (&["-c", "ftp://h/x", "Nope"], "is not the address of a coordinator"),
+        (&["-u", &url, "-r", "bogus", "Nope"], "`bogus` is not an address to listen on"),
         (&["-u", &url, "--list"], "on the coordinator's own machine"),
         (&["-u", &url, "-t", "a", "b", "c"], "named twice"),
         (&["-u", &url, "a/b"], "is not the name of a task"),
@@ -141,4 +142,28 @@ fn c66_what_goes_wrong_over_http() {
     eventually("nobody is left waiting", || {
         std::fs::read_dir(rig.at("response")).unwrap().count() == 1
     });
+}
+
+#[test]
+fn the_head_of_a_stream_that_the_command_offers_does_not_use_it_up() {
+    let rig = Rig::start();
+    let silent = rig.provider("Silent", "1-f.sock", Answer::Ack);
+    let own = free_port();
+    let (url, at) = (url(&rig), format!("127.0.0.1:{own}"));
+    let words = ["task", "-u", &url, "-r", &at, "-s", "Silent"];
+    let mut asking = crate::support::Wrapper::start(rig.place.command(&words));
+    silent.requests.nth(0);
+    let ask = |method: &str| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", own)).unwrap();
+        write!(stream, "{method} /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    };
+    let asked = ["HEAD", "HEAD", "GET", "GET", "HEAD"].map(ask);
+    let ok = "HTTP/1.1 200 OK";
+    let gone = "HTTP/1.1 404 Not Found";
+    assert_eq!(asked, [ok, ok, ok, gone, gone]);
+    asking.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(asking.wait(), 143);
 }

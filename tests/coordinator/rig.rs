@@ -55,6 +55,13 @@ impl Rig {
         eventually(&format!("it is up\n{}", self.wrapper.dump()), up);
     }
 
+    /// Waits until the log of one that runs alone holds this text.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        let what = format!("it says `{text}`\n{}", self.wrapper.dump());
+        eventually(&what, || self.wrapper.stderr().contains(text));
+    }
+
     pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.place.path().join("d").join(name)
     }

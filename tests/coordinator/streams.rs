@@ -8,8 +8,9 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::access::{STRANGER, call_as};
 use crate::rig::{Answer, Hook, Rig, ok, unix};
-use crate::support::{PATIENCE, eventually, free_port};
+use crate::support::{PATIENCE, eventually, free_port, is_root, skipped};
 
 /// A socket that gives these bytes to whoever comes.
 fn source(path: &Path, bytes: Vec<u8>) {
@@ -174,6 +175,55 @@ fn c39_a_requesters_stream_comes_to_the_provider_by_a_socket_once() {
     let rig = Rig::with(&[("stream_allow", "10.0.0.0/8")]);
     let _f = rig.provider("foo", "1-f.sock", Answer::Ack);
     assert_eq!(rig.post(&request)["error"], "stream is not allowed");
+}
+
+#[test]
+fn k21_a_stream_is_for_those_who_were_asked() {
+    if !is_root() {
+        return skipped("only root can be another user");
+    }
+    let open = [("socket_mode", "0666"), ("dir_mode", "0755")];
+    let data = server("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbytes");
+    let hook = Hook::start();
+    let request = |id: &str| json!({ "id": id, "task": "foo", "responsehook": hook.url("/"), "stream_url": http(data) });
+    let read = |path: &str| call_as(STRANGER, STRANGER, Path::new(path), b"");
+    for (more, may) in
+        [(&[][..], false), (&[("peer_users", "0")], false), (&[("peer_users", "0 54321")], true)]
+    {
+        let rig = Rig::with(&[&open[..], more].concat());
+        let f = rig.provider("foo", "1-f.sock", Answer::Ack);
+        assert_eq!(rig.post(&request("a")), ok("a"));
+        let path = f.requests.nth(0)["stream_url"]["Path"].as_str().unwrap().to_owned();
+        let Some(strangers) = read(&path) else { return skipped("there is no setpriv") };
+        assert_eq!(strangers == b"bytes", may, "{more:?}: {strangers:?}");
+        if !may {
+            // Who may not has used nothing up.
+            let mut bytes = Vec::new();
+            UnixStream::connect(&path).unwrap().read_to_end(&mut bytes).unwrap();
+            assert_eq!((strangers, bytes), (vec![], b"bytes".to_vec()));
+            rig.says("uid 54321 and gid 54321 may not");
+        }
+    }
+    // The socket that is asked belongs to the one who reads.
+    let rig = Rig::with(&open);
+    let f = rig.provider("foo", "1-f.sock", Answer::Ack);
+    std::os::unix::fs::chown(rig.at("foo/1-f.sock"), Some(54321), None).unwrap();
+    assert_eq!(rig.post(&request("b")), ok("b"));
+    let path = f.requests.nth(0)["stream_url"]["Path"].as_str().unwrap().to_owned();
+    assert_eq!(read(&path).unwrap(), b"bytes");
+}
+
+#[test]
+fn k01_to_ask_for_the_head_of_a_stream_does_not_use_it_up() {
+    let rig = Rig::start();
+    let path = rig.at("streams/foo/f/1.sock");
+    source(&path, b"bytes".to_vec());
+    let url = published(&rig, &unix(path.to_str().unwrap()));
+    for _ in 0..2 {
+        assert_eq!(rig.http("HEAD", &target(&url), "", b""), (200, vec![]));
+    }
+    assert_eq!(rig.http("GET", &target(&url), "", b""), (200, b"bytes".to_vec()));
+    assert_eq!(rig.http("HEAD", &target(&url), "", b"").0, 403);
 }
 
 #[test]

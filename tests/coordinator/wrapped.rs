@@ -69,6 +69,42 @@ fn a_table_that_is_wrong_is_told_of_with_all_its_problems() {
 }
 
 #[test]
+fn tasks_that_nobody_could_ask_for_are_told_of() {
+    let place = Place::new();
+    let check = |coordinator: &str, tasks: &str| {
+        let more = format!("exec_event = \"pre-start\"\ntasks = {tasks}");
+        let provider = crate::support::coprocess("p", "\"true\"", &more);
+        place.config(&format!("{coordinator}{provider}"));
+        let output = place.coproc(&["check"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let coordinator = "[coordinator]\nservice_name = \"c\"\n";
+    assert_eq!(check(coordinator, "[\"a\", \"b c\"]").0, Some(0));
+    let long = format!("\"{}\"", "x".repeat(129));
+    for task in ["\"a/b\"", "\".a\"", "\"..\"", "\"streams\"", "\"a\\u0000\"", &long] {
+        let (code, said) = check(coordinator, &format!("[\"fine\", {task}]"));
+        assert_eq!(code, Some(2), "{task}: {said}");
+        assert!(said.contains("is not the name of a task\n"), "{task}: {said}");
+        assert!(said.contains("coprocess.p.tasks") && said.contains("coproc.toml:"), "{said}");
+    }
+    let (code, said) = check("", "[\"a\"]");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("there is no [coordinator] whose requests would wait"), "{said}");
+}
+
+#[test]
+fn a_short_secret_leaves_the_words_of_an_error_alone() {
+    let place = Place::new();
+    place.config(
+        "[coordinator]\nservice_name = \"c\"\n[coordinator.nats]\nurl = \"nats://h\"\n\
+         password = \"is\"\n",
+    );
+    let output = place.coproc(&["check"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("coordinator.nats.password: `password` is set without `user`"), "{said}");
+}
+
+#[test]
 fn without_a_port_there_are_the_sockets_alone() {
     let mut rig = up("listen = \"none\"");
     let _f = rig.provider("foo", "50-f.sock", Answer::Ack);

@@ -7,14 +7,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addresses;
 mod auth;
 mod caching;
 mod client;
 mod complaints;
 mod drain;
 mod events;
+mod extracting;
 mod failures;
 mod flow;
+mod keys;
 mod life;
 mod limits;
 mod lua;
@@ -22,16 +25,20 @@ mod lua_cases;
 mod native;
 mod nginx;
 mod overrides;
+mod pages;
 mod plugin;
 mod proxy;
 mod python;
 mod python_faults;
+mod python_server;
 mod python_workers;
+mod redis;
 mod requests;
 mod responses;
 mod rig;
 mod seen;
 mod shapes;
+mod stopping;
 mod upstream;
 mod versions;
 mod world;

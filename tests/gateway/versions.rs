@@ -18,7 +18,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-use crate::world::{Certificates, Gate, OK, PATIENCE, answering, api};
+use crate::support::certificates::Certificates;
+use crate::world::{Gate, OK, PATIENCE, answering, api};
 
 type Sender = http2::SendRequest<Full<Bytes>>;
 

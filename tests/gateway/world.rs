@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,6 +9,8 @@ use std::time::{Duration, Instant};
 use coproc_gateway::api::{Api, Hooks, Upstream};
 use coproc_gateway::config::{Config, Listen, StoreConfig, Tls};
 use coproc_gateway::server::{Bound, Server};
+
+use crate::support::certificates::Certificates;
 
 /// How long a test waits for what is sure to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -263,36 +264,7 @@ pub(crate) fn nobody() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// Certificates that were made for one test, and go with it.
-pub(crate) struct Certificates(tempfile::TempDir);
-
 impl Certificates {
-    /// A root, and a certificate of `localhost` that it signed.
-    #[allow(clippy::disallowed_methods, reason = "nothing else waits for processes here")]
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let extensions = "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n";
-        std::fs::write(folder.path().join("extensions"), extensions).unwrap();
-        for line in [
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem \
-             -days 9 -subj /CN=root -addext basicConstraints=critical,CA:TRUE",
-            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out request \
-             -subj /CN=localhost",
-            "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 9 \
-             -extfile extensions",
-        ] {
-            let mut command = std::process::Command::new("openssl");
-            let made = command.args(line.split_whitespace()).current_dir(&folder).output().unwrap();
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        }
-        Self(folder)
-    }
-
-    /// `ca.pem`, `cert.pem` or `key.pem`.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     /// What a listener needs.
     pub(crate) fn tls(&self) -> Option<Tls> {
         Some(Tls { certificate: self.file("cert.pem"), key: self.file("key.pem") })

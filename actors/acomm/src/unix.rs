@@ -20,7 +20,7 @@ use crate::message::Response;
 
 /// How much is read at a time.
 const READ: usize = 8 << 10;
-/// The first pause before a connection is tried again whose listener has a full queue.
+/// The first pause before a connection is tried again for which there was no room.
 const PAUSE: Duration = Duration::from_millis(1);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -119,7 +119,7 @@ impl Link {
         Self(Stream::Plain(stream))
     }
 
-    /// Connects to the socket at `path`, and waits while its queue is full.
+    /// Connects to the socket at `path`, and waits while its queue is full or there are no descriptors.
     ///
     /// # Errors
     /// When nobody listens there.
@@ -128,10 +128,14 @@ impl Link {
         let mut pause = PAUSE;
         loop {
             let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-            match connect(&socket, &address) {
-                Ok(()) => return Ok(Self::new(socket.into())),
-                Err(Errno::AGAIN) => {
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+            let connected = socket.and_then(|socket| {
+                connect(&socket, &address)?;
+                Ok(socket)
+            });
+            match connected {
+                Ok(socket) => return Ok(Self::new(socket.into())),
+                Err(Errno::AGAIN | Errno::MFILE | Errno::NFILE) => {
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }

@@ -1,5 +1,6 @@
 //! What a coordinator is configured to do, with defaults filled in.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::allow::Allow;
 use crate::exec_task::ExecTask;
 use crate::nats::Nats;
 use crate::router::Order;
+use crate::unix_hooks::UnixHooks;
 
 /// A coordinator.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct Coordinator {
     pub hook_allow: Allow,
     /// Whence streams may be fetched.
     pub stream_allow: Allow,
+    /// Which Unix sockets requests may name.
+    pub unix_hooks: UnixHooks,
     /// Whether requests over HTTP may name Unix sockets.
     pub allow_unix_hooks_from_http: bool,
     /// Whether providers see the requester's id in place of one of the coordinator's own.
@@ -59,19 +63,34 @@ pub struct Coordinator {
     /// Whether the status of an HTTP answer tells of messages that are no requests.
     pub strict_http: bool,
     /// What requests over HTTP have to bear; none: nothing.
-    pub tokens: Vec<String>,
+    pub tokens: Tokens,
     /// The mode of the sockets.
     pub socket_mode: u32,
     /// The mode of the folders.
     pub dir_mode: u32,
     /// The group that sockets and folders are given to.
     pub group: Option<String>,
+    /// Who may connect to the sockets, by name or number; with `peer_groups` empty as well, everybody.
+    pub peer_users: Vec<String>,
+    /// Groups of which one makes a process one that may connect.
+    pub peer_groups: Vec<String>,
     /// The task `exec`, if it is offered.
     pub exec: Option<ExecTask>,
     /// Whether the task `coprocess` is offered.
     pub coprocess: bool,
     /// How tasks are shared with other coordinators; `None` where they are not.
     pub nats: Option<Nats>,
+}
+
+/// Texts that are secret.
+#[derive(Clone, Default)]
+pub struct Tokens(pub Vec<String>);
+
+/// What is in it is not to be shown.
+impl fmt::Debug for Tokens {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Tokens({})", self.0.len())
+    }
 }
 
 impl Coordinator {

@@ -7,8 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use coproc_core::peers::group;
 use coproc_core::socket::{BindError, Listener};
-use nix::unistd::{Gid, Group, chown};
+use nix::unistd::{Gid, chown};
 use rustix::net::listen;
 
 use crate::config::Coordinator;
@@ -39,9 +40,9 @@ pub enum OpenError {
         /// The system's word.
         error: io::Error,
     },
-    /// There is no such group.
-    #[error("group: `{0}` is no group of this machine")]
-    Group(String),
+    /// What is named is not there: a user, a group or a file; a sentence.
+    #[error("{0}")]
+    Names(String),
     /// The system gives no random bits.
     #[error("there are no random bits: {0}")]
     Random(io::Error),
@@ -63,7 +64,7 @@ pub(crate) fn close<T>(door: &Mutex<Option<T>>) {
 
 /// Makes the folders and binds everything, or nothing.
 pub(crate) fn open(config: &Coordinator) -> Result<Doors, OpenError> {
-    let group = config.group.as_deref().map(find_group).transpose()?;
+    let group = config.group.as_deref().map(group).transpose().map_err(OpenError::Names)?;
     make_folder(&config.socket_dir, config.dir_mode, group)?;
     for folder in RESERVED {
         make_folder(&config.socket_dir.join(folder), config.dir_mode, group)?;
@@ -117,13 +118,4 @@ pub(crate) fn make_folder(path: &Path, mode: u32, group: Option<Gid>) -> Result<
         chown(path, None, group).map_err(|error| refused(error.into()))?;
     }
     Ok(())
-}
-
-/// A group by its name or number.
-pub(crate) fn find_group(name: &str) -> Result<Gid, OpenError> {
-    if let Ok(number) = name.parse() {
-        return Ok(Gid::from_raw(number));
-    }
-    let found = Group::from_name(name).ok().flatten();
-    found.map(|group| group.gid).ok_or_else(|| OpenError::Group(name.to_owned()))
 }

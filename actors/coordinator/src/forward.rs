@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use coproc_acomm::unix::{ExchangeError, exchange};
 use coproc_acomm::{Request, Response, Url};
 
+use crate::admission::Readers;
 use crate::awaited::comes;
 use crate::check::check;
 use crate::nats::{Passed, When, give_away};
@@ -245,7 +246,8 @@ impl Way<'_> {
         let mut request = self.request.clone();
         let one_shot = match &request.stream {
             Some(source) if source.is_http() => {
-                let opened = oneshot::open(shared, &request.task, source);
+                let readers = Readers::of(&sockets);
+                let opened = oneshot::open(shared, &request.task, source, readers);
                 Some(opened.map_err(Untaken::Refused)?)
             }
             _ => None,

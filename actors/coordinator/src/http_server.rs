@@ -13,7 +13,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response as Answer, StatusCode};
+use hyper::{Method, Response as Answer, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -25,6 +25,9 @@ use crate::server::{Shared, Stop};
 use crate::unix::shown;
 
 type Content = BoxBody<Bytes, std::io::Error>;
+
+/// The type of streams: none that a browser would show.
+const BYTES: &str = "application/octet-stream";
 
 /// Serves one connection.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, stop: watch::Receiver<Stop>) {
@@ -60,7 +63,8 @@ async fn answer(
     ours: SocketAddr,
 ) -> Answer<Content> {
     if request.uri().path() == "/stream" {
-        return stream(&shared, request.uri().query().unwrap_or_default()).await;
+        let query = request.uri().query().unwrap_or_default();
+        return stream(&shared, query, request.method() == Method::HEAD).await;
     }
     if !is_welcome(&shared, &request) {
         let refused = Response::error("", "a token is missing or wrong");
@@ -96,7 +100,7 @@ async fn answer(
 }
 
 fn is_welcome(shared: &Shared, request: &hyper::Request<Incoming>) -> bool {
-    let tokens = &shared.config.tokens;
+    let tokens = &shared.config.tokens.0;
     if tokens.is_empty() {
         return true;
     }
@@ -110,8 +114,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }
 
-/// A stream that was given out, once.
-async fn stream(shared: &Arc<Shared>, query: &str) -> Answer<Content> {
+/// A stream that was given out, once. Who wants the head alone does not use it up.
+async fn stream(shared: &Arc<Shared>, query: &str, is_head: bool) -> Answer<Content> {
     let value = |name: &str| {
         let pair = |pair: &str| {
             let (key, value) = pair.split_once('=')?;
@@ -123,7 +127,11 @@ async fn stream(shared: &Arc<Shared>, query: &str) -> Answer<Content> {
     if Url::parse(&addr).map_or(true, |url| url.scheme.is_empty()) {
         return text(StatusCode::BAD_REQUEST, "invalid addr\n");
     }
-    let taken = shared.streams().take(&addr, &value("exp"), &value("sig"), Instant::now());
+    let (exp, sig, now) = (value("exp"), value("sig"), Instant::now());
+    if is_head && shared.streams().has(&addr, &exp, &sig, now) {
+        return content(StatusCode::OK, BYTES, Flow::none().boxed());
+    }
+    let taken = shared.streams().take(&addr, &exp, &sig, now);
     let Some(source) = taken else {
         return text(StatusCode::FORBIDDEN, "forbidden\n");
     };
@@ -131,7 +139,7 @@ async fn stream(shared: &Arc<Shared>, query: &str) -> Answer<Content> {
         Ok(source) => {
             shared.figures.streams.add();
             let flow = Flow::new(shared.config.stream_timeout, source).boxed();
-            content(StatusCode::OK, "application/octet-stream", flow)
+            content(StatusCode::OK, BYTES, flow)
         }
         Err(why) => {
             tracing::warn!(

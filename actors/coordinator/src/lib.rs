@@ -7,6 +7,7 @@
 #![cfg_attr(not(feature = "nats"), allow(dead_code))]
 
 pub mod actor;
+mod admission;
 pub mod allow;
 mod awaited;
 mod check;
@@ -24,12 +25,14 @@ mod oneshot;
 mod random;
 pub mod requester;
 pub mod router;
+mod seldom;
 mod serve;
 mod server;
 mod stream;
 pub mod table;
 pub mod tracker;
 mod unix;
+pub mod unix_hooks;
 
 pub use figures::Snapshot;
 pub use server::{Bound, OpenError};

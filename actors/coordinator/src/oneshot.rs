@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use coproc_acomm::Url;
+use coproc_core::peers::group;
 use coproc_core::socket::Listener;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
@@ -17,9 +19,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::door::{find_group, make_folder};
+use crate::admission::Readers;
+use crate::door::make_folder;
 use crate::hook::is_good;
 use crate::http_client::{call, dial};
+use crate::serve::PAUSE;
 use crate::server::Shared;
 use crate::stream::hexadecimal;
 use crate::unix::shown;
@@ -27,7 +31,7 @@ use crate::unix::shown;
 /// How much is read from a socket at a time.
 const PIECE: usize = 32 << 10;
 
-/// A socket that gives the data of a source outside to whoever connects first. Unless it is kept, it
+/// A socket that gives the data of a source outside to the first reader who may. Unless it is kept, it
 /// goes when this is dropped.
 pub(crate) struct OneShot {
     path: PathBuf,
@@ -54,13 +58,17 @@ impl Drop for OneShot {
 }
 
 /// Opens a socket for the provider of a task. The error is for the requester.
-pub(crate) fn open(shared: &Arc<Shared>, task: &str, source: &Url) -> Result<OneShot, String> {
+pub(crate) fn open(
+    shared: &Arc<Shared>,
+    task: &str,
+    source: &Url,
+    readers: Readers,
+) -> Result<OneShot, String> {
     let config = &shared.config;
     let opened = || -> Result<(PathBuf, Listener, UnixListener), String> {
         let text = |error: io::Error| error.to_string();
         let folder = config.streams().join(task).join(&config.service_name);
-        let group = config.group.as_deref().map(find_group).transpose();
-        let group = group.map_err(|error| error.to_string())?;
+        let group = config.group.as_deref().map(group).transpose()?;
         make_folder(&folder, config.dir_mode, group).map_err(|error| error.to_string())?;
         let name = hexadecimal(&shared.random().map_err(text)?[..8]);
         let path = folder.join(format!("{name}.sock"));
@@ -73,10 +81,11 @@ pub(crate) fn open(shared: &Arc<Shared>, task: &str, source: &Url) -> Result<One
         opened().map_err(|why| format!("the stream cannot be passed on: {why}"))?;
     let (shared, source) = (shared.clone(), source.clone());
     let task = tokio::spawn(async move {
-        let accepted = timeout(shared.config.stream_ttl, socket.accept()).await;
+        let came = reader(&shared, &socket, &readers);
+        let came = timeout(shared.config.stream_ttl, came).await;
         // Its name goes before the first byte: it is good once.
         drop(listener);
-        let Ok(Ok((reader, _))) = accepted else { return };
+        let Ok(reader) = came else { return };
         drop(socket);
         if let Err(why) = feed(&shared, &source, reader).await {
             tracing::warn!(
@@ -88,6 +97,20 @@ pub(crate) fn open(shared: &Arc<Shared>, task: &str, source: &Url) -> Result<One
         }
     });
     Ok(OneShot { path, task: Some(task) })
+}
+
+/// The first who may read. Who may not uses nothing up.
+async fn reader(shared: &Shared, socket: &UnixListener, readers: &Readers) -> UnixStream {
+    loop {
+        match socket.accept().await {
+            Ok((reader, _)) if shared.admission.admits_reader(reader.as_fd(), readers) => {
+                return reader;
+            }
+            Ok(_) => {}
+            // Out of descriptors: others have to be closed first.
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
 }
 
 async fn feed(shared: &Shared, source: &Url, mut reader: UnixStream) -> Result<(), String> {
@@ -114,7 +137,7 @@ pub(crate) fn is_source(shared: &Shared, source: &Url) -> bool {
 }
 
 /// Whether a path leads to somewhere below a folder, as it is written or as the links in it lead.
-fn beneath(folder: &Path, path: &Path) -> bool {
+pub(crate) fn beneath(folder: &Path, path: &Path) -> bool {
     if path.components().any(|part| part == Component::ParentDir) {
         return false;
     }
@@ -191,6 +214,11 @@ pub(crate) const BAD_STATUS: &str = "it answered ";
 pub(crate) struct Flow(mpsc::Receiver<io::Result<Bytes>>);
 
 impl Flow {
+    /// The body of an answer that has a head alone; its length is not told.
+    pub(crate) fn none() -> Self {
+        Self(mpsc::channel(1).1)
+    }
+
     /// Sends what `source` has, until it stands still for as long as `idle` or nobody reads it.
     pub(crate) fn new(idle: Duration, mut source: Source) -> Self {
         let (pieces, body) = mpsc::channel(2);

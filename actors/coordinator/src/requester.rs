@@ -14,7 +14,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response as Answer, StatusCode};
+use hyper::{Method, Response as Answer, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream, UnixStream, lookup_host};
 use tokio::sync::mpsc;
@@ -266,8 +266,12 @@ impl Port {
         came: &Mutex<Option<Response>>,
     ) -> Answer<Content> {
         if request.uri().path() == "/stream" {
-            let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return match stream {
+            let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+            // Who wants the head alone does not use it up.
+            if request.method() == Method::HEAD && stream.is_some() {
+                return content(StatusCode::OK, "application/octet-stream", Flow::none().boxed());
+            }
+            return match stream.take() {
                 Some(stream) => {
                     let flow = Flow::new(Duration::MAX, Source::Socket(stream)).boxed();
                     content(StatusCode::OK, "application/octet-stream", flow)

@@ -3,7 +3,7 @@
 
 use std::future::pending;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,13 @@ use crate::door::close;
 use crate::hook::deliver;
 use crate::http_server;
 use crate::nats;
+use crate::seldom::Seldom;
 use crate::server::{Bound, Shared, Sockets, Stop};
 use crate::tracker::Origin;
 use crate::unix::{self, shown};
 
 /// How long nothing is accepted after the system had no room for a connection.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Which part of `stop_timeout` is kept for telling those who wait that they wait in vain.
 const TELLING: f64 = 0.2;
@@ -43,10 +44,10 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let Bound { shared, doors } = bound;
     let (last, last_seen) = watch::channel(Stop::Not);
-    let seats = shared.config.max_connections;
-    let mut http = Entrance::new(seats, stop.clone());
-    let mut internal = Entrance::new(seats, stop.clone());
-    let mut response = Entrance::new(seats, last_seen);
+    let seats = shared.seats;
+    let mut http = Entrance::new("the port", seats, stop.clone());
+    let mut internal = Entrance::new("the socket of requests", seats, stop.clone());
+    let mut response = Entrance::new("the socket of responses", seats, last_seen);
     if let Some(port) = sockets.port {
         let (shared, doors) = (shared.clone(), doors.clone());
         http.open(
@@ -56,17 +57,19 @@ pub(crate) async fn serve(
         );
     }
     if let Some(socket) = sockets.internal {
+        let door = Unix { socket: watch(socket, Interest::READABLE)?, shared: shared.clone() };
         let (shared, doors) = (shared.clone(), doors.clone());
         internal.open(
-            watch(socket, Interest::READABLE)?,
+            door,
             move || close(&doors.internal),
             move |stream, stop| unix::request(shared.clone(), stream, stop),
         );
     }
     if let Some(socket) = sockets.response {
+        let door = Unix { socket: watch(socket, Interest::READABLE)?, shared: shared.clone() };
         let (shared, doors) = (shared.clone(), doors.clone());
         response.open(
-            watch(socket, Interest::READABLE)?,
+            door,
             move || close(&doors.response),
             move |stream, stop| unix::response(shared.clone(), stream, stop),
         );
@@ -165,7 +168,10 @@ trait Door: Send + 'static {
 }
 
 /// A Unix listener whose clients are not made known to the event loop at once.
-type Unix = AsyncFd<OwnedFd>;
+struct Unix {
+    socket: AsyncFd<OwnedFd>,
+    shared: Arc<Shared>,
+}
 
 impl Door for Unix {
     type Stream = Link;
@@ -173,7 +179,12 @@ impl Door for Unix {
     async fn next(&self) -> io::Result<Link> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let accept = |socket: &OwnedFd| Ok(accept_with(socket, flags)?);
-        Ok(Link::new(self.async_io(Interest::READABLE, accept).await?.into()))
+        loop {
+            let client = self.socket.async_io(Interest::READABLE, accept).await?;
+            if self.shared.admission.admits(client.as_fd()) {
+                return Ok(Link::new(client.into()));
+            }
+        }
     }
 }
 
@@ -187,6 +198,7 @@ impl Door for TcpListener {
 
 /// One way in: who comes is served in a task of its own, so many at a time.
 struct Entrance {
+    name: &'static str,
     seats: Arc<Semaphore>,
     all: u32,
     stop: watch::Receiver<Stop>,
@@ -194,9 +206,9 @@ struct Entrance {
 }
 
 impl Entrance {
-    fn new(seats: usize, stop: watch::Receiver<Stop>) -> Self {
+    fn new(name: &'static str, seats: usize, stop: watch::Receiver<Stop>) -> Self {
         let all = u32::try_from(seats).unwrap_or(u32::MAX);
-        Self { seats: Arc::new(Semaphore::new(seats)), all, stop, accepting: None }
+        Self { name, seats: Arc::new(Semaphore::new(seats)), all, stop, accepting: None }
     }
 
     fn open<D, C, F, W>(&mut self, door: D, close: C, serve: F)
@@ -207,6 +219,7 @@ impl Entrance {
         W: Future<Output = ()> + Send + 'static,
     {
         let (seats, mut stop) = (self.seats.clone(), self.stop.clone());
+        let mut troubles = Troubles::new(self.name, self.all);
         self.accepting = Some(tokio::spawn(async move {
             let seated = |stream: D::Stream, seat: OwnedSemaphorePermit, stop| {
                 let served = serve(stream, stop);
@@ -222,7 +235,7 @@ impl Entrance {
                         Ok(Stop::Now | Stop::Left) => return,
                         _ => break,
                     },
-                    accepted = accept(&door, &seats) => accepted,
+                    accepted = accept(&door, &seats, &mut troubles) => accepted,
                 };
                 match accepted {
                     Some((stream, seat)) => seated(stream, seat, stopped),
@@ -247,17 +260,55 @@ impl Entrance {
     }
 }
 
+/// What keeps clients from being accepted at once, told now and then.
+struct Troubles {
+    entrance: &'static str,
+    seats: u32,
+    full: Seldom,
+    failed: Seldom,
+}
+
+impl Troubles {
+    fn new(entrance: &'static str, seats: u32) -> Self {
+        Self { entrance, seats, full: Seldom::default(), failed: Seldom::default() }
+    }
+
+    fn full(&mut self) {
+        if self.full.count(Instant::now()).is_some() {
+            tracing::warn!(
+                target: "coordinator",
+                "{} serves {} connections; further ones wait (max_clients)",
+                self.entrance,
+                self.seats
+            );
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        if self.failed.count(Instant::now()).is_some() {
+            tracing::warn!(target: "coordinator", "{} cannot accept: {error}", self.entrance);
+        }
+    }
+}
+
 /// The next client, once there is a seat for it.
 async fn accept<D: Door>(
     door: &D,
     seats: &Arc<Semaphore>,
+    troubles: &mut Troubles,
 ) -> Option<(D::Stream, OwnedSemaphorePermit)> {
-    let seat = seats.clone().acquire_owned().await.ok()?;
+    let seat = match seats.clone().try_acquire_owned() {
+        Ok(seat) => seat,
+        Err(_) => {
+            troubles.full();
+            seats.clone().acquire_owned().await.ok()?
+        }
+    };
     loop {
         match door.next().await {
             Ok(stream) => return Some((stream, seat)),
             Err(error) => {
-                tracing::warn!(target: "coordinator", "cannot accept: {error}");
+                troubles.failed(&error);
                 // Out of descriptors: others have to be closed first.
                 tokio::time::sleep(PAUSE).await;
             }

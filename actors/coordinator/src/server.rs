@@ -10,8 +10,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use coproc_acomm::Url;
 use coproc_core::socket::Listener;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Notify, Semaphore, watch};
 
+use crate::admission::Admission;
 use crate::awaited::Awaited;
 use crate::config::Coordinator;
 use crate::directory::{Directory, Task, reordered, tasks};
@@ -29,6 +31,31 @@ pub use crate::door::OpenError;
 /// How many responses are being delivered at once; further ones wait.
 const DELIVERIES: usize = 128;
 
+/// How many descriptors one seat takes at most: a requester and a provider each on the socket of
+/// requests and on the port, a response that comes in, and one that goes out.
+const DESCRIPTORS: u64 = 6;
+
+/// How many connections each entrance serves at once: no more than there are descriptors for, so that who
+/// comes in a crowd waits to be accepted, and nobody is refused for want of one.
+fn seats(config: &Coordinator) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let fit = limit.saturating_sub(spare(limit)) / DESCRIPTORS;
+    let fit = usize::try_from(fit).unwrap_or(usize::MAX).max(1);
+    if fit < config.max_connections {
+        tracing::info!(
+            target: "coordinator",
+            "{fit} connections are served at once, not {}: RLIMIT_NOFILE is {limit}",
+            config.max_connections
+        );
+    }
+    fit.min(config.max_connections)
+}
+
+/// How many of `limit` descriptors the rest of the process needs.
+fn spare(limit: u64) -> u64 {
+    24 + (limit / 8).min(64)
+}
+
 /// How far the thread is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
@@ -45,9 +72,12 @@ pub(crate) enum Stop {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Coordinator,
+    pub(crate) admission: Admission,
     pub(crate) directory: Directory,
     pub(crate) figures: Figures,
     pub(crate) awaited: Awaited,
+    /// How many connections each entrance serves at once.
+    pub(crate) seats: usize,
     pub(crate) deliveries: Semaphore,
     /// Where HTTP is listened on.
     pub(crate) address: Option<SocketAddr>,
@@ -98,6 +128,10 @@ impl Bound {
     /// # Errors
     /// As [`OpenError`] says; whoever serves there already is unharmed.
     pub fn open(config: Coordinator) -> Result<Self, OpenError> {
+        let admission = Admission::look_up(&config).map_err(OpenError::Names)?;
+        if let Some(nats) = &config.nats {
+            nats.check_ca().map_err(OpenError::Names)?;
+        }
         let doors = open(&config)?;
         if config.priority_order == Order::Number {
             for task in reordered(&config.socket_dir) {
@@ -113,7 +147,9 @@ impl Bound {
             Some(nats) => Peers::new(nats.clone(), &name()?),
             None => None,
         };
+        let seats = seats(&config);
         let shared = Shared {
+            admission,
             directory: Directory::new(
                 config.socket_dir.clone(),
                 config.priority_order,
@@ -121,7 +157,8 @@ impl Bound {
             ),
             figures: Figures::default(),
             awaited: Awaited::default(),
-            deliveries: Semaphore::new(DELIVERIES),
+            seats,
+            deliveries: Semaphore::new(DELIVERIES.min(seats)),
             address: doors.address,
             peers,
             pool: Mutex::default(),

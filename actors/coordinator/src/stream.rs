@@ -55,13 +55,22 @@ impl Streams {
     /// The source of an address, which is good no more then; `None` for one that we did not give
     /// out, or that is over or was read.
     pub(crate) fn take(&mut self, addr: &str, exp: &str, sig: &str, now: Instant) -> Option<Url> {
+        let secret = self.find(addr, exp, sig, now)?;
+        self.open.remove(&secret).map(|open| open.source)
+    }
+
+    /// Whether [`Self::take`] would give a source.
+    pub(crate) fn has(&mut self, addr: &str, exp: &str, sig: &str, now: Instant) -> bool {
+        self.find(addr, exp, sig, now).is_some()
+    }
+
+    fn find(&mut self, addr: &str, exp: &str, sig: &str, now: Instant) -> Option<Secret> {
         self.forget(now);
         let secret = secret(sig)?;
         let open = self.open.get(&secret)?;
-        if open.until <= now || open.told.to_string() != exp || open.source.to_string() != addr {
-            return None;
-        }
-        self.open.remove(&secret).map(|open| open.source)
+        let good =
+            open.until > now && open.told.to_string() == exp && open.source.to_string() == addr;
+        good.then_some(secret)
     }
 
     /// How many are open.
@@ -126,7 +135,9 @@ mod tests {
         assert!(streams.take(&addr, "100", &sig, now).is_none());
         assert!(streams.take(&addr, &exp, &"0".repeat(32), now).is_none());
         assert!(streams.take(&addr, &exp, "", now).is_none());
+        assert!(streams.has(&addr, &exp, &sig, now) && !streams.has(&addr, "100", &sig, now));
         assert_eq!(streams.take(&addr, &exp, &sig, now).unwrap().to_string(), SOURCE);
+        assert!(!streams.has(&addr, &exp, &sig, now));
         assert!(streams.take(&addr, &exp, &sig, now).is_none());
         let query = streams.publish(Url::parse(SOURCE).unwrap(), [8; 16], now, until, 99);
         let (addr, exp, sig) = parts(&query);

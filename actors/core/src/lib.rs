@@ -12,6 +12,7 @@ pub mod flag;
 pub mod mode;
 pub mod name;
 pub mod output;
+pub mod peers;
 pub mod probe;
 pub mod process;
 pub mod refusal;

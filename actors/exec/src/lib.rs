@@ -20,9 +20,7 @@ pub mod client;
 pub mod config;
 mod connection;
 mod figures;
-mod listener;
 pub mod netstring;
-mod peer;
 pub mod protocol;
 mod queue;
 pub mod scalars;
@@ -36,5 +34,4 @@ mod worker;
 
 pub use actor::{BrokerIs, Drain, ExecActor, Kill};
 pub use figures::{Figures, Run, Snapshot};
-pub use listener::BindError;
 pub use server::{Bound, OpenError};

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use coproc_core::exit::ExitStatus;
+use coproc_core::peers::{self, Peers};
 use coproc_core::process::Setting;
+use coproc_core::socket::{BindError, Listener};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{mpsc, watch};
 
@@ -16,8 +18,6 @@ use crate::alive::Alive;
 use crate::allow::Allow;
 use crate::config::ExecSocket;
 use crate::figures::Figures;
-use crate::listener::{BindError, Listener};
-use crate::peer::Peers;
 use crate::worker;
 
 /// How many descriptors one connection needs: its socket, three pipes, and one of those that it has for
@@ -105,8 +105,14 @@ impl Bound {
         let inherited: Vec<_> = inherited.iter().filter(passed).cloned().collect();
         let setting = Setting::look_up(&config.name, &config.context, &inherited, &[])
             .map_err(|error| OpenError::Names(error.reason))?;
-        let peers = Peers::look_up(&config).map_err(OpenError::Names)?;
-        let owner = config.owner.as_deref();
+        let peers =
+            Peers::look_up(&config.peer_users, &config.peer_groups).map_err(OpenError::Names)?;
+        let owner = match config.owner.as_deref() {
+            Some(owner) => {
+                peers::owner(owner).map_err(|why| OpenError::Names(format!("owner: {why}")))?
+            }
+            None => (None, None),
+        };
         let listener = Listener::bind(path, config.mode, owner, config.max_queue)?;
         let max_connections = within_limit(&config).map_err(OpenError::Names)?;
         let served = Served {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
 use coproc_core::mode::Mode;
+use coproc_core::peers;
 use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
 use coproc_core::text::Text;
@@ -191,7 +192,7 @@ impl ExecSocketTable {
                     .expected("`USER`, `USER:GROUP` or `:GROUP`"),
             );
         }
-        refusals.extend(nobody(self.peer_users.as_ref(), self.peer_groups.as_ref()));
+        refusals.extend(peers::nobody(self.peer_users.as_ref(), self.peer_groups.as_ref()));
         let context = ContextKeys {
             user: self.user,
             group: self.group,
@@ -238,22 +239,6 @@ impl ExecSocketTable {
             log_arguments: self.log_arguments.is_some_and(|flag| flag.0),
         })
     }
-}
-
-/// Lists that name nobody: whether that is meant to be nobody or everybody cannot be seen.
-fn nobody(users: Option<&Words>, groups: Option<&Words>) -> Option<Refusal> {
-    let key = match (users, groups) {
-        (Some(users), None) if users.0.is_empty() => "peer_users",
-        (None, Some(groups)) if groups.0.is_empty() => "peer_groups",
-        (Some(users), Some(groups)) if users.0.is_empty() && groups.0.is_empty() => "peer_users",
-        _ => return None,
-    };
-    let refusal =
-        Refusal::wrong(key, "nobody may connect to a socket whose list of peers is empty");
-    Some(
-        refusal
-            .expected("at least one name, or neither `peer_users` nor `peer_groups` for everybody"),
-    )
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use coproc_core::process::{Remains, peer_groups, watch as watch_fd};
+use coproc_core::peers::Peer;
+use coproc_core::process::{Remains, watch as watch_fd};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown, sockopt};
+use rustix::net::{RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions};
@@ -159,20 +160,16 @@ impl Worker {
     fn admit(self: Rc<Self>, client: OwnedFd) {
         let served = &self.served;
         count(&served.figures.accepted);
-        let peer = sockopt::socket_peercred(&client).ok();
-        let peer = peer.map_or((0, u32::MAX, u32::MAX), |peer| {
-            (peer.pid.as_raw_nonzero().get(), peer.uid.as_raw(), peer.gid.as_raw())
-        });
-        let others = || peer_groups(client.as_fd()).ok().flatten();
-        if served.peers.as_ref().is_some_and(|peers| !peers.allow(peer.1, peer.2, others)) {
+        let peer = Peer::of(client.as_fd());
+        if served.peers.as_ref().is_some_and(|peers| !peers.include(peer, client.as_fd())) {
             count(&served.figures.refused);
             tracing::warn!(
-                target: "exec", "{}: uid {} and gid {} may not connect", served.name(), peer.1, peer.2
+                target: "exec", "{}: uid {} and gid {} may not connect", served.name(), peer.uid, peer.gid
             );
             return;
         }
         let share = served.config.max_connections_per_user;
-        let permit = match served.figures.admit(served.max_connections, peer.1, share) {
+        let permit = match served.figures.admit(served.max_connections, peer.uid, share) {
             Ok(permit) => permit,
             Err(full) => {
                 count(&served.figures.refused);
@@ -196,7 +193,7 @@ impl Worker {
         let orders = Rc::new(Orders::default());
         self.orders.borrow_mut().insert(id, orders.clone());
         let leave = Leave { worker: self.clone(), id };
-        let connection = Connection::new(self, client, permit, orders, (peer.0, peer.1));
+        let connection = Connection::new(self, client, permit, orders, (peer.pid, peer.uid));
         tokio::task::spawn_local(async move {
             let _leave = leave;
             connection.run().await;

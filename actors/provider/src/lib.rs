@@ -30,5 +30,5 @@ pub use error::{CallError, Error};
 pub use provider::Provider;
 pub use request::{Answer, ArgsError, Request};
 pub use serde_json::{Value, json};
-pub use socket::is_served;
+pub use socket::{is_served, remove_stale};
 pub use stream::{Offer, fetch};

@@ -124,6 +124,32 @@ pub fn is_served(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// How many sockets are looked at for whether somebody serves them.
+const LOOKED_AT: usize = 256;
+
+/// Removes sockets of one's own user in a folder that nobody serves, of those whose names begin with
+/// `prefix` and those that had no name yet: what processes left that were killed. Where somebody is at work in the folder, that is left to the next
+/// time.
+pub fn remove_stale(folder: &Path, prefix: &str) {
+    let Ok(held) = File::open(folder) else { return };
+    // None is made or removed under this lock but by us: a path is what it was when it was asked.
+    if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return;
+    }
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let user = rustix::process::geteuid().as_raw();
+    let ours = entries.flatten().filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix) || is_hidden(name))
+            && fs::symlink_metadata(entry.path())
+                .is_ok_and(|file| file.file_type().is_socket() && file.uid() == user)
+    });
+    for entry in ours.take(LOOKED_AT) {
+        if let Ok(false) = is_served(&entry.path()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Sixteen random hexadecimal digits.
 pub(crate) fn random() -> String {
     let mut bytes = [0; 8];
@@ -142,6 +168,11 @@ pub(crate) fn random() -> String {
 /// Short, since the path of a socket has to fit into 107 bytes.
 fn hidden_name() -> OsString {
     format!(".{}", &random()[..8]).into()
+}
+
+fn is_hidden(name: &str) -> bool {
+    let rest = name.strip_prefix('.').unwrap_or_default();
+    rest.len() == 8 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn taken(why: &str) -> io::Error {
@@ -231,6 +262,28 @@ mod tests {
         drop(first);
         fs::write(&path, "").unwrap();
         assert_eq!(Socket::bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let hidden = hidden_name();
+        for name in ["t-1.sock", "other.sock", hidden.to_str().unwrap()] {
+            drop(std::os::unix::net::UnixListener::bind(at(name)).unwrap());
+        }
+        let alive = Socket::bind(&at("t-2.sock")).unwrap();
+        fs::write(at("t-3.sock"), "").unwrap();
+        let held = lock(folder.path()).unwrap();
+        remove_stale(folder.path(), "t-");
+        assert!(at("t-1.sock").exists(), "somebody is at work");
+        drop(held);
+        remove_stale(folder.path(), "t-");
+        let left = ["t-1.sock", "t-2.sock", "t-3.sock", "other.sock"].map(|name| at(name).exists());
+        assert_eq!(left, [false, true, true, true]);
+        assert!(!folder.path().join(hidden).exists());
+        drop(alive);
+        remove_stale(&at("none"), "t-");
     }
 
     #[tokio::test]

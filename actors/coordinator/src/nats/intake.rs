@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Subscriber};
 use coproc_acomm::{DecodeError, Request, Response};
+use coproc_core::scalar::printable;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -72,7 +73,7 @@ async fn share(shared: &Arc<Shared>, peers: &Peers, offered: &mut Offered) -> io
     peers.claims.clear();
     let client = connect(peers, &shared.config.service_name).await.map_err(io::Error::other)?;
     let own = client.subscribe(format!("{}.*", peers.own)).await.map_err(io::Error::other)?;
-    *peers.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(client.clone());
+    *peers.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
     tokio::spawn(hear(shared.clone(), client.clone(), own));
     let folders = Folders::open(shared.config.socket_dir.clone())?;
     let mut awaited = shared.awaited.changes();
@@ -106,6 +107,8 @@ async fn share(shared: &Arc<Shared>, peers: &Peers, offered: &mut Offered) -> io
 
 /// Returns at once; the connection comes about when the server is there, and again when it was away.
 async fn connect(peers: &Peers, name: &str) -> Result<Client, async_nats::ConnectError> {
+    let troubles = Arc::new(Troubles::default());
+    let told = troubles.clone();
     let options = ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
@@ -116,17 +119,57 @@ async fn connect(peers: &Peers, name: &str) -> Result<Client, async_nats::Connec
             let tries = u32::try_from(tries).unwrap_or(u32::MAX);
             Duration::from_millis(100).saturating_mul(tries).min(LONGEST_PAUSE)
         })
-        .event_callback(async |event| match event {
-            Event::Connected => tracing::info!(target: "coordinator", "NATS: connected"),
-            Event::Disconnected => tracing::warn!(target: "coordinator", "NATS: disconnected"),
-            event => tracing::warn!(target: "coordinator", "NATS: {}", shown(&event.to_string())),
+        // It is called before each try; the choice stays the client's own.
+        .reconnect_to_server_callback(move |servers, _| {
+            troubles.tell(&servers);
+            async { None }
+        })
+        .event_callback(move |event| {
+            match event {
+                Event::Connected => {
+                    told.are_over();
+                    tracing::info!(target: "coordinator", "NATS: connected");
+                }
+                Event::Disconnected => tracing::warn!(target: "coordinator", "NATS: disconnected"),
+                event => {
+                    tracing::warn!(target: "coordinator", "NATS: {}", shown(&event.to_string()));
+                }
+            }
+            async {}
         });
     let options = match &peers.config.login {
         Login::None => options,
         Login::User(user, password) => options.user_and_password(user.clone(), password.clone()),
         Login::Token(token) => options.token(token.clone()),
     };
+    let options = match &peers.config.ca {
+        Some(ca) => options.add_root_certificates(ca.clone()),
+        None => options,
+    };
     options.connect(peers.config.servers.as_slice()).await
+}
+
+/// Why there is no connection, as it was told last.
+#[derive(Default)]
+struct Troubles(Mutex<String>);
+
+impl Troubles {
+    /// Tells what is new.
+    fn tell(&self, servers: &[async_nats::Server]) {
+        let trouble = |server: &async_nats::Server| {
+            Some(format!("{server}: {}", server.last_error.as_deref()?))
+        };
+        let all = servers.iter().filter_map(trouble).collect::<Vec<_>>().join("; ");
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.is_empty() && *told != all {
+            tracing::warn!(target: "coordinator", "NATS: no connection: {:.400}", printable(&all));
+            *told = all;
+        }
+    }
+
+    fn are_over(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 /// Answers claims and takes responses.
@@ -219,10 +262,13 @@ async fn consider(
     }
     let id = request.id.clone();
     let verdict = |is_awaited| if is_awaited { Verdict::Later } else { Verdict::Nobody };
+    let nobody = || (Response::error(id.clone(), NO_PROVIDERS), Verdict::Nobody);
     let is_awaited = shared.awaited.includes(&request.task);
     let mut seat = Some(seat);
-    if offer.wait && is_awaited {
-        let _wait = peers.waits.try_acquire().ok()?;
+    if offer.hoped.is_some() && is_awaited {
+        let Ok(_wait) = peers.waits.try_acquire() else {
+            return offer.hopes_for(&peers.name).then(nobody);
+        };
         // Others need not wait for it.
         seat = None;
         let until = Instant::now() + patience(shared);
@@ -232,12 +278,12 @@ async fn consider(
             shown(&request.task)
         );
         if !comes(shared, &request.task, until).await {
-            return Some((Response::error(id, NO_PROVIDERS), Verdict::Nobody));
+            return Some(nobody());
         }
     } else if shared.directory.sockets(&request.task, Instant::now()).is_empty() {
         let verdict = verdict(is_awaited);
-        return (is_alone || verdict == Verdict::Later)
-            .then(|| (Response::error(id, NO_PROVIDERS), verdict));
+        let is_asked = is_alone || verdict == Verdict::Later || offer.hopes_for(&peers.name);
+        return is_asked.then(|| (Response::error(id, NO_PROVIDERS), verdict));
     }
     let claim = async_nats::Request::new()
         .payload(id.clone().into())

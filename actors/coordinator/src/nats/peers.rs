@@ -101,6 +101,7 @@ mod tests {
     fn peers() -> Peers {
         let config = Nats {
             servers: vec!["nats://127.0.0.1".into()],
+            ca: None,
             subject: "a.b".into(),
             login: Login::None,
             connect_timeout: Duration::from_secs(1),

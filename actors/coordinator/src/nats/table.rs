@@ -1,5 +1,6 @@
 //! The `[coordinator.nats]` table as it is written, and what it resolves to.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coproc_acomm::Url;
@@ -19,9 +20,13 @@ use super::{Login, Nats};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct NatsTable {
-    /// The server, or several of one cluster. TLS is not supported.
+    /// The server, or several of one cluster: `nats://HOST`, or `tls://HOST` where the connection has to be
+    /// encrypted.
     #[schemars(required, example = &"nats://127.0.0.1:4222")]
     pub url: Option<Words>,
+    /// A file with the certificates that servers are verified by over TLS, as PEM. Default: the system's.
+    #[schemars(example = &"/etc/ssl/tasks.pem")]
+    pub ca: Option<Text>,
     /// What the subjects begin with. Coordinators share with those that have the same.
     #[schemars(example = &"site.tasks")]
     pub subject: Option<Text>,
@@ -72,7 +77,10 @@ impl NatsTable {
                 true => "the URL has credentials, which belong to `user` and `password`".to_owned(),
                 false => format!("`{}` is not the URL of a NATS server", printable(server)),
             };
-            refusals.push(wrong("url", what).expected("`nats://HOST`, with a port if need be"));
+            refusals.push(
+                wrong("url", what)
+                    .expected("`nats://HOST` or `tls://HOST`, with a port if need be"),
+            );
         }
         let subject = self.subject.map_or_else(|| "coproc".to_owned(), |Text(subject)| subject);
         if !is_subject(&subject) {
@@ -110,6 +118,7 @@ impl NatsTable {
         let time = |set: Option<Span>, seconds| set.map_or(Duration::from_secs(seconds), Span::get);
         Ok(Nats {
             servers,
+            ca: text(self.ca).filter(|ca| !ca.is_empty()).map(PathBuf::from),
             subject,
             login,
             connect_timeout: time(self.connect_timeout, 5),
@@ -122,7 +131,10 @@ impl NatsTable {
 fn is_server(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         let plain = !url.user && url.raw_query.is_empty() && url.fragment.is_empty();
-        url.scheme == "nats" && !url.host_name().is_empty() && plain && url.path.is_empty()
+        matches!(url.scheme.as_str(), "nats" | "tls")
+            && !url.host_name().is_empty()
+            && plain
+            && url.path.is_empty()
     })
 }
 
@@ -156,9 +168,10 @@ mod tests {
         assert_eq!(resolve("{}").unwrap_err(), ["`url` is required"]);
         let two = resolve(r#"{"url": "nats://a nats://b:4222", "subject": "a.b-c"}"#).unwrap();
         assert_eq!(two.servers, ["nats://a", "nats://b:4222"]);
-        for url in ["a", "tls://a", "http://a", "nats://", "nats://u:p@a", "nats://a/x"] {
+        for url in ["a", "http://a", "nats://", "nats://u:p@a", "nats://a/x"] {
             assert!(resolve(&format!(r#"{{"url": "{url}"}}"#)).is_err(), "{url}");
         }
+        assert!(resolve(r#"{"url": "tls://a:4222", "ca": "/ca.pem"}"#).is_ok());
         let credentials = resolve(r#"{"url": "nats://u:a-secret@a"}"#).unwrap_err();
         assert!(!credentials[0].contains("a-secret"), "{credentials:?}");
         for subject in ["", ".", "a.", "a b", "*", "a.>", "$SYS"] {

@@ -20,9 +20,9 @@ use crate::driver::lua::Lua;
 use crate::driver::native::{self, Native};
 use crate::driver::python::{self, Python};
 use crate::driver::{Attendant, Driver, STACK};
-use crate::event::{Events, Heard};
+use crate::event::{Events, Heard, Voice};
 use crate::object::Rules;
-use crate::page::Manner;
+use crate::page::{Manner, Pages, Templates};
 use crate::policy::Policies;
 use crate::session::keys::Keys;
 use crate::session::limits::Limits;
@@ -40,6 +40,9 @@ pub enum ServicesError {
     /// The policies cannot be read.
     #[error("{0}")]
     Policies(String),
+    /// Templates of error pages are wrong.
+    #[error("template_path: {0}")]
+    Templates(String),
     /// An address of a plugin server is none.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -87,6 +90,15 @@ impl Services {
         let policies = match &config.policies {
             Some(path) => Policies::read(path).map_err(ServicesError::Policies)?,
             None => Policies::default(),
+        };
+        let templates = match &config.template_path {
+            Some(folder) => Templates::read(folder)
+                .map_err(|problems| ServicesError::Templates(problems.join("; ")))?,
+            None => Templates::default(),
+        };
+        let manner = Manner {
+            hide_generator: config.hide_generator_header,
+            close_connections: config.close_connections,
         };
         let mut drivers = BTreeMap::<&'static str, Arc<dyn Driver>>::new();
         #[cfg(feature = "grpc")]
@@ -147,23 +159,27 @@ impl Services {
         drop(guard);
         let (heard, hears) = mpsc::channel(HEARD);
         let keys = Arc::new(Keys::new(store, config.keys.clone(), policies));
+        let voice = Voice::of_gateway(
+            config.events.clone(),
+            drivers.values().cloned().collect(),
+            events.clone(),
+            heard.clone(),
+        );
         let services = Self {
             settings: Settings {
                 rules: Rules { strict: config.strict, verbatim_names: config.verbatim_names },
                 enable_coprocess: config.enable_coprocess,
                 hook_timeout: config.hook_timeout,
-                manner: Manner {
-                    hide_generator: config.hide_generator_header,
-                    close_connections: config.close_connections,
-                },
                 auth_request: config.auth_request.clone(),
                 server_timing: config.server_timing,
             },
+            pages: Pages::new(manner, templates),
             drivers,
             python,
             limits: Limits::new(keys.clone()),
             keys,
             events,
+            voice: Arc::new(voice),
             heard,
             access_log,
             figures: Arc::default(),

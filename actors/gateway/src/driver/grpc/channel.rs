@@ -1,26 +1,18 @@
 //! A channel: one connection to a plugin server, made when it is first needed and again when it has gone.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use hyper::body::Incoming;
 use tokio::time::timeout;
-use tonic::body::Body;
 
 use super::dial::{Place, Sender, dial};
 use super::home::{Home, Resident};
 
 /// A connection that is being made, or what came of it.
 type Attempt = Shared<BoxFuture<'static, Result<Sender, Arc<str>>>>;
-
-/// How often a request that has not left is given to a new connection.
-const TRIES: usize = 3;
 
 /// A connection and how to make it anew.
 pub(super) struct Channel {
@@ -87,47 +79,5 @@ pub(super) struct Occupied(Arc<Channel>);
 impl Drop for Occupied {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A channel with a sender at hand, as tonic wants it.
-pub(super) struct Wire {
-    pub(super) channel: Arc<Channel>,
-    pub(super) sender: Sender,
-}
-
-/// A request that did not come through.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Broken(String);
-
-impl tower_service::Service<http::Request<Body>> for Wire {
-    type Response = http::Response<Incoming>;
-    type Error = Broken;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Broken>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Sends a request. One that finds its connection closed, as it is by a server that has said goodbye, has
-    /// not left and goes to the next connection.
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let (channel, mut sender) = (self.channel.clone(), self.sender.clone());
-        Box::pin(async move {
-            let mut tries = 1;
-            loop {
-                let mut error = match sender.try_send_request(request).await {
-                    Ok(response) => return Ok(response),
-                    Err(error) => error,
-                };
-                match error.take_message() {
-                    Some(unsent) if tries < TRIES => request = unsent,
-                    _ => return Err(Broken(super::client::said(error.error()))),
-                }
-                tries += 1;
-                sender = channel.sender().await.map_err(|why| Broken(why.to_string()))?;
-            }
-        })
     }
 }

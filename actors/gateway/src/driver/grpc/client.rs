@@ -2,25 +2,22 @@
 //!
 //! A call waits for its turn, for the server if that is being started, takes the server and the channel with
 //! the fewest calls, and is sent once: only a request that has not left is given to another connection. HTTP/2
-//! is hyper's, its messages are tonic's. tonic's own channel is not used: it does not say whether a request has
-//! left, takes one hop more for each, and ends with its first failure where several addresses are.
+//! is h2's, the statuses are tonic's. tonic's own channel is not used: it does not say whether a request has
+//! left, takes two tasks for each, and ends with its first failure where several addresses are.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::uri::PathAndQuery;
 use prost::Message;
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout_at;
-use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
-use tonic::{Code, Request, Status};
 
-use super::channel::Wire;
-use super::codec::Sized;
-use super::pool::Pool;
+use super::call::{self, Answer, Trouble};
+use super::pool::{Picked, Pool};
 use super::presence::Watched;
 use super::{AddressError, GrpcConfig, Presence, health};
 use crate::driver::admission::Admission;
@@ -32,6 +29,8 @@ use crate::wire::{Event, EventReply, Object};
 const RECEIVE_MAX: usize = 4 << 20;
 const SEND_MAX: usize = i32::MAX as usize;
 
+/// How often a request that nobody has begun to work on is given to a connection.
+const TRIES: usize = 3;
 /// Events on their way at once.
 const EVENTS: usize = 32;
 
@@ -85,42 +84,41 @@ impl Grpc {
         self.counters.read(self.hooks.in_flight(), self.hooks.queued())
     }
 
-    /// A call and its place in the figures.
-    async fn counted<M, R>(
+    /// A call and its place in the figures. Its message was written before anything waits, so that what waits
+    /// is small.
+    async fn counted<R: Message + Default>(
         &self,
         turns: &Admission,
         path: &'static str,
-        message: M,
+        body: Result<Bytes, Failure>,
         deadline: Instant,
         trace: &[(&'static str, String)],
-    ) -> Result<R, Failure>
-    where
-        M: Message + Send + Sync + 'static,
-        R: Message + Default + Send + Sync + 'static,
-    {
+    ) -> Result<R, Failure> {
         let begun = Instant::now();
-        let answer = self.call(turns, path, message, deadline, trace).await;
+        let answer = match body {
+            Ok(body) => self.call(turns, path, body, deadline, trace).await,
+            Err(failure) => Err(failure),
+        };
         self.counters.count(begun.elapsed(), answer.as_ref().err());
         answer
     }
 
-    async fn call<M, R>(
+    fn framed(&self, message: &impl Message) -> Result<Bytes, Failure> {
+        let (length, max) = (message.encoded_len(), self.send_max);
+        if length > max {
+            return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
+        }
+        Ok(call::framed(message, length)?)
+    }
+
+    async fn call<R: Message + Default>(
         &self,
         turns: &Admission,
         path: &'static str,
-        message: M,
+        body: Bytes,
         deadline: Instant,
         trace: &[(&'static str, String)],
-    ) -> Result<R, Failure>
-    where
-        M: Message + Send + Sync + 'static,
-        R: Message + Default + Send + Sync + 'static,
-    {
-        let length = message.encoded_len();
-        if length > self.send_max {
-            let max = self.send_max;
-            return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
-        }
+    ) -> Result<R, Failure> {
         let _turn = turns.admit(deadline).await?;
         if let Some(presence) = &self.presence
             && presence.up(deadline).await?
@@ -131,25 +129,13 @@ impl Grpc {
         if self.health {
             health::ensure(&picked.peer);
         }
-        let mut request = Request::new(message);
-        request.set_timeout(deadline.saturating_duration_since(Instant::now()));
-        for (name, value) in trace {
-            let name = AsciiMetadataKey::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, AsciiMetadataValue::try_from(value)) {
-                request.metadata_mut().insert(name, value);
-            }
-        }
-        let wire = Wire { channel: picked.channel, sender: picked.sender };
-        let mut client = tonic::client::Grpc::with_origin(wire, picked.peer.authority.clone())
-            .max_decoding_message_size(self.receive_max);
-        let codec = Sized::<M, R>::new(length);
-        let answer = client.unary(request, PathAndQuery::from_static(path), codec);
+        let answer = self.exchange(&picked, path, body, deadline, trace);
         let failure = match timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => {
                 picked.permit.settle(Input::Answered);
-                return Ok(answer.into_inner());
+                return Ok(answer);
             }
-            Ok(Err(status)) => failure(&status),
+            Ok(Err(trouble)) => Failure::from(trouble),
             Err(_) => Failure::Late,
         };
         picked.permit.settle(match failure {
@@ -159,11 +145,48 @@ impl Grpc {
         });
         Err(failure)
     }
+
+    /// Sends a call and waits for its answer. One that nobody has begun to work on, as none does that finds
+    /// its connection closed, goes to the next connection.
+    async fn exchange<R: Message + Default>(
+        &self,
+        picked: &Picked,
+        path: &'static str,
+        body: Bytes,
+        deadline: Instant,
+        trace: &[(&'static str, String)],
+    ) -> Result<R, Trouble> {
+        let mut newer = None;
+        let mut tries = 1;
+        loop {
+            let sender = newer.as_ref().unwrap_or(&picked.sender);
+            let head = call::head(&picked.peer.authority, path, Some(deadline), trace);
+            let begun = match call::send(sender, head, body.clone()).await {
+                Ok(response) => Answer::begin(response, self.receive_max).await,
+                Err(trouble) => Err(trouble),
+            };
+            match begun {
+                Ok(answer) => return only(answer).await,
+                Err(Trouble::Unsent(_)) if tries < TRIES => tries += 1,
+                Err(trouble) => return Err(trouble),
+            }
+            let sender = picked.channel.sender().await;
+            newer = Some(sender.map_err(|why| Trouble::Unsent(why.to_string()))?);
+        }
+    }
+}
+
+/// The one message of an answer that ends well.
+async fn only<R: Message + Default>(mut answer: Answer) -> Result<R, Trouble> {
+    let message = answer.message().await?;
+    answer.end().await?;
+    message.ok_or_else(|| Trouble::Unreadable("there is no message".to_owned()))
 }
 
 impl Driver for Grpc {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-        Box::pin(self.counted(&self.hooks, DISPATCH, call.object, call.deadline, call.trace))
+        let body = self.framed(&call.object);
+        Box::pin(self.counted(&self.hooks, DISPATCH, body, call.deadline, call.trace))
     }
 
     fn dispatch_event<'a>(
@@ -171,11 +194,9 @@ impl Driver for Grpc {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let turns = &self.events;
-            let told = self.counted::<_, EventReply>(turns, DISPATCH_EVENT, event, deadline, &[]);
-            told.await.map(drop)
-        })
+        let body = self.framed(&event);
+        let told = self.counted(&self.events, DISPATCH_EVENT, body, deadline, &[]);
+        Box::pin(async move { told.await.map(|EventReply {}| ()) })
     }
 
     /// Servers keep their hooks themselves: only names are looked up anew.
@@ -185,40 +206,13 @@ impl Driver for Grpc {
     }
 }
 
-/// What a status comes to. One that was made here because something broke has that as its source; the
-/// others were sent by the server, or made here of what the server sent.
-fn failure(status: &Status) -> Failure {
-    let message = status.message();
-    if let Some(source) = status.source() {
-        return Failure::Unreachable(said(source));
-    }
-    // Servers say in many ways, and with several codes, that they do not take so much.
-    let large = ["message length too large", "larger than max", "exceeds maximum size"];
-    if large.iter().any(|words| message.contains(words)) {
-        return Failure::TooLarge(message.to_owned());
-    }
-    let unreadable = [
-        "failed to decode Protobuf message",
-        "Missing response message",
-        "protocol error",
-        "Unexpected EOF decoding stream",
-        "grpc-status header missing",
-    ];
-    let here = matches!(status.code(), Code::Internal | Code::Unknown | Code::Unimplemented)
-        || message.starts_with("grpc-status header missing");
-    if here && unreadable.iter().any(|words| message.starts_with(words)) {
-        return Failure::Malformed(message.to_owned());
-    }
-    Failure::Refused(format!("{:?}: {message}", status.code()))
-}
-
 /// An error with all that it came from.
 pub(super) fn said(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let words = error.to_string();
-        // hyper repeats what it wraps.
+        // Some repeat what they wrap.
         if !text.contains(&words) {
             text = format!("{text}: {words}");
         }

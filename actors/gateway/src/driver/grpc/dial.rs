@@ -3,22 +3,46 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tonic::body::Body;
 
 use super::home::Stay;
 
 /// What takes requests for a connection.
-pub(super) type Sender = SendRequest<Body>;
+#[derive(Clone)]
+pub(super) struct Sender {
+    requests: SendRequest<Bytes>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Sender {
+    /// For one request.
+    pub(super) fn requests(&self) -> SendRequest<Bytes> {
+        self.requests.clone()
+    }
+
+    /// Whether the connection takes no more, as far as is known.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it takes no more, as one does not whose server has said goodbye.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
 
 /// How much a server may send before it has to wait for us, on a connection and in one answer.
 const WINDOW: u32 = 4 << 20;
+/// How large the head and the trailers of an answer may be; gRPC's own servers send 8 KiB at most.
+const HEADERS: u32 = 16 << 10;
 /// How long a host may leave what it was sent without a sign, be it asleep or gone. Pings of HTTP/2 would
 /// tell the same, but gRPC's servers close connections that ping more often than they like.
 const SILENCE: u32 = 20_000;
@@ -70,20 +94,22 @@ async fn speak<T>(stream: T, stay: Stay) -> Result<Sender, String>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (sender, connection) = Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(WINDOW)
+    let (requests, connection) = Builder::new()
+        .enable_push(false)
+        .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .handshake(TokioIo::new(stream))
+        .max_header_list_size(HEADERS)
+        .handshake(stream)
         .await
-        .map_err(|error| super::client::said(&error))?;
+        .map_err(|error| super::said(&error))?;
+    let sender = Sender { requests, closed: Arc::default() };
+    let closed = sender.closed.clone();
     tokio::spawn(async move {
         let _stay = stay;
         if let Err(error) = connection.await {
-            tracing::debug!(
-                "a connection to a plugin server broke: {}",
-                super::client::said(&error)
-            );
+            tracing::debug!("a connection to a plugin server broke: {}", super::said(&error));
         }
+        closed.store(true, Ordering::Relaxed);
     });
     Ok(sender)
 }

@@ -4,13 +4,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use http::uri::PathAndQuery;
 use tokio::task::AbortHandle;
-use tonic::{Code, Request, Status};
+use tonic::Code;
 
-use super::channel::Wire;
-use super::codec::Sized;
+use super::call::{self, Answer, Trouble};
 use super::peer::Peer;
+
+/// The longest message of a server about its health, in bytes.
+const ANSWER: usize = 1024;
 
 /// Asks for the health of a service; without a name of the whole server.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -67,7 +68,7 @@ pub(super) fn ensure(peer: &Arc<Peer>) {
         let why = follow(&watched).await;
         if let Some(peer) = watched.upgrade() {
             peer.serving.store(true, Ordering::Relaxed);
-            let mute = why.is_err_and(|status| status.code() == Code::Unimplemented);
+            let mute = matches!(why, Err(Trouble::Refused(status)) if status.code() == Code::Unimplemented);
             peer.watch.mute.store(mute, Ordering::Relaxed);
         }
     });
@@ -84,23 +85,22 @@ impl Drop for Ended {
 }
 
 /// Reads what a server says until it says no more.
-async fn follow(watched: &Weak<Peer>) -> Result<(), Status> {
+async fn follow(watched: &Weak<Peer>) -> Result<(), Trouble> {
     let Some(peer) = watched.upgrade() else { return Ok(()) };
-    let channel = peer.channel().clone();
-    let sender = channel.sender().await.map_err(|why| Status::unavailable(&*why))?;
-    let mut client =
-        tonic::client::Grpc::with_origin(Wire { channel, sender }, peer.authority.clone());
+    let sender = peer.channel().sender().await.map_err(|why| Trouble::Broken(why.to_string()))?;
+    let path = "/grpc.health.v1.Health/Watch";
+    let head = call::head(&peer.authority, path, None, &[]);
     drop(peer);
-    let path = PathAndQuery::from_static("/grpc.health.v1.Health/Watch");
-    let codec = Sized::<HealthCheckRequest, HealthCheckResponse>::new(0);
-    let request = Request::new(HealthCheckRequest::default());
-    let mut answers = client.server_streaming(request, path, codec).await?.into_inner();
-    while let Some(answer) = answers.message().await? {
+    let asked = call::framed(&HealthCheckRequest::default(), 0)?;
+    let mut answers = Answer::begin(call::send(&sender, head, asked).await?, ANSWER).await?;
+    // It holds the connection, which is to end with the last who use it.
+    drop(sender);
+    while let Some(answer) = answers.message::<HealthCheckResponse>().await? {
         let Some(peer) = watched.upgrade() else { return Ok(()) };
         let serving = answer.status() != Serving::No;
         if peer.serving.swap(serving, Ordering::Relaxed) != serving {
             tracing::info!(server = ?peer.place, serving, "a plugin server tells its health");
         }
     }
-    Ok(())
+    answers.end().await
 }

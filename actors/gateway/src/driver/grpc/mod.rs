@@ -3,11 +3,11 @@
 #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "addresses are only checked then"))]
 mod address;
 #[cfg(feature = "grpc")]
+mod call;
+#[cfg(feature = "grpc")]
 mod channel;
 #[cfg(feature = "grpc")]
 mod client;
-#[cfg(feature = "grpc")]
-mod codec;
 mod config;
 #[cfg(feature = "grpc")]
 mod dial;
@@ -28,5 +28,7 @@ pub use super::breaker;
 pub use address::{Address, AddressError};
 #[cfg(feature = "grpc")]
 pub use client::Grpc;
+#[cfg(feature = "grpc")]
+use client::said;
 pub use config::GrpcConfig;
 pub use presence::Presence;

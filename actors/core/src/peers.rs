@@ -1,12 +1,42 @@
-//! Users and groups: who may connect, and whom the socket's file is given to.
+//! Users and groups of a Unix socket: who may connect to it, and whom its file is given to.
+
+use std::os::fd::BorrowedFd;
 
 use nix::unistd::{Gid, Group, Uid, User};
+use rustix::net::sockopt;
 
-use crate::config::ExecSocket;
+use crate::process::peer_groups;
+use crate::refusal::Refusal;
+use crate::words::Words;
+
+/// The process at the other end, as it was when it connected, or when it began to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// 0 where it is not known.
+    pub pid: i32,
+    /// The largest number where it is not known.
+    pub uid: u32,
+    /// Its primary group; the largest number where it is not known.
+    pub gid: u32,
+}
+
+impl Peer {
+    /// Who it is, by the kernel's word.
+    pub fn of(socket: BorrowedFd<'_>) -> Self {
+        match sockopt::socket_peercred(socket) {
+            Ok(peer) => Self {
+                pid: peer.pid.as_raw_nonzero().get(),
+                uid: peer.uid.as_raw(),
+                gid: peer.gid.as_raw(),
+            },
+            Err(_) => Self { pid: 0, uid: u32::MAX, gid: u32::MAX },
+        }
+    }
+}
 
 /// Who may connect.
 #[derive(Debug)]
-pub(crate) struct Peers {
+pub struct Peers {
     users: Vec<u32>,
     groups: Vec<u32>,
     /// Whom the group database lists for the groups, as it was when the socket was opened. They count
@@ -15,13 +45,17 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Looks the names up; `None` where everybody may connect. The error is a sentence.
-    pub(crate) fn look_up(config: &ExecSocket) -> Result<Option<Self>, String> {
-        if config.peer_users.is_empty() && config.peer_groups.is_empty() {
+    /// Looks users and groups up, by name or number; `None` where there are none, so that everybody may
+    /// connect.
+    ///
+    /// # Errors
+    /// A sentence, where there is no such user or group.
+    pub fn look_up(users: &[String], groups: &[String]) -> Result<Option<Self>, String> {
+        if users.is_empty() && groups.is_empty() {
             return Ok(None);
         }
-        let users = config.peer_users.iter().map(|name| user(name).map(Uid::as_raw));
-        let groups = config.peer_groups.iter().map(|name| group(name));
+        let users = users.iter().map(|name| user(name).map(Uid::as_raw));
+        let groups = groups.iter().map(|name| group(name));
         let users = users.collect::<Result<_, _>>()?;
         let mut peers = Self { users, groups: Vec::new(), members: Vec::new() };
         for gid in groups {
@@ -41,14 +75,14 @@ impl Peers {
         self.members.extend(members.map(|user| user.uid.as_raw()));
     }
 
+    /// Whether the process at the other end of `socket` may; `peer` is who it is.
+    pub fn include(&self, peer: Peer, socket: BorrowedFd<'_>) -> bool {
+        self.allow(peer.uid, peer.gid, || peer_groups(socket).ok().flatten())
+    }
+
     /// Whether a process with this user and group may. `others` asks for the groups that it has
     /// besides; `None` where they are not known.
-    pub(crate) fn allow(
-        &self,
-        uid: u32,
-        gid: u32,
-        others: impl FnOnce() -> Option<Vec<u32>>,
-    ) -> bool {
+    fn allow(&self, uid: u32, gid: u32, others: impl FnOnce() -> Option<Vec<u32>>) -> bool {
         if self.users.contains(&uid) || self.groups.contains(&gid) {
             return true;
         }
@@ -62,8 +96,28 @@ impl Peers {
     }
 }
 
-/// Reads `USER`, `USER:GROUP` or `:GROUP`. The error is a sentence.
-pub(crate) fn owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), String> {
+/// What is wrong with lists that are set and name nobody: whether that is meant to be nobody or everybody
+/// cannot be seen.
+pub fn nobody(users: Option<&Words>, groups: Option<&Words>) -> Option<Refusal> {
+    let key = match (users, groups) {
+        (Some(users), None) if users.0.is_empty() => "peer_users",
+        (None, Some(groups)) if groups.0.is_empty() => "peer_groups",
+        (Some(users), Some(groups)) if users.0.is_empty() && groups.0.is_empty() => "peer_users",
+        _ => return None,
+    };
+    let refusal =
+        Refusal::wrong(key, "nobody may connect to a socket whose list of peers is empty");
+    Some(
+        refusal
+            .expected("at least one name, or neither `peer_users` nor `peer_groups` for everybody"),
+    )
+}
+
+/// Reads `USER`, `USER:GROUP` or `:GROUP`.
+///
+/// # Errors
+/// A sentence, where there is no such user or group.
+pub fn owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), String> {
     let (left, right) = match text.split_once(':') {
         Some((left, right)) => (left, Some(right).filter(|name| !name.is_empty())),
         None => (text, None),
@@ -81,7 +135,11 @@ fn user(name: &str) -> Result<Uid, String> {
     }
 }
 
-fn group(name: &str) -> Result<Gid, String> {
+/// A group by its name, or else by its number.
+///
+/// # Errors
+/// A sentence, where there is none.
+pub fn group(name: &str) -> Result<Gid, String> {
     match (Group::from_name(name), name.parse()) {
         (Ok(Some(group)), _) => Ok(group.gid),
         (_, Ok(number)) => Ok(Gid::from_raw(number)),
