@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use coproc_core::exit;
 use coproc_gateway::definition::{self, Rules};
+use coproc_gateway::page::Templates;
 use coproc_gateway::policy::Policies;
 
 use crate::cli::{DebugFormat, StatusFormat};
@@ -56,6 +57,9 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
     let mut problems: Vec<_> = found.problems.iter().map(|problem| problem.to_string()).collect();
     if let Some(Err(why)) = gateway.policies.as_deref().map(Policies::read) {
         problems.push(format!("gateway.policies: {why}"));
+    }
+    if let Some(Err(all)) = gateway.template_path.as_deref().map(Templates::read) {
+        problems.extend(all.into_iter().map(|why| format!("gateway.template_path: {why}")));
     }
     if problems.is_empty() {
         return Ok(Some(gateway.apis.len() + found.apis.len()));

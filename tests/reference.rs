@@ -45,6 +45,8 @@ fn sparse() -> Value {
             "store": { "redis": "redis://127.0.0.1" },
             "tls": { "certificate": "/c", "key": "/k" },
             "python": { "path": "/hooks" },
+            "lua": { "path": "/lua" },
+            "native": { "library": "/hooks.so" },
         },
         "coprocess": { "agent": {
             "name": "agent",
@@ -172,7 +174,10 @@ fn examples_are_valid_and_say_something_else_than_the_default() {
             let mut config = around(&path, key);
             set(&mut config, &place(&path), example.clone());
             let loaded = load(&config, &[]);
-            assert_eq!(loaded.config.warnings, Vec::<String>::new(), "{path}");
+            // One key is taken for Tyk's sake alone, and says so.
+            let is_in_vain = path == "gateway.ignore_canonical_mime_header_key";
+            let warnings = &loaded.config.warnings;
+            assert_eq!(warnings.len(), usize::from(is_in_vain), "{path}: {warnings:?}");
         }
     }
 }

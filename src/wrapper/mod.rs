@@ -14,6 +14,7 @@
 mod cause;
 mod children;
 mod control;
+mod finishing;
 mod keys;
 mod leaving;
 pub mod lifecycle;

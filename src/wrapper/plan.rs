@@ -19,10 +19,16 @@ use super::root::{DEATH, Root};
 pub(super) struct Budget {
     /// `shutdown_timeout`.
     pub(super) limit: Duration,
-    /// The main process, if it runs: its signal, and how long it has.
-    pub(super) main: Option<(Signal, Duration)>,
-    /// How long gateway and coordinator have to finish, where there are any.
-    pub(super) drain: Option<Duration>,
+    /// How long the gateway has to finish before the main process is told to end.
+    pub(super) gateway: Option<Duration>,
+    /// The main process, if it runs: its signal.
+    pub(super) main: Option<Signal>,
+    /// `main.stop_timeout`, which counts from that signal on.
+    pub(super) stop_timeout: Option<Duration>,
+    /// When KILL follows without it, and how long gateway and coordinator have after that.
+    pub(super) share: Duration,
+    /// Whether there are any.
+    pub(super) drains: bool,
     /// In the order of the file.
     pub(super) coprocesses: Vec<Part>,
     /// How long what has left its group has between TERM and KILL, where it is looked after.
@@ -77,17 +83,22 @@ pub(super) struct Plan {
 impl Plan {
     /// Each step comes when the one before has taken all of its time.
     pub(super) fn of(budget: &Budget) -> Self {
-        let Budget { limit, main, drain, coprocesses, strays } = budget;
+        let Budget { limit, gateway, main, stop_timeout, share, drains, coprocesses, strays } =
+            budget;
         let mut plan = Self { limit: *limit, steps: Vec::new(), cut: Vec::new(), strays: *strays };
         let mut at = Duration::ZERO;
-        if let Some((signal, time)) = main {
+        if let Some(signal) = main {
+            if let Some(time) = gateway {
+                plan.step(at, "gateway", What::Drain);
+                at += *time;
+            }
             plan.step(at, MAIN, What::Signal(*signal));
-            at += *time;
+            at = stop_timeout.map_or(*share, |time| at + time);
             plan.step(at, MAIN, What::Signal(Signal::KILL));
         }
-        if let Some(time) = drain {
+        if *drains {
             plan.step(at, "gateway and coordinator", What::Drain);
-            at += *time;
+            at += *share;
         }
         for part in coprocesses.iter().filter(|part| part.starts) {
             plan.step(at, &part.name, What::Start);
@@ -155,8 +166,6 @@ impl Root {
         }
         let exit = EventName::from(Phase::Exit);
         let runs = self.wrapper.stage() == Stage::Running && self.config.main.kind != Kind::None;
-        let time = self.config.main.stop_timeout.unwrap_or(self.share());
-        let drains = self.gateway.is_some() || self.coordinator.is_some();
         let part = |child: &super::children::Supervised| {
             let standing = child.standing.borrow();
             Part {
@@ -174,8 +183,11 @@ impl Root {
         };
         let budget = Budget {
             limit: self.config.shutdown_timeout,
-            main: runs.then_some((self.config.main.stop_signal, time)),
-            drain: drains.then(|| self.share()),
+            gateway: self.gateway.as_ref().map(|_| self.share() / 2),
+            main: runs.then_some(self.config.main.stop_signal),
+            stop_timeout: self.config.main.stop_timeout,
+            share: self.share(),
+            drains: self.gateway.is_some() || self.coordinator.is_some(),
             coprocesses: self.coprocesses.iter().map(part).collect(),
             strays: self.config.subreaper.then_some(self.config.stray_timeout),
         };
@@ -201,8 +213,16 @@ mod tests {
     }
 
     fn budget(coprocesses: Vec<Part>) -> Budget {
-        let main = Some((Signal::QUIT, S(25)));
-        Budget { limit: S(60), main, drain: None, coprocesses, strays: Some(S(1)) }
+        Budget {
+            limit: S(60),
+            gateway: None,
+            main: Some(Signal::QUIT),
+            stop_timeout: None,
+            share: S(25),
+            drains: false,
+            coprocesses,
+            strays: Some(S(1)),
+        }
     }
 
     /// A step in one word.
@@ -259,12 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn the_gateway_finishes_before_the_main_process_is_told() {
+        let mut budget = budget(vec![]);
+        (budget.gateway, budget.drains) = (Some(S(12)), true);
+        let steps = ["0 gateway drain", "12 main QUIT", "25 main KILL"];
+        assert_eq!(told(&Plan::of(&budget))[..3], steps);
+        budget.stop_timeout = Some(S(3));
+        let steps = ["12 main QUIT", "15 main KILL", "15 gateway and coordinator drain"];
+        assert_eq!(told(&Plan::of(&budget))[1..], steps);
+    }
+
+    #[test]
     fn one_that_exit_starts_may_take_all_that_is_left() {
         let mut last = part("last", false, true, None);
         last.starts = true;
         let mut budget = budget(vec![last, part("agent", true, true, None)]);
         budget.main = None;
-        budget.drain = Some(S(20));
+        (budget.drains, budget.share) = (true, S(20));
         let plan = Plan::of(&budget);
         assert_eq!(told(&plan), ["0 gateway and coordinator drain", "20 last start"]);
         assert_eq!(plan.cut, ["agent"]);

@@ -83,6 +83,8 @@ enum MainReason {
     NotReady { running: Duration, heard: Option<Heard>, left: Option<Duration>, nginx: bool },
     /// It serves.
     Runs(Duration),
+    /// It is told to end once the gateway has finished.
+    Finishing,
     /// It was told to end.
     Stopping(Option<(Signal, Duration)>),
     /// It is gone.
@@ -147,7 +149,10 @@ impl World {
         let behind = match &reason {
             MainReason::Boots => Some(self.boot()),
             MainReason::Waits(event) => self.behind(event, usize::MAX),
-            MainReason::Stopping(_) | MainReason::Ended | MainReason::NotStarted => {
+            MainReason::Finishing | MainReason::Stopping(_) => {
+                self.cause.as_ref().map(ToString::to_string)
+            }
+            MainReason::Ended | MainReason::NotStarted => {
                 self.cause.as_ref().map(ToString::to_string)
             }
             _ => None,
@@ -191,6 +196,9 @@ impl World {
                 None => MainReason::Boots,
             },
             ("waiting", _) => MainReason::NotStarted,
+            ("starting" | "running", Stage::StoppingMain) if main.stop.is_none() => {
+                MainReason::Finishing
+            }
             ("stopping", _) => MainReason::Stopping(
                 main.stop
                     .map(|stop| (stop.signal, stop.kill_at.saturating_duration_since(self.now))),
@@ -306,6 +314,7 @@ impl MainReason {
             Self::NotStarted => "not-started",
             Self::NotReady { .. } => "not-ready",
             Self::Runs(_) => "runs",
+            Self::Finishing => "gateway-finishes",
             Self::Stopping(_) => "stopping",
             Self::Ended => "ended",
         }
@@ -333,6 +342,7 @@ impl fmt::Display for MainReason {
                 }
             }
             Self::Runs(running) => write!(f, "runs for {}", rough(*running)),
+            Self::Finishing => f.write_str("is stopped once the gateway has finished"),
             Self::Stopping(Some((Signal::KILL, _)) | None) => f.write_str("is being killed"),
             Self::Stopping(Some((signal, left))) => {
                 write!(f, "was sent {signal}, KILL follows in {}", rough(*left))

@@ -75,7 +75,7 @@ impl Orders {
                 self.down = machine.is_live().then_some(asked);
             }
             // The first who stopped it is the one who did.
-            Event::Stop | Event::Retire if self.down.is_some() && !runs_on => {}
+            Event::Stop | Event::Retire | Event::Kill if self.down.is_some() && !runs_on => {}
             Event::Stop | Event::Retire | Event::Kill if machine.state == State::Stopped => {}
             Event::Stop | Event::Retire | Event::Kill => self.down = Some(asked),
             _ => {}
@@ -111,6 +111,8 @@ mod tests {
         orders.take(&runs, Event::Retire, asked(By::Command("stop")));
         let retired = machine(State::Running { since: now }, Wanted::Down);
         orders.take(&retired, Event::Stop, asked(exit.clone()));
+        assert_eq!(orders.down.as_ref().unwrap().by, By::Command("stop"));
+        orders.take(&retired, Event::Kill, asked(By::Wrapper));
         assert_eq!(orders.down.as_ref().unwrap().by, By::Command("stop"));
         let stopped = machine(State::Stopped, Wanted::Down);
         orders.take(&stopped, Event::Stop, asked(exit));

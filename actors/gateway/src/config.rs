@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::api::Api;
 use crate::definition::Rules;
 use crate::driver::grpc::GrpcConfig;
+use crate::driver::lua::LuaConfig;
+use crate::driver::native::NativeConfig;
 use crate::driver::python::{self, PythonConfig};
 use crate::session::keys::KeyOptions;
 use crate::store::SharedConfig;
@@ -40,6 +42,10 @@ pub struct Config {
     pub grpc: Option<GrpcConfig>,
     /// How hooks in Python are run; `None`: there are none.
     pub python: Option<PythonConfig>,
+    /// How hooks in Lua are run; `None`: there are none.
+    pub lua: Option<LuaConfig>,
+    /// Where hooks in native code are; `None`: there are none.
+    pub native: Option<NativeConfig>,
     /// How long a hook may take that says nothing else.
     pub hook_timeout: Duration,
     /// Whether Tyk's oddities are mended.
@@ -52,6 +58,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How keys are kept.
     pub keys: KeyOptions,
+    /// A folder with templates of error pages.
+    pub template_path: Option<PathBuf>,
     /// Whether names of headers that hooks set stay as they are written.
     pub verbatim_names: bool,
     /// Whether error pages are without `X-Generator`.
@@ -95,8 +103,13 @@ pub const STORE_FILE: &str = "gateway.redb";
 impl Config {
     /// What definitions are held to.
     pub fn rules(&self) -> Rules {
-        let grpc = self.grpc.iter().map(|_| "grpc");
-        let drivers = grpc.chain(self.python.iter().map(|_| "python")).collect();
+        let there = [
+            ("grpc", self.grpc.is_some()),
+            ("python", self.python.is_some()),
+            ("lua", self.lua.is_some()),
+            ("native", self.native.is_some()),
+        ];
+        let drivers = there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
         Rules { strict: self.strict, hooks: self.enable_coprocess, drivers, checking: false }
     }
 
@@ -115,11 +128,22 @@ impl Config {
                 place(path);
             }
         }
-        let paths = [&mut self.app_path, &mut self.policies, &mut self.upstream_ca];
+        let paths = [
+            &mut self.app_path,
+            &mut self.policies,
+            &mut self.template_path,
+            &mut self.upstream_ca,
+        ];
         paths.into_iter().flatten().for_each(place);
         if let Some(tls) = &mut self.tls {
             place(&mut tls.certificate);
             place(&mut tls.key);
+        }
+        if let Some(lua) = &mut self.lua {
+            place(&mut lua.path);
+        }
+        if let Some(native) = &mut self.native {
+            place(&mut native.library);
         }
         if let Some(python) = &mut self.python {
             place(&mut python.path);
@@ -229,12 +253,15 @@ impl Default for Config {
             enable_coprocess: true,
             grpc: None,
             python: None,
+            lua: None,
+            native: None,
             hook_timeout: Duration::from_secs(30),
             strict: false,
             secret: None,
             policies: None,
             store: StoreConfig::File(None),
             keys: KeyOptions::default(),
+            template_path: None,
             verbatim_names: false,
             hide_generator_header: false,
             close_connections: false,

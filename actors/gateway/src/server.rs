@@ -17,8 +17,11 @@ use crate::api::Api;
 use crate::chain::{Chain, Services, ServicesError};
 use crate::config::{Config, Listen};
 use crate::definition;
+use crate::driver::STACK;
 use crate::driver::grpc::Presence;
 use crate::event::Heard;
+use crate::page::Templates;
+use crate::policy::Policies;
 use crate::proxy::{Figures, Origin, Snapshot, work};
 use crate::route::Routes;
 use crate::tls::{Acceptor, Connector, TlsError};
@@ -69,11 +72,13 @@ impl Shared {
         if let Some(python) = &self.services.python {
             python.renew();
         }
+        self.services.reload_in_process();
     }
 
     fn load(&self) {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.config;
+        self.reread();
         let rules = config.rules();
         let load = |folder| definition::load(folder, &rules, &config.apis);
         let found = config.app_path.as_deref().map(load).unwrap_or_default();
@@ -86,16 +91,33 @@ impl Shared {
         self.serve(config.apis.iter().cloned().chain(found.apis));
     }
 
+    /// Reads policies and templates of pages anew; those that are wrong leave what was there.
+    fn reread(&self) {
+        let told = |problem: &str| tracing::error!(target: "gateway", "nothing is reloaded of it: {problem}");
+        match self.config.policies.as_deref().map(Policies::read) {
+            Some(Ok(policies)) => self.services.keys.set_policies(policies),
+            Some(Err(problem)) => told(&format!("policies: {problem}")),
+            None => {}
+        }
+        match self.config.template_path.as_deref().map(Templates::read) {
+            Some(Ok(templates)) => self.services.pages.set_templates(templates),
+            Some(Err(problems)) => {
+                problems.iter().for_each(|problem| told(&format!("template_path: {problem}")));
+            }
+            None => {}
+        }
+    }
+
     /// Has these APIs served in place of those before, all at once.
     fn serve(&self, apis: impl IntoIterator<Item = Arc<Api>>) {
-        let served = |api: Arc<Api>| match Origin::new(&api.upstream) {
-            Ok(origin) => {
-                let chain = Chain::new(api.clone(), self.services.clone());
-                Some(Arc::new(Served { chain, origin, api }))
-            }
-            Err(why) => {
-                tracing::error!(target: "gateway", "the API `{}` is left out: {why}", api.name);
-                None
+        let served = |api: Arc<Api>| {
+            let chain = Chain::new(api.clone(), self.services.clone());
+            match Origin::new(&api.upstream, chain.voice().clone()) {
+                Ok(origin) => Some(Arc::new(Served { chain, origin, api })),
+                Err(why) => {
+                    tracing::error!(target: "gateway", "the API `{}` is left out: {why}", api.name);
+                    None
+                }
             }
         };
         let served: Vec<_> = apis.into_iter().filter_map(served).collect();
@@ -206,14 +228,15 @@ impl Bound {
             tls,
             connector: Connector::default(),
             figures: Arc::default(),
-            admin: Admin::new(services.keys.clone(), config.secret.clone(), {
+            admin: {
                 let shared = shared.clone();
-                move || {
+                let (keys, voice) = (services.keys.clone(), services.voice.clone());
+                Admin::new(keys, config.secret.clone(), voice, move || {
                     if let Some(shared) = shared.upgrade() {
                         shared.reload();
                     }
-                }
-            }),
+                })
+            },
             services,
             reloading: Mutex::default(),
             config,
@@ -301,11 +324,13 @@ impl Server {
         for number in 0..threads.max(1) {
             let (shared, sockets, stopped) =
                 (bound.shared.clone(), bound.sockets()?, stopped.clone());
-            thread::Builder::new().name(format!("coproc-gate-{number}")).spawn(move || {
-                if let Err(error) = work(shared, number, sockets, stopped) {
-                    tracing::error!(target: "gateway", "a thread cannot serve: {error}");
-                }
-            })?;
+            thread::Builder::new().name(format!("coproc-gate-{number}")).stack_size(STACK).spawn(
+                move || {
+                    if let Err(error) = work(shared, number, sockets, stopped) {
+                        tracing::error!(target: "gateway", "a thread cannot serve: {error}");
+                    }
+                },
+            )?;
         }
         Ok(server)
     }

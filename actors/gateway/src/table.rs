@@ -2,6 +2,8 @@
 
 mod limits;
 mod listen;
+mod lua;
+mod native;
 mod python;
 mod store;
 mod values;
@@ -21,12 +23,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{Config, Secret, Tls};
-use crate::definition::{self, Taken};
+use crate::definition::{self, Rules, Taken};
 use crate::driver::grpc::{Address, GrpcConfig, breaker};
 use crate::session::keys::KeyOptions;
 
 pub use self::limits::{DEFAULTS as LIMITS_DEFAULTS, LimitsTable};
 pub use self::listen::Places;
+pub use self::lua::{DEFAULTS as LUA_DEFAULTS, LuaTable};
+pub use self::native::NativeTable;
 pub use self::python::{DEFAULTS as PYTHON_DEFAULTS, PythonTable};
 pub use self::store::{DEFAULTS as STORE_DEFAULTS, StoreTable};
 pub use self::values::{Compat, Definitions, Function, Handlers};
@@ -128,7 +132,12 @@ pub struct GatewayTable {
     /// How many sessions are remembered, for 10 seconds each.
     #[schemars(example = 1000)]
     pub max_cached_sessions: Option<Positive>,
-    /// Whether the names of headers that hooks set stay as hooks write them.
+    /// A folder with templates of error pages: `error_CODE.json` and `error_CODE.xml`, and `error.json`
+    /// and `error.xml` for codes without one. `${name}` is replaced. Default: pages are as Tyk's own.
+    #[schemars(example = &"/etc/coproc/pages")]
+    pub template_path: Option<String>,
+    /// Whether the names of headers that hooks set stay as hooks write them. It is taken, and changes
+    /// nothing: names are sent in small letters, in which they mean the same.
     #[schemars(example = true)]
     pub ignore_canonical_mime_header_key: Option<Flag>,
     /// Whether error pages are without `X-Generator`.
@@ -147,9 +156,10 @@ pub struct GatewayTable {
     /// Whether each request is a line of the log.
     #[schemars(example = true)]
     pub access_log: Option<Flag>,
-    /// Handlers of events that belong to no API: for each name a list of handlers, as in definitions.
+    /// Handlers of events that belong to no API, which are those of keys (`TokenCreated`, `TokenUpdated`,
+    /// `TokenDeleted`) and plugins' own: for each name a list of handlers, as in definitions.
     /// Default: there are none.
-    #[schemars(example = serde_json::json!({ "events": { "HostDown":
+    #[schemars(example = serde_json::json!({ "events": { "TokenDeleted":
         [{ "handler_name": "cp_dynamic_handler", "handler_meta": { "name": "my_handler" } }] } }))]
     pub event_handlers: Option<Handlers>,
     /// How long open requests may take when it stops.
@@ -164,6 +174,12 @@ pub struct GatewayTable {
     /// Hooks in Python. Default: there are none.
     #[schemars(example = serde_json::json!({ "path": "/etc/coproc/hooks" }))]
     pub python: Option<PythonTable>,
+    /// Hooks in Lua. Default: there are none.
+    #[schemars(example = serde_json::json!({ "path": "/etc/coproc/lua" }))]
+    pub lua: Option<LuaTable>,
+    /// Hooks in native code. Default: there are none.
+    #[schemars(example = serde_json::json!({ "library": "/usr/lib/coproc/hooks.so" }))]
+    pub native: Option<NativeTable>,
     /// Where keys and sessions are kept. Default: in a file in `run_path`.
     #[schemars(example = serde_json::json!({ "redis": "redis://127.0.0.1:6379" }))]
     pub store: Option<StoreTable>,
@@ -256,6 +272,7 @@ impl GatewayTable {
                 },
                 max_cached: number(self.max_cached_sessions).unwrap_or(default.keys.max_cached),
             },
+            template_path: path(&self.template_path),
             verbatim_names: flag(self.ignore_canonical_mime_header_key),
             hide_generator_header: flag(self.hide_generator_header),
             close_connections: flag(self.close_connections),
@@ -267,13 +284,21 @@ impl GatewayTable {
             worker_threads: number(self.worker_threads),
             upstream_ca: path(&self.upstream_ca),
             python: self.python.clone().and_then(|table| table.resolve(&mut refusals)),
+            lua: self.lua.clone().and_then(|table| table.resolve(&mut refusals)),
+            native: self.native.clone().and_then(|table| table.resolve(&mut refusals)),
             store: self.store.clone().unwrap_or_default().resolve(&mut refusals),
             tls: self.tls.as_ref().and_then(|table| table.resolve(&mut refusals)),
             limits: self.limits.clone().unwrap_or_default().resolve(),
             apis: Vec::new(),
             events: Vec::new(),
         };
-        let rules = config.rules();
+        if config.verbatim_names {
+            let what = "gateway.ignore_canonical_mime_header_key changes nothing: names of headers are sent in \
+                        small letters, in which they mean the same";
+            warnings.push(what.to_owned());
+        }
+        // What this program lacks is an error here, where it can be mended before anything is served.
+        let rules = Rules { checking: true, ..config.rules() };
         if let Some(Handlers(handlers)) = &self.event_handlers {
             let (events, faults) = definition::handlers(handlers);
             config.events = events;

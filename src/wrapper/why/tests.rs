@@ -159,6 +159,9 @@ fn the_end_says_why_and_what_follows() {
         kill_at: world.now + Duration::from_secs(25),
     });
     says(&world, "main", false, "was sent QUIT, KILL follows in 25.0 s: agent has failed for good");
+    world.main = Some(main("running"));
+    let says_so = "is stopped once the gateway has finished: agent has failed for good";
+    says(&world, "main", false, says_so);
     world.stage = Stage::Exiting;
     world.main = Some(main("stopped"));
     world.cause = Some(Cause::MainEnded(ExitStatus::Signal(Signal::KILL)));

@@ -11,12 +11,18 @@ use tokio::sync::{mpsc, watch};
 use super::{Services, Settings};
 use crate::access_log::AccessLog;
 use crate::config::{Config, STORE_FILE, StoreConfig};
-use crate::driver::Driver;
-use crate::driver::grpc::{AddressError, Grpc, Presence};
-use crate::driver::python::{self, Attendant, Python};
-use crate::event::{Events, Heard};
+#[cfg(feature = "grpc")]
+use crate::driver::grpc::Grpc;
+use crate::driver::grpc::{AddressError, Presence};
+#[cfg(feature = "lua")]
+use crate::driver::lua::Lua;
+#[cfg(feature = "native")]
+use crate::driver::native::{self, Native};
+use crate::driver::python::{self, Python};
+use crate::driver::{Attendant, Driver, STACK};
+use crate::event::{Events, Heard, Voice};
 use crate::object::Rules;
-use crate::page::Manner;
+use crate::page::{Manner, Pages, Templates};
 use crate::policy::Policies;
 use crate::session::keys::Keys;
 use crate::session::limits::Limits;
@@ -34,12 +40,19 @@ pub enum ServicesError {
     /// The policies cannot be read.
     #[error("{0}")]
     Policies(String),
+    /// Templates of error pages are wrong.
+    #[error("template_path: {0}")]
+    Templates(String),
     /// An address of a plugin server is none.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// There can be no workers for hooks in Python.
     #[error(transparent)]
     Python(#[from] python::OpenError),
+    /// There are no hooks in native code.
+    #[cfg(feature = "native")]
+    #[error(transparent)]
+    Native(#[from] native::OpenError),
     /// There is no thread for them.
     #[error("there is no thread for the gateway: {0}")]
     Thread(std::io::Error),
@@ -78,59 +91,95 @@ impl Services {
             Some(path) => Policies::read(path).map_err(ServicesError::Policies)?,
             None => Policies::default(),
         };
+        let templates = match &config.template_path {
+            Some(folder) => Templates::read(folder)
+                .map_err(|problems| ServicesError::Templates(problems.join("; ")))?,
+            None => Templates::default(),
+        };
+        let manner = Manner {
+            hide_generator: config.hide_generator_header,
+            close_connections: config.close_connections,
+        };
         let mut drivers = BTreeMap::<&'static str, Arc<dyn Driver>>::new();
-        let mut grpc = None;
+        #[cfg(feature = "grpc")]
         if let Some(config) = &config.grpc {
             let driver = Grpc::open(config)?;
             let driver = Arc::new(match presence {
                 Some(presence) => driver.awaiting(presence),
                 None => driver,
             });
-            grpc = Some(driver.clone());
             drivers.insert("grpc", driver);
         }
+        #[cfg(not(feature = "grpc"))]
+        drop(presence);
         let python = config.python.clone().map(Python::open).transpose()?.map(Arc::new);
         if let Some(driver) = &python {
             drivers.insert("python", driver.clone());
         }
+        #[cfg(feature = "lua")]
+        let lua = config.lua.clone().map(Lua::open).map(Arc::new);
+        #[cfg(feature = "lua")]
+        if let Some(driver) = &lua {
+            drivers.insert("lua", driver.clone());
+        }
+        #[cfg(feature = "native")]
+        let native = config.native.as_ref().map(Native::open).transpose()?.map(Arc::new);
+        #[cfg(feature = "native")]
+        if let Some(driver) = &native {
+            drivers.insert("native", driver.clone());
+        }
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("coproc-gate-bg")
+            .thread_stack_size(STACK)
             .enable_all()
             .build()
             .map_err(ServicesError::Thread)?;
         let guard = runtime.enter();
         let events = Events::start(config.hook_timeout);
+        let attendant = Attendant {
+            store: store.clone(),
+            events: events.clone(),
+            handlers: config.events.clone(),
+            drivers: drivers.values().map(Arc::downgrade).collect(),
+            background: runtime.handle().clone(),
+        };
         if let Some(python) = &python {
-            python.attended_by(Attendant {
-                store: store.clone(),
-                events: events.clone(),
-                handlers: config.events.clone(),
-                drivers: drivers.values().map(Arc::downgrade).collect(),
-            });
+            python.attended_by(attendant.clone());
+        }
+        #[cfg(feature = "lua")]
+        if let Some(lua) = &lua {
+            lua.attended_by(attendant.clone());
+        }
+        #[cfg(feature = "native")]
+        if let Some(native) = &native {
+            native.start(Some(attendant))?;
         }
         let access_log = config.access_log.then(AccessLog::start);
         drop(guard);
         let (heard, hears) = mpsc::channel(HEARD);
         let keys = Arc::new(Keys::new(store, config.keys.clone(), policies));
+        let voice = Voice::of_gateway(
+            config.events.clone(),
+            drivers.values().cloned().collect(),
+            events.clone(),
+            heard.clone(),
+        );
         let services = Self {
             settings: Settings {
                 rules: Rules { strict: config.strict, verbatim_names: config.verbatim_names },
                 enable_coprocess: config.enable_coprocess,
                 hook_timeout: config.hook_timeout,
-                manner: Manner {
-                    hide_generator: config.hide_generator_header,
-                    close_connections: config.close_connections,
-                },
                 auth_request: config.auth_request.clone(),
                 server_timing: config.server_timing,
             },
+            pages: Pages::new(manner, templates),
             drivers,
-            grpc,
             python,
             limits: Limits::new(keys.clone()),
             keys,
             events,
+            voice: Arc::new(voice),
             heard,
             access_log,
             figures: Arc::default(),

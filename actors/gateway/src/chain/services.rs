@@ -9,12 +9,11 @@ use tokio::sync::mpsc;
 use super::opening::Background;
 use crate::access_log::AccessLog;
 use crate::driver::Driver;
-use crate::driver::grpc::Grpc;
 use crate::driver::python::Python;
-use crate::event::{Events, Heard};
+use crate::event::{Events, Heard, Voice};
 use crate::figures::Figures;
 use crate::object::Rules;
-use crate::page::Manner;
+use crate::page::Pages;
 use crate::session::keys::Keys;
 use crate::session::limits::Limits;
 
@@ -23,10 +22,10 @@ use crate::session::limits::Limits;
 pub struct Services {
     /// How the gateway is set.
     pub settings: Settings,
+    /// Makes pages of errors.
+    pub pages: Pages,
     /// The drivers that are there, by the names that definitions know them by.
     pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
-    /// The driver that speaks gRPC, for its figures.
-    pub grpc: Option<Arc<Grpc>>,
     /// The driver for hooks in Python, for its workers and its figures.
     pub python: Option<Arc<Python>>,
     /// Keys, sessions and policies.
@@ -37,11 +36,25 @@ pub struct Services {
     pub events: Events,
     /// Who tells the tree of events.
     pub heard: mpsc::Sender<Heard>,
+    /// Who is told of what happens to no API.
+    pub voice: Arc<Voice>,
     /// The way to the access log, if one is kept.
     pub access_log: Option<AccessLog>,
     /// What was counted.
     pub figures: Arc<Figures>,
     pub(super) _background: Background,
+}
+
+impl Services {
+    /// Has drivers whose hooks run in this process make them anew. This reads files.
+    pub(crate) fn reload_in_process(&self) {
+        for name in ["lua", "native"] {
+            if let Some(driver) = self.drivers.get(name) {
+                // They have done it when they return.
+                drop(driver.reload());
+            }
+        }
+    }
 }
 
 /// What of the gateway's config the chains heed.
@@ -53,8 +66,6 @@ pub struct Settings {
     pub enable_coprocess: bool,
     /// How long a hook may take that says nothing else.
     pub hook_timeout: Duration,
-    /// How pages of errors are made.
-    pub manner: Manner,
     /// Below which path nginx's subrequests are answered; `None`: nowhere.
     pub auth_request: Option<String>,
     /// Whether responses tell how long hooks and upstream took.
