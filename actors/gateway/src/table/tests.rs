@@ -134,7 +134,6 @@ fn hooks_in_python() {
     let venv = python(json!({ "path": "/h", "virtualenv": "/v" })).unwrap().python.unwrap();
     assert_eq!(venv.interpreter, "/v/bin/python");
     for (wrong, told) in [
-        (json!({}), "python: `path` is required"),
         (json!({ "path": "/h", "workers": 1025 }), "python.workers: is too many"),
         (
             json!({ "path": "/h", "interpreter": "a", "virtualenv": "b" }),
