@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bundled, Bundles, Folder};
+use super::{Bundled, Bundles, Listed};
 use crate::api::Api;
 use crate::definition::{Problem, Rules, in_order, read_opened};
 
@@ -11,8 +11,8 @@ use crate::definition::{Problem, Rules, in_order, read_opened};
 pub struct Assembly {
     /// Those that can be served.
     pub apis: Vec<Arc<Api>>,
-    /// Bundles of hooks in Python, by their hashes.
-    pub python: Vec<(String, Vec<Folder>)>,
+    /// Bundles of hooks in Python.
+    pub python: Listed,
     /// Why the others cannot.
     pub problems: Vec<Problem>,
     /// What is odd.

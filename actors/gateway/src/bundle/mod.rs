@@ -133,6 +133,9 @@ pub struct Folder {
     pub main: String,
 }
 
+/// Bundles by their hashes, each with its folders.
+pub type Listed = Vec<(String, Vec<Folder>)>;
+
 /// One bundle of an API: the hash of the API's names, and the bundle.
 type One<'a> = (&'a str, &'a Part);
 

@@ -126,7 +126,7 @@ fn hooks_in_python() {
     let python = |value: Value| resolve(json!({ "python": value }));
     let mut said = json!({ "path": "/h" });
     let bare = python(said.clone()).unwrap().python.unwrap();
-    assert_eq!(bare, PythonConfig { path: "/h".into(), ..PythonConfig::default() });
+    assert_eq!(bare, PythonConfig { path: Some("/h".into()), ..PythonConfig::default() });
     for (key, value) in PYTHON_DEFAULTS {
         said[key] = value.into();
     }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use crate::bundle::Folder;
+use crate::bundle::{Folder, Listed};
 use crate::wire::Object;
 
 /// The file's name, beside the Python side.
@@ -23,23 +23,19 @@ const NONE: &str = "d41d8cd98f00b204e9800998ecf8427e";
 struct List<'a> {
     /// Counts the lists.
     number: u64,
-    bundles: &'a [(String, Vec<Folder>)],
+    bundles: &'a Listed,
 }
 
 /// The bundles, and since which list workers know of each.
 #[derive(Debug, Default)]
 pub(super) struct Bundles {
-    known: Mutex<(u64, Vec<(String, Vec<Folder>)>)>,
+    known: Mutex<(u64, Listed)>,
     since: ArcSwap<BTreeMap<String, u64>>,
 }
 
 impl Bundles {
     /// Has workers that start from now on know of these. Whether those that are there do not know of all.
-    pub(super) fn replace(
-        &self,
-        folder: &Path,
-        bundles: Vec<(String, Vec<Folder>)>,
-    ) -> io::Result<bool> {
+    pub(super) fn replace(&self, folder: &Path, bundles: Listed) -> io::Result<bool> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, before) = &*known;
         if *last > 0 && *before == bundles {

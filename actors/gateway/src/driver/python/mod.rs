@@ -33,7 +33,7 @@ use super::admission::Admission;
 use super::breaker;
 use super::figures::{Counters, Figures};
 use super::{Call, Driver, Failure};
-use crate::bundle::Folder;
+use crate::bundle::Listed;
 use crate::wire::{Event, Object};
 use bundles::Bundles;
 use codec::Kind;
@@ -244,7 +244,7 @@ impl Python {
     ///
     /// # Errors
     /// Where workers cannot be told.
-    pub fn bring(&self, bundles: Vec<(String, Vec<Folder>)>) -> io::Result<()> {
+    pub fn bring(&self, bundles: Listed) -> io::Result<()> {
         if self.shared.bundles.replace(&self.shared.config.folder, bundles)? {
             self.renew();
         }
