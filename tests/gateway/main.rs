@@ -8,6 +8,7 @@
 mod support;
 
 mod auth;
+mod bundles;
 mod caching;
 mod client;
 mod complaints;
@@ -22,6 +23,7 @@ mod overrides;
 mod plugin;
 mod proxy;
 mod python;
+mod python_bundles;
 mod python_faults;
 mod python_workers;
 mod requests;

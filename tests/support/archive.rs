@@ -1,4 +1,5 @@
 //! Archives as nobody's program makes them: any names, any modes, nothing packed.
+#![allow(dead_code, unreachable_pub)]
 
 /// A file's content, as an entry of a zip: its name, its mode and what is in it.
 pub type Entry<'a> = (&'a [u8], u32, &'a [u8]);

@@ -340,4 +340,7 @@ impl Bundles {
 }
 
 #[cfg(test)]
+#[path = "../../../../tests/support/archive.rs"]
+mod archive;
+#[cfg(test)]
 mod tests;

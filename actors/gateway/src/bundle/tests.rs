@@ -5,9 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
-#[path = "../../../../tests/support/archive.rs"]
-mod archive;
-
 struct Stage {
     place: tempfile::TempDir,
     config: BundleConfig,

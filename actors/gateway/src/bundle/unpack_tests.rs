@@ -11,9 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipWriter, write};
 
 use super::*;
-
-#[path = "../../../../tests/support/archive.rs"]
-mod archive;
+use crate::bundle::archive;
 
 const BOUNDS: Bounds = Bounds { bytes: 1 << 16, entries: 20 };
 
