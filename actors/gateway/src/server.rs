@@ -68,14 +68,15 @@ impl Shared {
     /// Reads the APIs anew and has them served, and has workers make way for new ones. Requests that are
     /// being answered end with the old ones. This reads files.
     fn reload(&self) {
-        self.load(false);
+        self.load(None);
         if let Some(python) = &self.services.python {
             python.renew();
         }
     }
 
-    /// Reads the APIs for the `first` time: then those that need nobody else do not wait for bundles.
-    fn load(&self, first: bool) {
+    /// Reads the APIs. At first those that need nobody else do not wait for bundles: `waits` is told when
+    /// they are served and the others are not.
+    fn load(&self, waits: Option<&dyn Fn()>) {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.config;
         let rules = config.rules();
@@ -89,8 +90,11 @@ impl Shared {
         }
         let places = [(&*config.apis, &*config.bundled), (&*found.apis, &*found.bundled)];
         let names = places.iter().flat_map(|(_, bundled)| bundled.iter().map(|one| &one.names));
-        if first && self.bundles.waits(names) {
+        if let Some(told) = waits
+            && self.bundles.waits(names)
+        {
             self.take(Assembly::new(&places, &self.bundles, &rules, false));
+            told();
         }
         let assembly = Assembly::new(&places, &self.bundles, &rules, true);
         for problem in &assembly.problems {
@@ -262,19 +266,22 @@ impl Bound {
     /// Reads the APIs. Servers of bundles are not waited for longer than one of their answers may take:
     /// what they have later is served later.
     fn load(&self) -> Result<(), OpenError> {
-        let (done, over) = std::sync::mpsc::channel();
+        let (said, heard) = std::sync::mpsc::channel();
         let shared = self.shared.clone();
-        let patience = shared.config.bundles.timeout;
         let load = move || {
-            shared.load(true);
             // Who opens the gateway may have gone on.
-            let _ = done.send(());
+            let say = |over: bool| drop(said.send(over));
+            shared.load(Some(&|| say(false)));
+            say(true);
         };
         thread::Builder::new()
             .name("coproc-gate-api".into())
             .spawn(load)
             .map_err(OpenError::Thread)?;
-        if over.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+        let patience = self.shared.config.bundles.timeout;
+        if heard.recv() == Ok(false)
+            && heard.recv_timeout(patience) == Err(RecvTimeoutError::Timeout)
+        {
             tracing::warn!(target: "gateway", "APIs whose bundles have not come yet are served later");
         }
         Ok(())

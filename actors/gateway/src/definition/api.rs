@@ -44,7 +44,8 @@ pub(super) fn read(
     let proxy = proxy(&top);
     let auth = auth::read(&top, rules);
     let custom = auth.as_ref().is_some_and(|auth| auth.custom);
-    let bundle = hooks::bundle(&top, rules).filter(|_| !opened);
+    let bundles = top.text(hooks::BUNDLE);
+    let bundle = hooks::bundle(&top, bundles, rules).filter(|_| !opened);
     let hooks = match bundle {
         Some(_) => {
             // The bundle's stand for them.
@@ -74,7 +75,7 @@ pub(super) fn read(
         hooks,
         ignored: version.ignored,
         config_data: config_data.and_then(|data| serde_json::to_string(data).ok()),
-        bundle_hash: md5(top.text(hooks::BUNDLE)),
+        bundle_hash: md5(bundles),
         events,
         session_lifetime: Duration::from_secs(u64::try_from(lifetime).unwrap_or(0)),
         lifetime_respects_expiration: respects,

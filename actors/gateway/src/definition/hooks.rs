@@ -76,9 +76,8 @@ pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
     hooks
 }
 
-/// The bundles whose hooks stand for those of the definition, if it names any.
-pub(super) fn bundle(top: &Fields<'_>, rules: &Rules) -> Option<Names> {
-    let text = top.text(BUNDLE);
+/// The bundles of `text`, whose hooks stand for those of the definition, if it names any.
+pub(super) fn bundle(top: &Fields<'_>, text: &str, rules: &Rules) -> Option<Names> {
     let disabled = top.flag("custom_middleware_bundle_disabled", false);
     let names = match Names::parse(text) {
         Ok(names) => names.filter(|_| !disabled)?,
