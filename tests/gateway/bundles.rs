@@ -133,10 +133,11 @@ impl Stage {
     /// The API is not there, the other one is, and the log says what is wrong.
     #[track_caller]
     fn is_down(&self, why: &str) {
+        let told = "custom_middleware_bundle: the API `api1`: the bundle ";
+        self.rig.wrapper.wait_for(told);
         let status = [self.status(), self.rig.get("/other/get").status()];
         let dump = self.rig.wrapper.dump();
         assert_eq!(status, [404, 200], "{dump}");
-        let told = "custom_middleware_bundle: the API `api1`: the bundle ";
         let lines = dump.lines().filter(|line| line.contains(told)).collect::<Vec<_>>();
         assert_eq!(lines.len(), 1, "{dump}");
         assert!(lines[0].contains(why), "{}", lines[0]);

@@ -269,8 +269,10 @@ impl Bound {
         let (said, heard) = std::sync::mpsc::channel();
         let shared = self.shared.clone();
         let load = move || {
-            // Who opens the gateway may have gone on.
-            let say = |over: bool| drop(said.send(over));
+            let say = |over: bool| {
+                // Who opens the gateway may have gone on.
+                let _ = said.send(over);
+            };
             shared.load(Some(&|| say(false)));
             say(true);
         };
