@@ -2,11 +2,22 @@
 //! many a second, and how long they take, at 1 and 64 at once. gRPC goes to a plugin server in Rust and to one
 //! in Python (`make deps` installs what that needs); the Python driver goes to one worker, and where messages
 //! are in plain Python as well. Building the object and applying it are part of a call.
-//! `cargo bench --bench hooks`
+//!
+//! Then from end to end, by requests: a whole `coproc run` whose hook is in Python, beside one whose hook is in a
+//! plugin server in Python, and one with a hook in neither.
+//!
+//! `cargo bench --bench hooks`; with `-- through` only the latter, with `-- leak` instead of both what a million
+//! requests leave behind in the gateway and in its worker.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
+#[path = "support/load.rs"]
+mod load;
 #[path = "../tests/support/plugin.rs"]
 mod plugin;
+#[path = "support/servers.rs"]
+mod servers;
+#[path = "support/whole.rs"]
+mod whole;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -22,10 +33,18 @@ use coproc_gateway::object::{self, Rules};
 use coproc_gateway::wire::HookType;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, Method, Uri};
+use load::{Speed, round};
+use servers::Nginx;
+use whole::Whole;
 
 const WARM_UP: Duration = Duration::from_millis(300);
 const MEASURED: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
+/// How often those from end to end take turns; odd, for there to be one in the middle.
+const TURNS: usize = 5;
+/// Requests of which is looked what they leave behind, and those before them.
+const REQUESTS: u64 = 1_000_000;
+const WARM_REQUESTS: u64 = 100_000;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// A hook for the Python driver.
@@ -40,10 +59,21 @@ def SetHeader(request, session, spec):
 ";
 
 fn main() {
-    // The same program is the plugin server.
-    if std::env::args().nth(1).is_some_and(|word| word.starts_with("unix:")) {
-        return plugin::main();
+    // The same program is the plugin server and the client.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.first().map(String::as_str) {
+        Some(address) if address.starts_with("unix:") => return plugin::main(),
+        Some("load") => return load::load(words[1].parse().unwrap(), words[2].parse().unwrap()),
+        Some("leak") => return leak(),
+        Some("through") => return through(),
+        _ => {}
     }
+    calls();
+    through();
+}
+
+/// Calls of drivers alone.
+fn calls() {
     println!("building and applying alone: {:.2} us", alone());
     println!("| driver | at once | calls/s | p50 us | p99 us |\n|---|---|---|---|---|");
     let venv = format!("{ROOT}/target/python/bin/python");
@@ -63,6 +93,93 @@ fn main() {
             }
         }
     }
+}
+
+/// Requests from end to end. All share the processors.
+fn through() {
+    let upstream = folder();
+    let upstream = Nginx::upstream(&upstream.path().join("upstream"));
+    let stages = [
+        ("gRPC, Python", whole_of_grpc(upstream.port)),
+        ("Python, 1 worker", whole_of_python(upstream.port, 1)),
+        ("Python, 2 workers", whole_of_python(upstream.port, 2)),
+        ("no hook", whole_without(upstream.port)),
+    ];
+    println!("| end to end | clients | requests/s | p50 ms | p99 ms | of gRPC |");
+    println!("|---|---|---|---|---|---|");
+    for clients in [1, 64] {
+        let mut speeds = stages.each_ref().map(|_| Vec::new());
+        for _ in 0..TURNS {
+            for ((_, stage), speeds) in stages.iter().zip(&mut speeds) {
+                speeds.push(round(stage.port, clients, || stage.started.seconds()));
+            }
+        }
+        let medians = speeds.map(Speed::median);
+        for ((name, _), speed) in stages.iter().zip(&medians) {
+            let Speed { rate, p50, p99, .. } = speed;
+            let ratio = rate / medians[0].rate;
+            println!("| {name} | {clients} | {rate:.0} | {p50:.3} | {p99:.3} | {ratio:.2} |");
+        }
+    }
+}
+
+/// What requests leave behind.
+fn leak() {
+    let upstream = folder();
+    let upstream = Nginx::upstream(&upstream.path().join("upstream"));
+    let stage = whole_of_python(upstream.port, 1);
+    println!("| requests | process | KiB | descriptors |\n|---|---|---|---|");
+    let mut requests = 0;
+    for until in (0..=5).map(|part| part * REQUESTS / 5 + WARM_REQUESTS) {
+        while requests < until {
+            requests += round(stage.port, 64, || 0.0).requests;
+        }
+        for (name, memory, descriptors) in stage.held() {
+            println!("| {requests} | {name} | {memory} | {descriptors} |");
+        }
+    }
+}
+
+fn whole_of_python(upstream: u16, workers: usize) -> Whole {
+    let folder = folder();
+    let hooks = folder.path().join("hooks");
+    std::fs::create_dir(&hooks).unwrap();
+    std::fs::write(hooks.join("hook.py"), HOOK).unwrap();
+    let tables = format!(
+        "[gateway.python]\npath = \"{}\"\nworkers = {workers}\n\
+         interpreter = \"{ROOT}/target/python/bin/python\"\n",
+        hooks.display()
+    );
+    Whole::start(folder, upstream, "python", "", &tables)
+}
+
+fn whole_of_grpc(upstream: u16) -> Whole {
+    let folder = folder();
+    let python = format!("{ROOT}/target/python/bin/python");
+    let stubs = folder.path().display().to_string();
+    make_stubs(&python, &stubs);
+    let tables = format!(
+        "[coprocess.plugin]\nname = \"plugin\"\nbackground = true\nrestarts = \"unlimited\"\nexec_event = \"pre-start\"\n\
+         stop_event = \"exit\"\nready = {{ unix = \"{stubs}/s\" }}\n\
+         exec = [\"{python}\", \"{ROOT}/tests/plugins/python/plugin.py\", \"{stubs}\", \"unix:{stubs}/s\"]\n"
+    );
+    let keys = format!("grpc = \"unix:{stubs}/s\"");
+    Whole::start(folder, upstream, "grpc", &keys, &tables)
+}
+
+/// One that calls no hook.
+fn whole_without(upstream: u16) -> Whole {
+    Whole::start(folder(), upstream, "grpc", "enable_coprocess = false", "")
+}
+
+/// Has grpcio's tools make what a plugin server in Python needs.
+fn make_stubs(python: &str, folder: &str) {
+    let made = Command::new(python)
+        .args(["-m", "grpc_tools.protoc", "-I", &format!("{ROOT}/actors/gateway/proto")])
+        .args([format!("--python_out={folder}"), format!("--grpc_python_out={folder}")])
+        .arg("coprocess.proto")
+        .status();
+    assert!(made.unwrap().success());
 }
 
 /// A driver and the process that it calls, which is ended when it is dropped.
@@ -88,17 +205,12 @@ impl Side {
 
     fn grpc_python(python: &str) -> Self {
         let folder = folder();
-        let stubs = folder.path().display();
-        let made = Command::new(python)
-            .args(["-m", "grpc_tools.protoc", "-I", &format!("{ROOT}/actors/gateway/proto")])
-            .args([format!("--python_out={stubs}"), format!("--grpc_python_out={stubs}")])
-            .arg("coprocess.proto")
-            .status();
-        assert!(made.unwrap().success());
+        let stubs = folder.path().display().to_string();
+        make_stubs(python, &stubs);
         let address = format!("unix:{stubs}/s");
         let mut command = Command::new(python);
         command.arg(format!("{ROOT}/tests/plugins/python/plugin.py"));
-        command.args([&stubs.to_string(), &address]);
+        command.args([&stubs, &address]);
         Self::grpc("gRPC, Python", command, address, folder)
     }
 

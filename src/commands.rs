@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use coproc_core::exit;
 use coproc_gateway::definition::{self, Rules};
+use coproc_gateway::page::Templates;
 use coproc_gateway::policy::Policies;
 
 use crate::cli::DebugFormat;
@@ -59,6 +60,9 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
     }
     if let Err(why) = gateway.bundles.key() {
         problems.push(format!("gateway.{why}"));
+    }
+    if let Some(Err(all)) = gateway.template_path.as_deref().map(Templates::read) {
+        problems.extend(all.into_iter().map(|why| format!("gateway.template_path: {why}")));
     }
     if problems.is_empty() {
         let bundled = gateway.bundled.len() + found.bundled.len();

@@ -42,6 +42,10 @@ pub struct OneKey {
     /// The key.
     #[arg(value_name = "KEY")]
     pub key: String,
+
+    /// It is the key's hash, as `list` prints it where keys are hashed.
+    #[arg(long)]
+    pub hashed: bool,
 }
 
 /// `coproc keys add`.
@@ -70,6 +74,10 @@ pub struct Set {
     /// The key.
     #[arg(value_name = "KEY")]
     pub key: String,
+
+    /// It is the hash of a key that is there, as `list` prints it where keys are hashed.
+    #[arg(long)]
+    pub hashed: bool,
 
     /// Its session.
     #[command(flatten)]
@@ -190,10 +198,11 @@ impl Action {
 
     /// What the wrapper is asked; the error is a sentence.
     pub(crate) fn call(&self) -> Result<Call, String> {
+        let named = |call: Call, hashed| if hashed { call.with("hashed") } else { call };
         Ok(match self {
             Self::List(_) => Call::get(&["keys"], &[]),
-            Self::Show(one) => Call::get(&["keys", &one.key], &[]),
-            Self::Delete(one) => Call::delete(&["keys", &one.key]),
+            Self::Show(one) => named(Call::get(&["keys", &one.key], &[]), one.hashed),
+            Self::Delete(one) => named(Call::delete(&["keys", &one.key]), one.hashed),
             Self::Add(add) => {
                 let session = Some(add.session.session()?);
                 match &add.key {
@@ -201,7 +210,10 @@ impl Action {
                     None => Call::post(&["keys"], session),
                 }
             }
-            Self::Set(set) => Call::post(&["keys", &set.key], Some(set.session.session()?)),
+            Self::Set(set) => {
+                let call = Call::post(&["keys", &set.key], Some(set.session.session()?));
+                named(call, set.hashed)
+            }
         })
     }
 

@@ -172,7 +172,10 @@ fn examples_are_valid_and_say_something_else_than_the_default() {
             let mut config = around(&path, key);
             set(&mut config, &place(&path), example.clone());
             let loaded = load(&config, &[]);
-            assert_eq!(loaded.config.warnings, Vec::<String>::new(), "{path}");
+            // One key is taken for Tyk's sake alone, and says so.
+            let is_in_vain = path == "gateway.ignore_canonical_mime_header_key";
+            let warnings = &loaded.config.warnings;
+            assert_eq!(warnings.len(), usize::from(is_in_vain), "{path}: {warnings:?}");
         }
     }
 }

@@ -223,7 +223,8 @@ impl Loaded {
         let depends = |path: &Option<PathBuf>| {
             path.as_ref().is_some_and(|path| path.to_string_lossy().contains("${"))
         };
-        if depends(&gateway.app_path) || depends(&gateway.policies) {
+        let paths = [&gateway.app_path, &gateway.policies, &gateway.template_path];
+        if paths.into_iter().any(depends) {
             let config = self.with_facts(std::process::id()).map_err(|error| error.to_string())?;
             return Ok(config.placed_gateway());
         }

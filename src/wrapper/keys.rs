@@ -17,7 +17,8 @@ impl Root {
         actix_rt::spawn(async move {
             let refused =
                 |refused: admin::Refused| Refused::new(refused.status.as_u16(), refused.why);
-            let KeysOrder { method, id, body, go_on } = order;
+            let KeysOrder { method, id, hashed, body, go_on } = order;
+            let id = id.map(|text| admin::Named { text, hashed });
             let done = match admin::order(&method, id, &body, go_on) {
                 Ok(order) => bound.admin().perform(order).await,
                 Err(refused) => Err(refused),

@@ -13,6 +13,7 @@
 
 mod children;
 mod control;
+mod finishing;
 mod keys;
 pub mod lifecycle;
 mod metrics;

@@ -32,7 +32,7 @@ use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
 use coproc_main::reload::Tally;
 use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
@@ -42,8 +42,6 @@ use crate::config::Config;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
 use crate::task::COORDINATOR_VARIABLE;
 
-/// What of the stop time is kept for the coprocesses once the main process is gone.
-const COPROCESSES_SHARE: Duration = Duration::from_secs(5);
 /// How long after the start of the main process the start as a whole is taken to be over.
 const SETTLED: Duration = Duration::from_secs(1);
 /// How long what was killed may take to die before the wrapper leaves without it.
@@ -77,13 +75,13 @@ pub(crate) struct Root {
     pub(super) broker: Option<Addr<EventBroker>>,
     broker_rebuilds: Rebuilds,
     pub(super) main: Option<Addr<MainActor>>,
-    main_pid: Option<i32>,
+    pub(super) main_pid: Option<i32>,
     pub(super) main_exit: Option<ExitStatus>,
     pub(super) reloads: Rc<Cell<Tally>>,
     pub(super) coprocesses: Vec<Supervised>,
     pub(super) exec_sockets: Vec<Served>,
     pub(super) coordinator: Option<Coordinating>,
-    built_in: Option<Offering>,
+    pub(super) built_in: Option<Offering>,
     pub(super) gateway: Option<Gatekeeping>,
     entrances: Rc<Entrances>,
     pub(super) guests: Rc<Guests>,
@@ -97,7 +95,7 @@ pub(crate) struct Root {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Happened(Input);
+pub(super) struct Happened(pub(super) Input);
 
 /// `pre-start` was worked off.
 #[derive(Message)]
@@ -108,11 +106,6 @@ struct Booted(Walked);
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Rendered(Result<(), String>);
-
-/// Gateway and coordinator have finished.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Drained;
 
 impl Root {
     pub(crate) fn new(parts: Parts) -> Self {
@@ -358,12 +351,7 @@ impl Root {
                     broker.do_send(Cancel);
                 }
             }
-            Effect::StopMain(signal) => {
-                let limit = self.config.main.stop_timeout.unwrap_or(self.share());
-                if let Some(main) = &self.main {
-                    main.do_send(main_process::Stop { signal, kill_at: Instant::now() + limit });
-                }
-            }
+            Effect::StopMain(signal) => self.stop_main(signal, ctx),
             Effect::PublishExit => self.drain(ctx),
             Effect::StopAll => self.stop_all(ctx),
             Effect::KillAll => {
@@ -396,7 +384,7 @@ impl Root {
     }
 
     /// Publishes an event of the main process; what comes of it is a message for this actor.
-    fn publish<M>(
+    pub(super) fn publish<M>(
         &self,
         event: Event,
         message: impl FnOnce(Walked) -> M + 'static,
@@ -414,58 +402,6 @@ impl Root {
             // A broker that dies lets everybody go on.
             root.do_send(message(worked_off.await.unwrap_or_default()));
         });
-    }
-
-    /// What of the stop time there is before the coprocesses are told to stop.
-    fn share(&self) -> Duration {
-        let all = self.config.shutdown_timeout;
-        // Of a short time both get a half.
-        all.saturating_sub(COPROCESSES_SHARE).max(all / 2)
-    }
-
-    /// Lets the gateway and then the coordinator finish while those who answer their requests are
-    /// still there; then `exit` is published.
-    fn drain(&self, ctx: &mut Context<Self>) {
-        let gateway = self.gateway.as_ref().and_then(|one| one.actor.clone());
-        let coordinator = self.coordinator.as_ref().and_then(|one| one.actor.clone());
-        if gateway.is_none() && coordinator.is_none() {
-            return self.publish_exit(ctx);
-        }
-        let built_in = self.built_in.as_ref().and_then(|offering| offering.actor.clone());
-        let (until, root) = (Instant::now() + self.share(), ctx.address());
-        actix_rt::spawn(async move {
-            // One that dies has nothing left to finish.
-            if let Some(actor) = gateway {
-                let (done, drained) = oneshot::channel();
-                actor.do_send(gateway::Drain { done });
-                if timeout_at(until, drained).await.is_err() {
-                    actor.do_send(gateway::Kill);
-                }
-            }
-            if let Some(actor) = coordinator {
-                let (done, drained) = oneshot::channel();
-                actor.do_send(coordinator::Drain { done });
-                if timeout_at(until, drained).await.is_err() {
-                    actor.do_send(coordinator::Kill);
-                }
-            }
-            if let Some(built_in) = built_in {
-                // What was asked for over the socket of this machine is answered without the
-                // coordinator.
-                let (done, answered) = oneshot::channel();
-                built_in.do_send(builtin::Stop(done));
-                let _ = timeout_at(until, answered).await;
-            }
-            root.do_send(Drained);
-        });
-    }
-
-    fn publish_exit(&self, ctx: &mut Context<Self>) {
-        let mut event = Event::new(Phase::Exit);
-        if let Some(pid) = self.main_pid {
-            event = event.with("pid", pid);
-        }
-        self.publish(event, |_| Happened(Input::ExitDone), ctx);
     }
 
     fn stop_all(&self, ctx: &mut Context<Self>) {
@@ -625,14 +561,6 @@ impl Handler<Happened> for Root {
 
     fn handle(&mut self, Happened(input): Happened, ctx: &mut Context<Self>) {
         self.happened(input, ctx);
-    }
-}
-
-impl Handler<Drained> for Root {
-    type Result = ();
-
-    fn handle(&mut self, _: Drained, ctx: &mut Context<Self>) {
-        self.publish_exit(ctx);
     }
 }
 

@@ -17,7 +17,8 @@ pub(crate) const STRANGER: &str = "54321";
 #[allow(clippy::disallowed_methods)]
 pub(crate) fn call_as(user: &str, groups: &str, socket: &Path, text: &[u8]) -> Option<Vec<u8>> {
     let script = "use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0) or die; \
-                  connect(S, sockaddr_un($ARGV[0])) or die; $| = 1; send(S, pack('H*', $ARGV[1]), 0); \
+                  connect(S, sockaddr_un($ARGV[0])) or die; $| = 1; \
+                  $SIG{PIPE} = 'IGNORE'; send(S, pack('H*', $ARGV[1]), 0); \
                   print while <S>";
     let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
     let output = std::process::Command::new("setpriv")

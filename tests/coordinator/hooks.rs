@@ -40,6 +40,7 @@ fn c05_a_second_response_is_acked_and_nobody_hears_of_it() {
     for _ in 0..2 {
         assert_eq!(body(&rig.respond(&response)), BARE);
     }
+    assert_eq!(hook.posts.nth(0).body["result"], 1);
     // What comes after it shows that it did not come.
     assert_eq!(rig.post(&request("a3", hook.url("/"))), ok("a3"));
     rig.respond(&json!({ "id": f.requests.nth(1)["id"], "result": 2 }));

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addresses;
 mod auth;
 mod bundles;
 mod caching;
@@ -14,23 +15,29 @@ mod client;
 mod complaints;
 mod drain;
 mod events;
+mod extracting;
 mod failures;
 mod flow;
+mod keys;
 mod life;
 mod limits;
 mod nginx;
 mod overrides;
+mod pages;
 mod plugin;
 mod proxy;
 mod python;
 mod python_bundles;
 mod python_faults;
+mod python_server;
 mod python_workers;
+mod redis;
 mod requests;
 mod responses;
 mod rig;
 mod seen;
 mod shapes;
+mod stopping;
 mod upstream;
 mod versions;
 mod world;

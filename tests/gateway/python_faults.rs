@@ -30,6 +30,11 @@ def Spin(request, session, spec):
         pass
 
 @Hook
+def Grow(request, session, spec):
+    request.object.raw_body = b'x' * int(request.get_header('Bytes'))
+    return request, session
+
+@Hook
 def Die(request, session, spec):
     os._exit(3)
 ";
@@ -104,6 +109,19 @@ fn a_hook_that_ends_its_worker_fails_and_others_are_answered() {
     let stage = Stage::start(&interpreter, HOOKS, "", pre("Die"));
     assert_eq!(stage.rig.get("/api/get").status(), 500);
     eventually("it is told", || stage.logged("its worker has ended") > 0);
+}
+
+#[test]
+fn an_answer_that_is_too_large_is_that_hooks_failure_alone() {
+    let [interpreter, _] = interpreters();
+    let tables = "workers = 1\nmax_message = \"64KiB\"";
+    let stage = Stage::start(&interpreter, HOOKS, tables, pre("Grow"));
+    let get = |bytes| stage.rig.request("GET", "/api/get").header("Bytes", bytes).send().status();
+    assert_eq!(get("60000"), 200, "{}", stage.rig.wrapper.dump());
+    assert_eq!(get("70000"), 500);
+    eventually("it is told", || stage.logged("are allowed") == 1);
+    assert_eq!(get("60000"), 200);
+    assert_eq!(stage.logged("gateway-python-1 is up"), 1, "it is the same worker");
 }
 
 #[test]

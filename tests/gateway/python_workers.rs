@@ -49,6 +49,12 @@ fn who(stage: &Stage) -> Message {
     stage.rig.get("/api/get")
 }
 
+/// Waits until two workers have come up so often in all.
+fn both_are_up(stage: &Stage, times: usize) {
+    let up = |number| stage.logged(&format!("gateway-python-{number} is up"));
+    eventually("both are up", || up(1) + up(2) == times && up(1) > 0 && up(2) > 0);
+}
+
 #[test]
 fn any_python_from_3_8_on_will_do() {
     let found = installed();
@@ -80,17 +86,36 @@ fn any_python_from_3_8_on_will_do() {
 }
 
 #[test]
-fn a_missing_protobuf_is_told_once() {
-    let [with, _] = interpreters();
-    for (interpreter, times) in [(with.as_str(), 0), ("/usr/bin/python3", 1)] {
-        let stage = Stage::start(interpreter, HOOKS, "workers = 2", |port| {
+fn what_is_wrong_with_protobuf_is_told_once() {
+    let [interpreter, _] = interpreters();
+    let folder = tempfile::tempdir().unwrap();
+    let package = |name: &str, text: &str| {
+        let path = folder.path().join(name).join("google");
+        std::fs::create_dir_all(path.join("protobuf")).unwrap();
+        std::fs::write(path.join("__init__.py"), "").unwrap();
+        std::fs::write(path.join("protobuf/__init__.py"), text).unwrap();
+        path
+    };
+    std::fs::remove_dir_all(package("none", "").join("protobuf")).unwrap();
+    package("broken", "raise TypeError('as asked')");
+    let cases = [
+        ("none", "there is no package `protobuf`, so messages are made in plain Python"),
+        ("broken", "the package `protobuf` cannot be used: TypeError: as asked, so messages"),
+    ];
+    for (name, said) in cases {
+        let path = folder.path().join(name);
+        let tables = format!("workers = 2\nenv = {{ PYTHONPATH = \"{}\" }}", path.display());
+        let stage = Stage::start(&interpreter, HOOKS, &tables, |port| {
             api(port, json!({ "pre": [hook("Who")] }))
         });
-        eventually("both are up", || {
-            stage.logged("gateway-python-1 is up") + stage.logged("gateway-python-2 is up") == 2
-        });
-        assert_eq!(stage.logged("there is no package `protobuf`"), times, "{interpreter}");
+        both_are_up(&stage, 2);
+        assert_eq!(stage.logged(said), 1, "{}", stage.rig.wrapper.dump());
+        assert_eq!(who(&stage).status(), 200);
     }
+    let stage =
+        Stage::start(&interpreter, HOOKS, "", |port| api(port, json!({ "pre": [hook("Who")] })));
+    both_are_up(&stage, 2);
+    assert_eq!(stage.logged("plain Python"), 0);
 }
 
 #[test]
@@ -126,13 +151,10 @@ fn workers_are_somebody_else_with_nothing_but_their_socket() {
 fn a_worker_that_is_stuck_costs_its_own_call_alone() {
     let [interpreter, _] = interpreters();
     let tables = format!("interpreter = \"{interpreter}\"\nworkers = 2\nthreads = 1");
-    let stage = Stage::with("hook_timeout = \"1s\"", &tables, HOOKS, |port| {
+    let stage = Stage::with("hook_timeout = \"2s\"", &tables, HOOKS, |port| {
         api(port, json!({ "pre": [hook("Who")] }))
     });
-    let up = |times| {
-        stage.logged("gateway-python-1 is up") + stage.logged("gateway-python-2 is up") == times
-    };
-    eventually("both are up", || up(2));
+    both_are_up(&stage, 2);
     std::thread::scope(|scope| {
         let stuck =
             scope.spawn(|| stage.rig.request("GET", "/api/get").header("Spin", "yes").send());
@@ -142,6 +164,6 @@ fn a_worker_that_is_stuck_costs_its_own_call_alone() {
         }
         assert_eq!(stuck.join().unwrap().status(), 500);
     });
-    eventually("another worker is there", || up(3));
+    both_are_up(&stage, 3);
     assert_eq!(stage.logged("is killed: a hook missed its deadline"), 1);
 }

@@ -21,9 +21,18 @@ impl Upstream {
         Self::answering(|_| answer("", "upstream"))
     }
 
+    /// The same on a port that was chosen before.
+    pub(crate) fn at(port: u16) -> Self {
+        Self::on(port, |_| answer("", "upstream"))
+    }
+
     /// Answers with what `respond` says.
     pub(crate) fn answering(respond: impl Fn(&Message) -> String + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::on(0, respond)
+    }
+
+    fn on(port: u16, respond: impl Fn(&Message) -> String + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, respond): (Arc<Mutex<Vec<_>>>, Arc<Answer>) =
             (Arc::default(), Arc::new(respond));

@@ -1,14 +1,14 @@
-//! The sample of the gateway, with the real nginx and the tests' plugin server.
+//! The samples of the gateway: with the real nginx and the tests' plugin server, and with hooks in Python.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use crate::sample::Sample;
-use crate::support::{PATIENCE, coproc};
+use crate::support::{PATIENCE, coproc, eventually};
 
-/// Answers everything with what it was sent in `Testheader`, on the port that it was asked for.
-fn upstream(port: u16) {
+/// Answers everything with what it was sent in a header, on the port that it was asked for.
+fn upstream(port: u16, header: &'static str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
@@ -18,7 +18,7 @@ fn upstream(port: u16) {
                 head.push(byte[0]);
             }
             let head = String::from_utf8_lossy(&head).to_lowercase();
-            let line = head.lines().find_map(|line| line.strip_prefix("testheader:"));
+            let line = head.lines().find_map(|line| line.strip_prefix(header));
             let body = line.unwrap_or("none").trim().to_owned();
             let length = body.len();
             let answer = format!(
@@ -45,7 +45,7 @@ fn both_ways_ask_the_plugin() {
     let plugin = Path::new(coproc()).with_file_name("examples/plugin");
     assert!(plugin.exists(), "the plugin is built by `cargo build --examples`");
     sample.stand_in("orders-plugin", &format!("exec {} \"$@\"", plugin.display()));
-    upstream(sample.port(9001));
+    upstream(sample.port(9001), "testheader:");
     let mut wrapper = sample.run(&[]);
     wrapper.wait_for("[start-worker]");
     for port in [8080, 8081].map(|port| sample.port(port)) {
@@ -55,5 +55,24 @@ fn both_ways_ask_the_plugin() {
         let bad = ask(port, "bad");
         assert!(bad.starts_with("HTTP/1.1 403 "), "{bad}\n{}", wrapper.dump());
     }
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
+#[test]
+fn hooks_in_python_ask_their_files() {
+    let sample = Sample::copy("gateway-python", &[8080, 9001], &[]);
+    upstream(sample.port(9001), "x-who:");
+    let mut wrapper = sample.run(&[]);
+    wrapper.wait_for("gateway-python-1 is up");
+    wrapper.wait_for("gateway-python-2 is up");
+    let ask = |key| ask(sample.port(8080), key);
+    let good = ask("good");
+    assert!(good.starts_with("HTTP/1.1 200 "), "{good}\n{}", wrapper.dump());
+    assert!(good.ends_with("alice"), "{good}");
+    let new = ask("new");
+    assert!(new.starts_with("HTTP/1.1 403 "), "{new}\n{}", wrapper.dump());
+    wrapper.wait_for("somebody at 127.0.0.1 was refused");
+    sample.place.write("hooks/tokens.json", "{ \"new\": \"carol\" }");
+    eventually("the new token is known", || ask("new").ends_with("carol"));
     assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
 }

@@ -1,23 +1,10 @@
 //! No sample is forgotten: each file is of a kind that is checked, and each sample is in the README.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::sample::folder;
+use crate::sample::{files, folder};
 use crate::support::Place;
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(files(&path));
-        } else {
-            all.push(path);
-        }
-    }
-    all
-}
 
 /// Whether a file is a config of coproc; panics for a file that no test knows.
 fn is_config(file: &Path) -> bool {
@@ -30,7 +17,10 @@ fn is_config(file: &Path) -> bool {
             false
         }
         // What belongs to a config and is read when that is run.
-        Some("conf" | "tmpl" | "php" | "sh" | "env" | "service" | "dockerignore" | "md") => false,
+        Some(
+            "conf" | "tmpl" | "php" | "sh" | "env" | "service" | "dockerignore" | "md" | "py"
+            | "json",
+        ) => false,
         _ => {
             assert_eq!(name, "Dockerfile", "no test knows {}", file.display());
             false

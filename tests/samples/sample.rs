@@ -12,6 +12,15 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config-samples")
 }
 
+/// All files of a folder and below it, or the file itself.
+pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| files(&path)).collect()
+}
+
 /// A sample in a folder of its own. Where it says `/tmp/coproc-NAME` or one of its ports, the copy
 /// says a run path and a port that no other test has.
 pub(crate) struct Sample {
@@ -35,19 +44,16 @@ impl Sample {
         let other = other.iter().map(|(old, new)| (*old, new.replace('@', &folder_name)));
         texts.extend(other.map(|(old, new)| (old.to_owned(), new)));
         let source = folder().join(name);
-        let files: Vec<_> = match source.is_dir() {
-            true => fs::read_dir(&source).unwrap().map(|entry| entry.unwrap().path()).collect(),
-            false => vec![source],
-        };
-        for file in files {
+        let single = !source.is_dir();
+        for file in files(&source) {
             let mut text = fs::read_to_string(&file).unwrap();
             for (old, new) in &texts {
                 text = text.replace(old, new);
             }
-            let single = file.parent() == Some(&folder());
-            let to =
-                if single { "coproc.toml" } else { file.file_name().unwrap().to_str().unwrap() };
-            place.write(to, &text);
+            let below = file.strip_prefix(&source).unwrap().to_str().unwrap();
+            let to = place.path().join(if single { "coproc.toml" } else { below });
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::write(to, text).unwrap();
         }
         let path = std::env::var("PATH").unwrap_or_default();
         let own = Path::new(coproc()).parent().unwrap().display();

@@ -102,6 +102,16 @@ fn main() {
                 }
             }
         }
+        // Serves HTTP at once; says `asked` for each request and answers it once the file is there.
+        ["hold", address, go] => {
+            let listener = TcpListener::bind(address).unwrap();
+            serve(listener.incoming().map(Result::unwrap), |mut stream| {
+                let _ = stream.read(&mut [0; 4096]);
+                println!("asked");
+                wait_for(go);
+                let _ = write!(stream, "HTTP/1.1 200 X\r\nContent-Length: 4\r\n\r\nheld");
+            });
+        }
         // Once the file is there: prints the line, or writes a newline to the descriptor.
         ["say", line, go] => {
             wait_for(go);

@@ -76,6 +76,16 @@ impl Call {
         Self::new(Method::DELETE, path(parts, &[]), None)
     }
 
+    /// The same with a parameter of the query set.
+    #[must_use]
+    pub fn with(mut self, parameter: &str) -> Self {
+        let mark = if self.path.contains('?') { '&' } else { '?' };
+        self.path.push(mark);
+        self.path.push_str(parameter);
+        self.path.push_str("=true");
+        self
+    }
+
     /// The answer may take as long as what is ordered.
     #[must_use]
     pub fn waiting(self) -> Self {

@@ -61,6 +61,8 @@ pub struct KeysOrder {
     pub method: String,
     /// The key; `None`: all of them, or a new one.
     pub id: Option<String>,
+    /// Whether it is not the key but its hash.
+    pub hashed: bool,
     /// The session as JSON.
     pub body: Vec<u8>,
     /// Whether a quota goes on that would begin anew.

@@ -45,6 +45,7 @@ pub(crate) fn route(
         return Ok(Route::Ask(Request::Keys(KeysOrder {
             method: method.to_owned(),
             id: id.first().map(|id| (*id).to_owned()),
+            hashed: query.flag("hashed"),
             body: body.to_vec(),
             go_on: query.flag("suppress_reset"),
         })));
@@ -242,17 +243,20 @@ mod tests {
 
     #[test]
     fn keys_are_asked_for_on_the_socket_alone() {
-        let keys = |method: &str, id: Option<&str>, body: &str, go_on| {
+        let keys = |method: &str, id: Option<&str>, body: &str, (go_on, hashed)| {
             Ok(Route::Ask(Request::Keys(KeysOrder {
                 method: method.to_owned(),
                 id: id.map(str::to_owned),
+                hashed,
                 body: body.into(),
                 go_on,
             })))
         };
-        assert_eq!(ask("GET", "/v1/keys", ""), keys("GET", None, "", false));
+        assert_eq!(ask("GET", "/v1/keys", ""), keys("GET", None, "", (false, false)));
         let path = "/v1/keys/a%2Fb%3D?suppress_reset=1";
-        assert_eq!(ask("POST", path, "{}"), keys("POST", Some("a/b="), "{}", true));
+        assert_eq!(ask("POST", path, "{}"), keys("POST", Some("a/b="), "{}", (true, false)));
+        let path = "/v1/keys/0a1b?hashed=true";
+        assert_eq!(ask("DELETE", path, ""), keys("DELETE", Some("0a1b"), "", (false, true)));
         assert_eq!(ask("DELETE", "/v1/keys/a/b", ""), Err(404));
         assert_eq!(ask_at(Entrance::Port, "GET", "/v1/keys", ""), Err(404));
     }

@@ -7,11 +7,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid};
-use rustix::fs::{FlockOperation, Mode, chmod, fchmod, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, chmod, fchmod, flock};
+use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
+    socket_with,
 };
 
 /// A bound socket. Its file goes with it, unless another has taken its place.
@@ -106,6 +109,12 @@ impl Listener {
         &self.path
     }
 
+    /// Lets nobody connect any more: the file stays, and clients are refused at once.
+    pub fn refuse(&self) {
+        // One that is shut already refuses as well.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
     /// The socket once more, for a thread that accepts.
     ///
     /// # Errors
@@ -128,6 +137,12 @@ impl Drop for Listener {
     }
 }
 
+/// How long another server may take to bind or to find that it cannot. Whoever may write to the folder
+/// can hold the lock for ever, and that must not hold up the start.
+const LOCK_TIME: Duration = Duration::from_secs(1);
+/// How often it is looked whether the lock is free.
+const LOCK_LOOK: Duration = Duration::from_millis(10);
+
 /// The lock on a path's socket: a file beside it, which is there only while it is held.
 struct Lock {
     path: PathBuf,
@@ -139,17 +154,28 @@ impl Lock {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
+        let give_up = Instant::now() + LOCK_TIME;
         loop {
             let file = OpenOptions::new()
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
-                // Nobody's link is opened in place of the lock.
-                .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+                // Nobody's link is opened in place of the lock, and no pipe's reader is waited for.
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
                 .open(&path)?;
-            // Where the file system knows no locks, there is none to wait for.
-            let _ = flock(&file, FlockOperation::LockExclusive);
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::AGAIN) if Instant::now() < give_up => {
+                    std::thread::sleep(LOCK_LOOK);
+                    continue;
+                }
+                Err(Errno::AGAIN) => {
+                    let why = format!("`{}` is held by another process", path.display());
+                    return Err(io::Error::other(why));
+                }
+                // Where the file system knows no locks, there is none to wait for.
+                Ok(()) | Err(_) => {}
+            }
             let held = file.metadata()?;
             // Whoever held it before has removed it: the next one waits on another file.
             if path.symlink_metadata().is_ok_and(|m| (m.dev(), m.ino()) == (held.dev(), held.ino()))
@@ -174,6 +200,18 @@ mod tests {
     use super::*;
 
     const NOBODY: (Option<Uid>, Option<Gid>) = (None, None);
+
+    #[test]
+    fn a_lock_that_somebody_keeps_is_not_waited_for_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.sock");
+        let lock = File::create(folder.path().join("e.sock.lock")).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        let refused = Listener::bind(&path, 0o660, NOBODY, 8).unwrap_err();
+        assert!(refused.to_string().contains("is held by another process"), "{refused}");
+        drop(lock);
+        Listener::bind(&path, 0o660, NOBODY, 8).unwrap();
+    }
 
     #[test]
     fn the_file_has_its_mode_and_goes_with_the_listener_and_no_other() {

@@ -20,7 +20,6 @@ pub mod client;
 pub mod config;
 mod connection;
 mod figures;
-mod listener;
 pub mod netstring;
 pub mod protocol;
 mod queue;
@@ -35,5 +34,4 @@ mod worker;
 
 pub use actor::{BrokerIs, Drain, ExecActor, Kill};
 pub use figures::{Figures, Run, Snapshot};
-pub use listener::BindError;
 pub use server::{Bound, OpenError};

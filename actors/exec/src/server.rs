@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use coproc_core::exit::ExitStatus;
-use coproc_core::peers::Peers;
+use coproc_core::peers::{self, Peers};
 use coproc_core::process::Setting;
+use coproc_core::socket::{BindError, Listener};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{mpsc, watch};
 
@@ -17,7 +18,6 @@ use crate::alive::Alive;
 use crate::allow::Allow;
 use crate::config::ExecSocket;
 use crate::figures::Figures;
-use crate::listener::{BindError, Listener};
 use crate::worker;
 
 /// How many descriptors one connection needs: its socket, three pipes, and one of those that it has for
@@ -107,7 +107,12 @@ impl Bound {
             .map_err(|error| OpenError::Names(error.reason))?;
         let peers =
             Peers::look_up(&config.peer_users, &config.peer_groups).map_err(OpenError::Names)?;
-        let owner = config.owner.as_deref();
+        let owner = match config.owner.as_deref() {
+            Some(owner) => {
+                peers::owner(owner).map_err(|why| OpenError::Names(format!("owner: {why}")))?
+            }
+            None => (None, None),
+        };
         let listener = Listener::bind(path, config.mode, owner, config.max_queue)?;
         let max_connections = within_limit(&config).map_err(OpenError::Names)?;
         let served = Served {

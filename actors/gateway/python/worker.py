@@ -19,6 +19,8 @@ import coproc_turns
 
 Object = coproc_messages.CLASSES["Object"]
 Event = coproc_messages.CLASSES["Event"]
+# What the gateway takes as an answer, in bytes; a larger one would cost other calls as well.
+MOST = int(os.environ["COPROC_PYTHON_MAX"])
 
 
 class Hooks:
@@ -57,6 +59,8 @@ class Hooks:
                     )
                 run(object)
                 answer = object.SerializeToString()
+                if len(answer) > MOST:
+                    raise ValueError("its answer has %d bytes, %d are allowed" % (len(answer), MOST))
                 return frames.HEAD.pack(len(answer), number, frames.REPLY) + answer
             if kind == frames.EVENT:
                 event = json.loads(Event.FromString(payload).payload)

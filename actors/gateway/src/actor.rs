@@ -70,8 +70,11 @@ impl GatewayActor {
             while heard.recv_many(&mut batch, BATCH).await > 0 {
                 for heard in batch.drain(..) {
                     let name = EventName::Gateway(heard.kind().as_str().to_owned());
-                    let event =
-                        Event::new(name).with("api", heard.api()).with("count", heard.take());
+                    let event = match heard.api() {
+                        "" => Event::new(name),
+                        api => Event::new(name).with("api", api),
+                    };
+                    let event = event.with("count", heard.take());
                     broker.borrow().do_send(Publish::new(event));
                 }
                 sleep(INTERVAL).await;

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::Secret;
+use crate::event::{About, Details, Kind, Voice};
 use crate::session::Session;
-use crate::session::keys::{Keys, masked, new_key};
+use crate::session::keys::{By, Keys, masked, new_key};
 use crate::store::StoreError;
 
 /// The header that bears the secret.
@@ -31,6 +32,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Admin {
     keys: Arc<Keys>,
     secret: Option<Secret>,
+    voice: Arc<Voice>,
     reload: Arc<dyn Fn() + Send + Sync>,
     /// Whether a reload is on its way that nobody needs to ask for again.
     reloading: Arc<AtomicBool>,
@@ -48,18 +50,33 @@ pub enum Order {
     /// Tell all ids.
     List,
     /// Tell the session of an id.
-    Show(String),
+    Show(Named),
     /// Keep a session under an id, or under a new one. The quota begins anew, unless it is to go on.
     Keep {
         /// The id; `None`: a new one.
-        id: Option<String>,
+        id: Option<Named>,
         /// The session, as JSON.
         session: Value,
         /// Whether the quota goes on as it was.
         go_on: bool,
     },
     /// Remove an id.
-    Remove(String),
+    Remove(Named),
+}
+
+/// How a key is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The key, or its hash.
+    pub text: String,
+    /// Whether it is the hash.
+    pub hashed: bool,
+}
+
+impl Named {
+    fn by(&self) -> By<'_> {
+        if self.hashed { By::Hash(&self.text) } else { By::Id(&self.text) }
+    }
 }
 
 /// Why something was not done: a status of HTTP and a sentence.
@@ -85,13 +102,15 @@ impl From<StoreError> for Refused {
 }
 
 impl Admin {
-    /// Does it with these keys. `reload` has the APIs read anew; it may wait for files.
+    /// Does it with these keys, and has `voice` tell of it. `reload` has the APIs read anew; it may wait
+    /// for files.
     pub fn new(
         keys: Arc<Keys>,
         secret: Option<Secret>,
+        voice: Arc<Voice>,
         reload: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        Self { keys, secret, reload: Arc::new(reload), reloading: Arc::default() }
+        Self { keys, secret, voice, reload: Arc::new(reload), reloading: Arc::default() }
     }
 
     /// Whether a path is for those who run the gateway: only where there is a secret, so that otherwise
@@ -110,30 +129,45 @@ impl Admin {
     /// # Errors
     /// What cannot be done, and why.
     pub async fn perform(&self, order: Order) -> Result<Value, Refused> {
-        let missing = || Refused::new(StatusCode::NOT_FOUND, "there is no such key");
         match order {
             Order::List => Ok(json!({ "keys": self.keys.list().await? })),
-            Order::Show(id) => {
-                let session = self.keys.counted(&id).await?.ok_or_else(missing)?;
+            Order::Show(named) => {
+                let session = self.keys.counted(self.by(&named)?).await?.ok_or_else(missing)?;
                 serde_json::to_value(session).map_err(|error| StoreError(error.to_string()).into())
             }
             Order::Keep { id, session, go_on } => self.keep(id, session, go_on).await,
-            Order::Remove(id) => {
-                if !self.keys.remove(&id).await? {
+            Order::Remove(named) => {
+                let by = self.by(&named)?;
+                let org = match self.keys.stored(by).await {
+                    Ok(session) => session.map(|session| session.org_id),
+                    // One that cannot be read can be removed.
+                    Err(_) => None,
+                };
+                if !self.keys.remove(by).await? {
                     return Err(missing());
                 }
-                tracing::info!(target: "gateway", "key {} was removed", masked(&id));
-                Ok(json!({ "key": id, "status": "ok", "action": "deleted" }))
+                let key = &named.text;
+                tracing::info!(target: "gateway", "key {} was removed", masked(key));
+                self.tell(Kind::TokenDeleted, "Key deleted.", key, &org.unwrap_or_default());
+                Ok(json!({ "key": key, "status": "ok", "action": "deleted" }))
             }
         }
     }
 
-    async fn keep(
-        &self,
-        id: Option<String>,
-        session: Value,
-        go_on: bool,
-    ) -> Result<Value, Refused> {
+    /// How a key is looked for.
+    fn by<'a>(&self, named: &'a Named) -> Result<By<'a>, Refused> {
+        if named.hashed && !self.keys.options().hash_keys {
+            let why = "keys are not hashed here: `hash_keys` is not set";
+            return Err(Refused::new(StatusCode::BAD_REQUEST, why));
+        }
+        Ok(named.by())
+    }
+
+    fn tell(&self, kind: Kind, message: &str, key: &str, org: &str) {
+        self.voice.tell(About { kind, message, details: Details::Token(key, org) });
+    }
+
+    async fn keep(&self, id: Option<Named>, session: Value, go_on: bool) -> Result<Value, Refused> {
         let bad = |why: String| Refused::new(StatusCode::BAD_REQUEST, why);
         if !session.is_object() {
             return Err(bad("a session is a JSON object".to_owned()));
@@ -148,25 +182,38 @@ impl Admin {
         }
         self.keys.policies().apply(&mut session.clone()).map_err(|error| bad(error.to_string()))?;
         let options = self.keys.options();
-        let id = match id {
-            Some(id) if id.len() < options.min_token_length => {
+        let named = match id {
+            Some(named) if !named.hashed && named.text.len() < options.min_token_length => {
                 let least = options.min_token_length;
                 return Err(bad(format!("a key has at least {least} characters")));
             }
-            Some(id) => id,
-            None => new_key(&session.org_id, options.hash_function)?,
+            Some(named) => named,
+            None => {
+                let text = new_key(&session.org_id, options.hash_function)?;
+                Named { text, hashed: false }
+            }
         };
+        let by = self.by(&named)?;
         let now = SystemTime::now();
-        let before = self.keys.stored(&id).await?;
+        let before = self.keys.stored(by).await?;
+        if named.hashed && before.is_none() {
+            // Nobody could ever come with a key that has this hash.
+            return Err(missing());
+        }
         if !go_on {
-            self.keys.reset(&id, before.as_ref()).await?;
+            self.keys.reset(by, before.as_ref()).await?;
         }
         session.last_updated = crate::session::epoch(now).to_string();
         let life = session.life(Duration::ZERO, false, now);
-        self.keys.keep(&id, &session, life).await?;
-        let action = if before.is_some() { "modified" } else { "added" };
-        tracing::info!(target: "gateway", "key {} was {action}", masked(&id));
-        Ok(json!({ "key": id, "status": "ok", "action": action }))
+        self.keys.keep(by, &session, life).await?;
+        let (action, kind, message) = match before {
+            Some(_) => ("modified", Kind::TokenUpdated, "Key modified."),
+            None => ("added", Kind::TokenCreated, "Key generated."),
+        };
+        let key = &named.text;
+        tracing::info!(target: "gateway", "key {} was {action}", masked(key));
+        self.tell(kind, message, key, &session.org_id);
+        Ok(json!({ "key": key, "status": "ok", "action": action }))
     }
 
     /// Has the APIs read anew, soon and once for all who ask in the meantime.
@@ -224,15 +271,23 @@ async fn respond(admin: &Admin, request: &Request<Bytes>) -> Result<Value, Refus
             Ok(json!({ "status": "ok", "message": "" }))
         }
         ("keys", _) => {
-            let go_on =
-                form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
-                    .any(|(key, value)| key == "suppress_reset" && value == "1");
+            let query = request.uri().query().unwrap_or_default();
+            let is_set = |name: &str, value: &str| {
+                let mut pairs = form_urlencoded::parse(query.as_bytes());
+                pairs.any(|pair| pair == (name.into(), value.into()))
+            };
+            let (go_on, hashed) = (is_set("suppress_reset", "1"), is_set("hashed", "true"));
             let id = id.filter(|id| id != "create" || method != Method::POST);
+            let id = id.map(|text| Named { text, hashed });
             admin.perform(order(method.as_str(), id, request.body(), go_on)?).await
         }
         ("reload", None | Some("group")) => Err(not_allowed()),
         _ => Err(nothing()),
     }
+}
+
+fn missing() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "there is no such key")
 }
 
 fn not_allowed() -> Refused {
@@ -243,7 +298,7 @@ fn not_allowed() -> Refused {
 ///
 /// # Errors
 /// 400 for a body that is no JSON, 405 for a method that means nothing here.
-pub fn order(method: &str, id: Option<String>, body: &[u8], go_on: bool) -> Result<Order, Refused> {
+pub fn order(method: &str, id: Option<Named>, body: &[u8], go_on: bool) -> Result<Order, Refused> {
     let session = || {
         serde_json::from_slice(body).map_err(|error| {
             Refused::new(StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}"))
@@ -264,7 +319,10 @@ pub fn order(method: &str, id: Option<String>, body: &[u8], go_on: bool) -> Resu
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::event::{Events, Heard};
     use crate::policy::Policies;
     use crate::session::keys::KeyOptions;
     use crate::store::Embedded;
@@ -273,20 +331,28 @@ mod tests {
         _folder: tempfile::TempDir,
         admin: Admin,
         reloads: Arc<AtomicUsize>,
+        hears: mpsc::Receiver<Heard>,
     }
 
     fn desk(secret: Option<&str>) -> Desk {
+        desk_with(secret, KeyOptions::default())
+    }
+
+    fn desk_with(secret: Option<&str>, options: KeyOptions) -> Desk {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Embedded::open(&folder.path().join("s")).unwrap());
         let policies = Policies::parse(r#"{"gold": {"rate": 7}}"#).unwrap();
-        let keys = Arc::new(Keys::new(store, KeyOptions::default(), policies));
+        let keys = Arc::new(Keys::new(store, options, policies));
         let reloads = Arc::new(AtomicUsize::new(0));
         let count = reloads.clone();
         let secret = secret.map(|secret| Secret(secret.to_owned()));
-        let admin = Admin::new(keys, secret, move || {
+        let (heard, hears) = mpsc::channel(8);
+        let events = Events::start(Duration::from_secs(1));
+        let voice = Arc::new(Voice::of_gateway(Vec::new(), Vec::new(), events, heard));
+        let admin = Admin::new(keys, secret, voice, move || {
             count.fetch_add(1, Ordering::SeqCst);
         });
-        Desk { _folder: folder, admin, reloads }
+        Desk { _folder: folder, admin, reloads, hears }
     }
 
     async fn ask(desk: &Desk, method: &str, path: &str, secret: &str, body: &str) -> (u16, Value) {
@@ -298,8 +364,46 @@ mod tests {
         (response.status().as_u16(), value)
     }
 
-    #[test]
-    fn paths_are_taken_where_there_is_a_secret() {
+    #[tokio::test]
+    async fn what_is_done_with_keys_is_told() {
+        let mut desk = desk(Some("s"));
+        for (method, expected) in [
+            ("POST", Kind::TokenCreated),
+            ("PUT", Kind::TokenUpdated),
+            ("DELETE", Kind::TokenDeleted),
+        ] {
+            assert_eq!(ask(&desk, method, "/tyk/keys/abc", "s", "{}").await.0, 200);
+            let heard = desk.hears.try_recv().unwrap();
+            assert_eq!((heard.kind(), heard.api(), heard.take()), (expected, "", 1));
+        }
+        assert_eq!(ask(&desk, "DELETE", "/tyk/keys/abc", "s", "").await.0, 404);
+        assert!(desk.hears.try_recv().is_err(), "nothing was deleted");
+    }
+
+    #[tokio::test]
+    async fn keys_are_named_by_their_hashes_where_they_are_hashed() {
+        let options = KeyOptions { hash_keys: true, ..KeyOptions::default() };
+        let desk = desk_with(Some("s"), options);
+        let body = r#"{"quota_max": 5}"#;
+        assert_eq!(ask(&desk, "POST", "/tyk/keys/abcdef", "s", body).await.0, 200);
+        let (_, list) = ask(&desk, "GET", "/tyk/keys", "s", "").await;
+        let hash = list["keys"][0].as_str().unwrap();
+        assert_ne!(hash, "abcdef");
+        let path = format!("/tyk/keys/{hash}?hashed=true");
+        assert_eq!(ask(&desk, "GET", &path, "s", "").await.1["quota_max"], 5);
+        assert_eq!(ask(&desk, "GET", &format!("/tyk/keys/{hash}"), "s", "").await.0, 404);
+        assert_eq!(ask(&desk, "PUT", &path, "s", r#"{"quota_max": 6}"#).await.0, 200);
+        assert_eq!(ask(&desk, "GET", "/tyk/keys/abcdef", "s", "").await.1["quota_max"], 6);
+        let none = "/tyk/keys/00000000?hashed=true";
+        assert_eq!(ask(&desk, "PUT", none, "s", "{}").await.0, 404, "nobody has such a key");
+        assert_eq!(ask(&desk, "DELETE", &path, "s", "").await.0, 200);
+        assert_eq!(ask(&desk, "GET", "/tyk/keys/abcdef", "s", "").await.0, 404);
+        let plain = super::tests::desk(Some("s"));
+        assert_eq!(ask(&plain, "GET", &path, "s", "").await.0, 400, "keys are not hashed");
+    }
+
+    #[tokio::test]
+    async fn paths_are_taken_where_there_is_a_secret() {
         let with = desk(Some("s"));
         for path in ["/tyk/keys", "/tyk/keys/a", "/tyk/reload", "/tyk/reload/group"] {
             assert!(with.admin.takes(path) && !desk(None).admin.takes(path), "{path}");

@@ -57,6 +57,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How keys are kept.
     pub keys: KeyOptions,
+    /// A folder with templates of error pages.
+    pub template_path: Option<PathBuf>,
     /// Whether names of headers that hooks set stay as they are written.
     pub verbatim_names: bool,
     /// Whether error pages are without `X-Generator`.
@@ -126,8 +128,13 @@ impl Config {
                 place(path);
             }
         }
-        let key = &mut self.bundles.public_key;
-        let paths = [&mut self.app_path, &mut self.policies, &mut self.upstream_ca, key];
+        let paths = [
+            &mut self.app_path,
+            &mut self.policies,
+            &mut self.template_path,
+            &mut self.upstream_ca,
+            &mut self.bundles.public_key,
+        ];
         paths.into_iter().flatten().for_each(place);
         if let Some(tls) = &mut self.tls {
             place(&mut tls.certificate);
@@ -252,6 +259,7 @@ impl Default for Config {
             policies: None,
             store: StoreConfig::File(None),
             keys: KeyOptions::default(),
+            template_path: None,
             verbatim_names: false,
             hide_generator_header: false,
             close_connections: false,

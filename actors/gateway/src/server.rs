@@ -21,6 +21,8 @@ use crate::config::{Config, Listen};
 use crate::definition;
 use crate::driver::grpc::Presence;
 use crate::event::Heard;
+use crate::page::Templates;
+use crate::policy::Policies;
 use crate::proxy::{Figures, Origin, Snapshot, work};
 use crate::route::Routes;
 use crate::tls::{Acceptor, Connector, TlsError};
@@ -79,6 +81,7 @@ impl Shared {
     fn load(&self, waits: Option<&dyn Fn()>) {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.config;
+        self.reread();
         let rules = config.rules();
         let load = |folder| definition::load(folder, &rules, &config.own_apis());
         let found = config.app_path.as_deref().map(load).unwrap_or_default();
@@ -116,16 +119,33 @@ impl Shared {
         self.serve(assembly.apis);
     }
 
+    /// Reads policies and templates of pages anew; those that are wrong leave what was there.
+    fn reread(&self) {
+        let told = |problem: &str| tracing::error!(target: "gateway", "nothing is reloaded of it: {problem}");
+        match self.config.policies.as_deref().map(Policies::read) {
+            Some(Ok(policies)) => self.services.keys.set_policies(policies),
+            Some(Err(problem)) => told(&format!("policies: {problem}")),
+            None => {}
+        }
+        match self.config.template_path.as_deref().map(Templates::read) {
+            Some(Ok(templates)) => self.services.pages.set_templates(templates),
+            Some(Err(problems)) => {
+                problems.iter().for_each(|problem| told(&format!("template_path: {problem}")));
+            }
+            None => {}
+        }
+    }
+
     /// Has these APIs served in place of those before, all at once.
     fn serve(&self, apis: impl IntoIterator<Item = Arc<Api>>) {
-        let served = |api: Arc<Api>| match Origin::new(&api.upstream) {
-            Ok(origin) => {
-                let chain = Chain::new(api.clone(), self.services.clone());
-                Some(Arc::new(Served { chain, origin, api }))
-            }
-            Err(why) => {
-                tracing::error!(target: "gateway", "the API `{}` is left out: {why}", api.name);
-                None
+        let served = |api: Arc<Api>| {
+            let chain = Chain::new(api.clone(), self.services.clone());
+            match Origin::new(&api.upstream, chain.voice().clone()) {
+                Ok(origin) => Some(Arc::new(Served { chain, origin, api })),
+                Err(why) => {
+                    tracing::error!(target: "gateway", "the API `{}` is left out: {why}", api.name);
+                    None
+                }
             }
         };
         let served: Vec<_> = apis.into_iter().filter_map(served).collect();
@@ -239,14 +259,15 @@ impl Bound {
             tls,
             connector: Connector::default(),
             figures: Arc::default(),
-            admin: Admin::new(services.keys.clone(), config.secret.clone(), {
+            admin: {
                 let shared = shared.clone();
-                move || {
+                let (keys, voice) = (services.keys.clone(), services.voice.clone());
+                Admin::new(keys, config.secret.clone(), voice, move || {
                     if let Some(shared) = shared.upgrade() {
                         shared.reload();
                     }
-                }
-            }),
+                })
+            },
             reloading: Mutex::default(),
             bundles: Bundles::new(
                 config.bundles.clone(),

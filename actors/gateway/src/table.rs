@@ -163,7 +163,12 @@ pub struct GatewayTable {
     /// How many sessions are remembered, for 10 seconds each.
     #[schemars(example = 1000)]
     pub max_cached_sessions: Option<Positive>,
-    /// Whether the names of headers that hooks set stay as hooks write them.
+    /// A folder with templates of error pages: `error_CODE.json` and `error_CODE.xml`, and `error.json`
+    /// and `error.xml` for codes without one. `${name}` is replaced. Default: pages are as Tyk's own.
+    #[schemars(example = &"/etc/coproc/pages")]
+    pub template_path: Option<String>,
+    /// Whether the names of headers that hooks set stay as hooks write them. It is taken, and changes
+    /// nothing: names are sent in small letters, in which they mean the same.
     #[schemars(example = true)]
     pub ignore_canonical_mime_header_key: Option<Flag>,
     /// Whether error pages are without `X-Generator`.
@@ -182,9 +187,10 @@ pub struct GatewayTable {
     /// Whether each request is a line of the log.
     #[schemars(example = true)]
     pub access_log: Option<Flag>,
-    /// Handlers of events that belong to no API: for each name a list of handlers, as in definitions.
+    /// Handlers of events that belong to no API, which are those of keys (`TokenCreated`, `TokenUpdated`,
+    /// `TokenDeleted`) and plugins' own: for each name a list of handlers, as in definitions.
     /// Default: there are none.
-    #[schemars(example = serde_json::json!({ "events": { "HostDown":
+    #[schemars(example = serde_json::json!({ "events": { "TokenDeleted":
         [{ "handler_name": "cp_dynamic_handler", "handler_meta": { "name": "my_handler" } }] } }))]
     pub event_handlers: Option<Handlers>,
     /// How long open requests may take when it stops.
@@ -297,6 +303,7 @@ impl GatewayTable {
                 },
                 max_cached: number(self.max_cached_sessions).unwrap_or(default.keys.max_cached),
             },
+            template_path: path(&self.template_path),
             verbatim_names: flag(self.ignore_canonical_mime_header_key),
             hide_generator_header: flag(self.hide_generator_header),
             close_connections: flag(self.close_connections),
@@ -316,6 +323,11 @@ impl GatewayTable {
             bundled: Vec::new(),
             bundles: self.bundles(&mut refusals),
         };
+        if config.verbatim_names {
+            let what = "gateway.ignore_canonical_mime_header_key changes nothing: names of headers are sent in \
+                        small letters, in which they mean the same";
+            warnings.push(what.to_owned());
+        }
         let rules = config.rules();
         if let Some(Handlers(handlers)) = &self.event_handlers {
             let (events, faults) = definition::handlers(handlers);

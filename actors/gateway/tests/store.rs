@@ -291,3 +291,25 @@ async fn a_password_is_said_and_not_shown() {
         Shared::new(SharedConfig { url: url.to_owned(), ..redis.config() }).unwrap_err();
     }
 }
+
+#[tokio::test]
+async fn what_is_no_number_fails_for_itself_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(embedded(&folder));
+    store.set("no-number", b"x".to_vec(), None).await.unwrap();
+    // Enough at once for some to share a transaction.
+    let counts = (0..200).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let key = if number % 10 == 0 { "no-number".to_owned() } else { format!("n{number}") };
+            (number, store.count(&key, 0, None).await)
+        })
+    });
+    for counted in counts.collect::<Vec<_>>() {
+        let (number, counted) = counted.await.unwrap();
+        match number % 10 {
+            0 => assert!(counted.is_err(), "{number}"),
+            _ => assert_eq!(counted, Ok(Count { value: 1, left: None }), "{number}"),
+        }
+    }
+}

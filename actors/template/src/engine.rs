@@ -50,49 +50,83 @@ pub(crate) struct Delimiters<'a> {
 
 /// Renders one file, which is a template set of its own.
 pub(crate) fn render(source: &str, by: Delimiters<'_>, data: &Value) -> Result<String, Fault> {
-    // A fault of the engine's own shall cost one rendering and no more.
-    catch_unwind(AssertUnwindSafe(|| attempt(source, by, data))).unwrap_or_else(|_| {
+    Prepared::new(source, by)?.render(data)
+}
+
+/// A fault of the engine's own shall cost one rendering and no more.
+fn contained<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let what = "the template engine broke down on this template".to_owned();
         Err(Fault { line: 1, column: 1, what })
     })
 }
 
-fn attempt(source: &str, by: Delimiters<'_>, data: &Value) -> Result<String, Fault> {
-    let parsed = Template::new(BODY)
-        .delims(by.left, by.right)
-        .parse(source)
-        .map_err(|error| fault(error, (1, 1)))?;
-    balance::check(source, by)?;
-    // Where the execution is, as line and column.
-    let place = Arc::new(AtomicU64::new(0));
-    let mark = place.clone();
-    let mut marked = Template::new(BODY)
-        .delims(by.left, by.right)
-        .func("index", index)
-        .func("html", escaping(gotmpl::html_escape))
-        .func("js", escaping(gotmpl::js_escape))
-        .func("urlquery", escaping(gotmpl::url_encode))
-        .func(NOTHING, |_| Ok(Value::Nil))
-        .func(MARK, move |args| {
-            let number = |at: usize| args.get(at).and_then(Value::as_int).unwrap_or(1) as u64;
-            mark.store(number(0) << 32 | number(1), Ordering::Relaxed);
-            Ok(Value::String("".into()))
-        });
-    for name in parsed.templates() {
-        if let Some(tree) = parsed.lookup(name) {
-            marked = marked.add_parse_tree(name, marks::marked(tree, source)?);
-        }
+/// A template set that can be rendered more than once.
+pub(crate) struct Prepared {
+    template: Template,
+    /// A body of nothing but blanks is in no list of templates, and cannot fail.
+    has_body: bool,
+    /// Where the execution is, as line and column.
+    place: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
     }
-    // A body of nothing but blanks is in no list of templates, and cannot fail.
-    let rendered = match parsed.lookup(BODY) {
-        Some(_) => marked.execute_template_to_string(BODY, data),
-        None => parsed.execute_to_string(data),
-    };
-    rendered.map_err(|error| {
-        let place = place.load(Ordering::Relaxed);
-        let at = ((place >> 32) as usize, (place & u64::from(u32::MAX)) as usize);
-        fault(error, (at.0.max(1), at.1.max(1)))
-    })
+}
+
+impl Prepared {
+    /// Parses a source.
+    pub(crate) fn new(source: &str, by: Delimiters<'_>) -> Result<Self, Fault> {
+        contained(|| Self::parsed(source, by))
+    }
+
+    fn parsed(source: &str, by: Delimiters<'_>) -> Result<Self, Fault> {
+        let parsed = Template::new(BODY)
+            .delims(by.left, by.right)
+            .parse(source)
+            .map_err(|error| fault(error, (1, 1)))?;
+        balance::check(source, by)?;
+        let place = Arc::new(AtomicU64::new(0));
+        if parsed.lookup(BODY).is_none() {
+            return Ok(Self { template: parsed, has_body: false, place });
+        }
+        let mark = place.clone();
+        let mut marked = Template::new(BODY)
+            .delims(by.left, by.right)
+            .func("index", index)
+            .func("html", escaping(gotmpl::html_escape))
+            .func("js", escaping(gotmpl::js_escape))
+            .func("urlquery", escaping(gotmpl::url_encode))
+            .func(NOTHING, |_| Ok(Value::Nil))
+            .func(MARK, move |args| {
+                let number = |at: usize| args.get(at).and_then(Value::as_int).unwrap_or(1) as u64;
+                mark.store(number(0) << 32 | number(1), Ordering::Relaxed);
+                Ok(Value::String("".into()))
+            });
+        for name in parsed.templates() {
+            if let Some(tree) = parsed.lookup(name) {
+                marked = marked.add_parse_tree(name, marks::marked(tree, source)?);
+            }
+        }
+        Ok(Self { template: marked, has_body: true, place })
+    }
+
+    /// Renders it.
+    pub(crate) fn render(&self, data: &Value) -> Result<String, Fault> {
+        contained(|| {
+            let rendered = match self.has_body {
+                true => self.template.execute_template_to_string(BODY, data),
+                false => self.template.execute_to_string(data),
+            };
+            rendered.map_err(|error| {
+                let place = self.place.load(Ordering::Relaxed);
+                let at = ((place >> 32) as usize, (place & u64::from(u32::MAX)) as usize);
+                fault(error, (at.0.max(1), at.1.max(1)))
+            })
+        })
+    }
 }
 
 fn fault(error: TemplateError, (line, column): (usize, usize)) -> Fault {

@@ -18,8 +18,10 @@ mod owner;
 mod plan;
 mod publish;
 mod renderer;
+mod text;
 mod values;
 
 pub use engine::Fault;
 pub use owner::Owner;
 pub use renderer::{RenderError, Renderer, Settings};
+pub use text::Text;

@@ -20,7 +20,8 @@ use crate::tracker::Origin;
 
 /// What a requester is told when a stream cannot be read from elsewhere.
 const NO_ADDRESS: &str = "the stream has no address that another coordinator can reach";
-/// How long one of many may take to claim a request that another has passed on.
+/// How long the one who was asked may take to claim a request before all are, and one of many where another
+/// has passed it on.
 const CLAIMED: Duration = Duration::from_millis(250);
 /// In how many rounds a request is offered.
 const ROUNDS: u32 = 32;
@@ -101,21 +102,26 @@ impl Offering<'_> {
             When::Now => (false, Vec::new()),
             When::Later(hoped) => (true, hoped),
         };
-        let mut offer = Offer { wait, ..Offer::default() };
+        let mut offer = Offer::default();
         // Whoever waits is asked with all others.
         let mut to_all = wait;
+        let mut limit = CLAIMED;
         loop {
             // No number comes twice, for a late claim to be one on its own round alone.
             offer.round = self.rounds.fetch_add(1, Ordering::Relaxed);
+            offer.hoped = wait.then(|| hoped.clone());
             if offer.round == ROUNDS {
                 return Err(passed);
             }
-            let (error, verdict, from) = match self.ask(&offer, to_all).await {
+            let (error, verdict, from) = match self.ask(&offer, to_all, limit).await {
                 Round::Said { error, verdict, from } => (error, verdict, from),
                 Round::Answered => return Ok(()),
+                // One that leaves the group may lose what was on its way to it. One that has much to do is
+                // asked once more, and has all of its time.
                 Round::Unclaimed if !to_all => {
                     passed.untaken = Untaken::Refused("ack timeout".to_owned());
-                    return Err(passed);
+                    (to_all, limit) = (true, self.peers.config.ack_timeout);
+                    continue;
                 }
                 Round::Unclaimed | Round::NobodyThere => return Err(passed),
                 Round::TooLarge => return Err(Untaken::Refused(self.too_large()).into()),
@@ -138,19 +144,22 @@ impl Offering<'_> {
                 return Err(passed);
             }
             offer.passed.push(from);
-            to_all = true;
+            (to_all, limit) = (true, CLAIMED);
         }
     }
 
-    async fn ask(&self, offer: &Offer, to_all: bool) -> Round {
+    /// One round: it is over if nobody claims the request within `limit`, and where a provider is waited for,
+    /// when that has had its time.
+    async fn ask(&self, offer: &Offer, to_all: bool, limit: Duration) -> Round {
         let (peers, hop) = (self.peers, &self.tracked.hop);
-        let (subject, limit) = match (to_all, offer.wait) {
-            (false, _) => (peers.task(&self.request.task), peers.config.ack_timeout),
-            (true, false) => (peers.all(&self.request.task), CLAIMED),
-            (true, true) => {
-                let left = self.until.saturating_duration_since(Instant::now());
-                (peers.all(&self.request.task), left)
-            }
+        let subject = match to_all {
+            false => peers.task(&self.request.task),
+            true => peers.all(&self.request.task),
+        };
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let limit = match offer.hoped {
+            Some(_) => left(self.until),
+            None => limit.min(left(self.tracked.origin.deadline)),
         };
         let message = async_nats::Request::new()
             .payload(self.request.encode().into())

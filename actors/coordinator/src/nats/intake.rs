@@ -262,10 +262,13 @@ async fn consider(
     }
     let id = request.id.clone();
     let verdict = |is_awaited| if is_awaited { Verdict::Later } else { Verdict::Nobody };
+    let nobody = || (Response::error(id.clone(), NO_PROVIDERS), Verdict::Nobody);
     let is_awaited = shared.awaited.includes(&request.task);
     let mut seat = Some(seat);
-    if offer.wait && is_awaited {
-        let _wait = peers.waits.try_acquire().ok()?;
+    if offer.hoped.is_some() && is_awaited {
+        let Ok(_wait) = peers.waits.try_acquire() else {
+            return offer.hopes_for(&peers.name).then(nobody);
+        };
         // Others need not wait for it.
         seat = None;
         let until = Instant::now() + patience(shared);
@@ -275,12 +278,12 @@ async fn consider(
             shown(&request.task)
         );
         if !comes(shared, &request.task, until).await {
-            return Some((Response::error(id, NO_PROVIDERS), Verdict::Nobody));
+            return Some(nobody());
         }
     } else if shared.directory.sockets(&request.task, Instant::now()).is_empty() {
         let verdict = verdict(is_awaited);
-        return (is_alone || verdict == Verdict::Later)
-            .then(|| (Response::error(id, NO_PROVIDERS), verdict));
+        let is_asked = is_alone || verdict == Verdict::Later || offer.hopes_for(&peers.name);
+        return is_asked.then(|| (Response::error(id, NO_PROVIDERS), verdict));
     }
     let claim = async_nats::Request::new()
         .payload(id.clone().into())

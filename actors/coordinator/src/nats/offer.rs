@@ -18,8 +18,9 @@ pub(super) struct Offer {
     pub(super) round: u32,
     /// The coordinators that need not answer.
     pub(super) passed: Vec<String>,
-    /// Whether those may answer later who know a provider that comes back.
-    pub(super) wait: bool,
+    /// The coordinators that know a provider that comes back, if it is waited for: each of them answers,
+    /// though it be late or to say that nothing comes any more.
+    pub(super) hoped: Option<Vec<String>>,
 }
 
 /// What a coordinator makes of an offer, beside its ack.
@@ -40,8 +41,8 @@ impl Offer {
         let mut headers = HeaderMap::new();
         headers.insert(ROUND, self.round.to_string());
         headers.insert(PASSED, self.passed.join(" "));
-        if self.wait {
-            headers.insert(WAIT, "1");
+        if let Some(hoped) = &self.hoped {
+            headers.insert(WAIT, hoped.join(" "));
         }
         headers
     }
@@ -49,15 +50,17 @@ impl Offer {
     pub(super) fn read(headers: Option<&HeaderMap>) -> Self {
         let Some(headers) = headers else { return Self::default() };
         let text = |name: &str| headers.get(name).map(|value| value.as_str());
+        let names = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Self {
             round: text(ROUND).and_then(|round| round.parse().ok()).unwrap_or(0),
-            passed: text(PASSED)
-                .unwrap_or_default()
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect(),
-            wait: text(WAIT).is_some(),
+            passed: text(PASSED).map(names).unwrap_or_default(),
+            hoped: text(WAIT).map(names),
         }
+    }
+
+    /// Whether this coordinator's word is waited for.
+    pub(super) fn hopes_for(&self, name: &str) -> bool {
+        self.hoped.iter().flatten().any(|hoped| hoped == name)
     }
 
     /// The last part of the subject on which it is claimed.
@@ -119,8 +122,10 @@ mod tests {
 
     #[test]
     fn what_is_said_is_read() {
-        let offer = Offer { round: 3, passed: vec!["a".into(), "b".into()], wait: true };
+        let offer =
+            Offer { round: 3, passed: vec!["a".into(), "b".into()], hoped: Some(vec!["c".into()]) };
         assert_eq!(Offer::read(Some(&offer.headers())), offer);
+        assert!(offer.hopes_for("c") && !offer.hopes_for("a"));
         assert_eq!(Offer::read(None), Offer::default());
         assert_eq!((offer.claim(), Offer::default().claim()), ("claim-3".into(), "claim".into()));
         for (part, round) in

@@ -15,10 +15,9 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::api::{Api, BodyWanted, Identity};
 use crate::driver::Driver;
-use crate::event::{self, Tally};
+use crate::event::{About, Details, Kind, Voice};
 use crate::exchange::{Attached, Denied, Draft, Reply};
 use crate::figures::{ApiFigures, HookFigures};
-use crate::page;
 use crate::wire::HookType;
 
 pub use opening::ServicesError;
@@ -41,7 +40,7 @@ pub struct Chain {
     driver: Option<Arc<dyn Driver>>,
     /// Whose session counts where both a hook and a key are asked.
     identity: Option<Identity>,
-    tally: Arc<Tally>,
+    voice: Arc<Voice>,
     figures: Arc<ApiFigures>,
     /// In the order of [`hooks`].
     hook_figures: Vec<Arc<HookFigures>>,
@@ -71,7 +70,12 @@ impl Chain {
             wants_body: wants(|kind| kind != HookType::Response),
             // Whatever of a response a hook wants to see, what it returns is the whole of it.
             wants_response_body: !api.hooks.response.is_empty(),
-            tally: Tally::new(&api.id, services.heard.clone()),
+            voice: Arc::new(Voice::of_api(
+                &api,
+                driver.clone(),
+                services.events.clone(),
+                services.heard.clone(),
+            )),
             figures: services.figures.api(&api.id),
             hook_figures: all
                 .iter()
@@ -127,19 +131,16 @@ impl Chain {
 
     /// The page for a refusal.
     pub fn page(&self, denied: Denied, draft: &Draft) -> Reply {
-        page::denied(denied, &draft.headers, self.services.settings.manner)
+        self.services.pages.denied(denied, &draft.headers)
     }
 
-    /// Tells of an event: the tree, and the plugins that are registered for it.
-    fn tell(&self, kind: event::Kind, message: &str, draft: &Draft, key: &str) {
-        self.tally.count(kind);
-        let Some(driver) = &self.driver else { return };
-        for (name, handler) in &self.api.events {
-            if name == kind.as_str() {
-                let about = event::About { kind, message, draft, key };
-                let payload = || event::payload(about, &self.api, handler, jiff::Timestamp::now());
-                self.services.events.send(driver, payload);
-            }
-        }
+    /// Who is told of what happens to the API.
+    pub fn voice(&self) -> &Arc<Voice> {
+        &self.voice
+    }
+
+    /// Tells of what happened to a request.
+    fn tell(&self, kind: Kind, message: &str, draft: &Draft, key: &str) {
+        self.voice.tell(About { kind, message, details: Details::Request(draft, key) });
     }
 }

@@ -14,9 +14,9 @@ use crate::config::{Config, STORE_FILE, StoreConfig};
 use crate::driver::Driver;
 use crate::driver::grpc::{AddressError, Grpc, Presence};
 use crate::driver::python::{self, Attendant, Python};
-use crate::event::{Events, Heard};
+use crate::event::{Events, Heard, Voice};
 use crate::object::Rules;
-use crate::page::Manner;
+use crate::page::{Manner, Pages, Templates};
 use crate::policy::Policies;
 use crate::session::keys::Keys;
 use crate::session::limits::Limits;
@@ -34,6 +34,9 @@ pub enum ServicesError {
     /// The policies cannot be read.
     #[error("{0}")]
     Policies(String),
+    /// Templates of error pages are wrong.
+    #[error("template_path: {0}")]
+    Templates(String),
     /// An address of a plugin server is none.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -78,6 +81,15 @@ impl Services {
             Some(path) => Policies::read(path).map_err(ServicesError::Policies)?,
             None => Policies::default(),
         };
+        let templates = match &config.template_path {
+            Some(folder) => Templates::read(folder)
+                .map_err(|problems| ServicesError::Templates(problems.join("; ")))?,
+            None => Templates::default(),
+        };
+        let manner = Manner {
+            hide_generator: config.hide_generator_header,
+            close_connections: config.close_connections,
+        };
         let mut drivers = BTreeMap::<&'static str, Arc<dyn Driver>>::new();
         let mut grpc = None;
         if let Some(config) = &config.grpc {
@@ -113,24 +125,28 @@ impl Services {
         drop(guard);
         let (heard, hears) = mpsc::channel(HEARD);
         let keys = Arc::new(Keys::new(store, config.keys.clone(), policies));
+        let voice = Voice::of_gateway(
+            config.events.clone(),
+            drivers.values().cloned().collect(),
+            events.clone(),
+            heard.clone(),
+        );
         let services = Self {
             settings: Settings {
                 rules: Rules { strict: config.strict, verbatim_names: config.verbatim_names },
                 enable_coprocess: config.enable_coprocess,
                 hook_timeout: config.hook_timeout,
-                manner: Manner {
-                    hide_generator: config.hide_generator_header,
-                    close_connections: config.close_connections,
-                },
                 auth_request: config.auth_request.clone(),
                 server_timing: config.server_timing,
             },
+            pages: Pages::new(manner, templates),
             drivers,
             grpc,
             python,
             limits: Limits::new(keys.clone()),
             keys,
             events,
+            voice: Arc::new(voice),
             heard,
             access_log,
             figures: Arc::default(),

@@ -11,10 +11,10 @@ use crate::access_log::AccessLog;
 use crate::driver::Driver;
 use crate::driver::grpc::Grpc;
 use crate::driver::python::Python;
-use crate::event::{Events, Heard};
+use crate::event::{Events, Heard, Voice};
 use crate::figures::Figures;
 use crate::object::Rules;
-use crate::page::Manner;
+use crate::page::Pages;
 use crate::session::keys::Keys;
 use crate::session::limits::Limits;
 
@@ -23,6 +23,8 @@ use crate::session::limits::Limits;
 pub struct Services {
     /// How the gateway is set.
     pub settings: Settings,
+    /// Makes pages of errors.
+    pub pages: Pages,
     /// The drivers that are there, by the names that definitions know them by.
     pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
     /// The driver that speaks gRPC, for its figures.
@@ -37,6 +39,8 @@ pub struct Services {
     pub events: Events,
     /// Who tells the tree of events.
     pub heard: mpsc::Sender<Heard>,
+    /// Who is told of what happens to no API.
+    pub voice: Arc<Voice>,
     /// The way to the access log, if one is kept.
     pub access_log: Option<AccessLog>,
     /// What was counted.
@@ -53,8 +57,6 @@ pub struct Settings {
     pub enable_coprocess: bool,
     /// How long a hook may take that says nothing else.
     pub hook_timeout: Duration,
-    /// How pages of errors are made.
-    pub manner: Manner,
     /// Below which path nginx's subrequests are answered; `None`: nowhere.
     pub auth_request: Option<String>,
     /// Whether responses tell how long hooks and upstream took.

@@ -8,10 +8,11 @@ use super::call::Called;
 use super::outcome::{Outcome, of_answer};
 use super::{Chain, Step, Stop};
 use crate::api::{Hook, Identity};
-use crate::event;
+use crate::event::{self, About, Details};
 use crate::exchange::{Attached, Denied, Draft, Reply, Whole};
 use crate::object::{self, Verdict};
 use crate::session::check;
+use crate::session::limits::Usage;
 use crate::trace;
 use crate::wire::HookType;
 
@@ -160,16 +161,47 @@ impl Chain {
         let Some(Attached { id, session }) = &mut draft.session else {
             return Err(check::missing());
         };
-        let admitted = self.services.limits.admit(id, session, &self.api, SystemTime::now()).await;
-        admitted.inspect_err(|denied| {
-            let (kind, message) = match denied.status {
-                StatusCode::TOO_MANY_REQUESTS => {
-                    (event::Kind::RatelimitExceeded, "Key Rate Limit Exceeded")
+        let now = SystemTime::now();
+        match self.services.limits.admit(id, session, &self.api, now).await {
+            Ok(Some(usage)) => {
+                self.watch(usage, draft, passage);
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(denied) => {
+                let told = match denied.status {
+                    StatusCode::TOO_MANY_REQUESTS => {
+                        Some((event::Kind::RatelimitExceeded, "Key Rate Limit Exceeded"))
+                    }
+                    StatusCode::FORBIDDEN => {
+                        Some((event::Kind::QuotaExceeded, "Key Quota Limit Exceeded"))
+                    }
+                    // A store that does not answer is no event.
+                    _ => None,
+                };
+                if let Some((kind, message)) = told {
+                    self.tell(kind, message, draft, &passage.key);
                 }
-                _ => (event::Kind::QuotaExceeded, "Key Quota Limit Exceeded"),
-            };
-            self.tell(kind, message, draft, &passage.key);
-        })
+                Err(denied)
+            }
+        }
+    }
+
+    /// Tells when a session has used as much of its quota as it wants to be told of.
+    fn watch(&self, usage: Usage, draft: &Draft, passage: &Passage) {
+        let Some(Attached { session, .. }) = &draft.session else { return };
+        let Some(limit) = usage.reached(&session.monitor.trigger_limits) else { return };
+        self.voice.tell(About {
+            kind: event::Kind::TriggerExceeded,
+            message: "Quota trigger reached",
+            details: Details::Usage {
+                draft,
+                key: &passage.key,
+                org: &session.org_id,
+                limit,
+                used: usage.percentage(),
+            },
+        });
     }
 
     /// Calls a hook on a request and applies what it returns.

@@ -10,6 +10,7 @@ use super::fields::{Fault, Fields, Notes};
 use super::{Rules, auth, hooks, versions};
 use crate::api::{Api, Hooks, Upstream};
 use crate::bundle::Names;
+use crate::event::Kind;
 use crate::session::hash::md5;
 
 /// The handler that delivers an event to a plugin.
@@ -59,7 +60,7 @@ pub(super) fn read(
     let no_config_data = top.flag("config_data_disabled", false);
     let config_data = config_data.filter(|_| !no_config_data);
     let lifetime = top.number("session_lifetime").unwrap_or(0);
-    let events = events(&top);
+    let events = events_of_api(&top);
     let respects = top.flag("session_lifetime_respects_key_expiration", false);
     let strip_auth_data = top.flag("strip_auth_data", false);
     let disable_rate_limit = top.flag("disable_rate_limit", false);
@@ -116,6 +117,9 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
     if url.is_none() && proxy.is_text("target_url") {
         let what = match target {
             "" => "is required".to_owned(),
+            target if is_loop(target) => {
+                "loops to other APIs (`tyk://`) are not supported".to_owned()
+            }
             target => format!("`{}` is not the address of an upstream", printable(target)),
         };
         let fault = proxy.wrong("target_url", what);
@@ -125,6 +129,11 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
     }
     let url = url.filter(|_| good)?;
     Some((path.to_owned(), Upstream { url, strip_listen_path: strip, preserve_host }))
+}
+
+/// Whether a URL means another API, or the same once more.
+pub(super) fn is_loop(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tyk://"))
 }
 
 /// A URL of HTTP with a host, without credentials, query and fragment.
@@ -142,11 +151,12 @@ fn upstream(text: &str) -> Option<Uri> {
     good.then_some(url)
 }
 
-/// Reads `event_handlers` where it stands alone: the events, and what is wrong. Pure.
+/// Reads `event_handlers` of the gateway itself: the events, and what is wrong. Pure.
 pub fn handlers(value: &Value) -> (Vec<(String, String)>, Vec<Fault>) {
     let whole = serde_json::json!({ "event_handlers": value });
     let notes = Notes::new(true);
-    let events = events(&Fields::of(&whole, &notes));
+    // A plugin may fire an event of any name.
+    let events = events(&Fields::of(&whole, &notes), |_| None);
     let (mut faults, warnings, _) = notes.into_parts();
     faults.extend(warnings);
     for fault in &mut faults {
@@ -155,8 +165,22 @@ pub fn handlers(value: &Value) -> (Vec<(String, String)>, Vec<Fault>) {
     (events, faults)
 }
 
-/// Events that go to plugins: the event's name, and the handler's.
-fn events(top: &Fields<'_>) -> Vec<(String, String)> {
+/// Events of an API that go to plugins.
+fn events_of_api(top: &Fields<'_>) -> Vec<(String, String)> {
+    events(top, |kind| match kind {
+        None => Some("never happens here"),
+        Some(kind) if !kind.is_of_an_api() => {
+            Some("happens to no API: `event_handlers` of `[gateway]` registers it")
+        }
+        Some(_) => None,
+    })
+}
+
+/// Events that go to plugins: the event's name, and the handler's. `odd` says why one is in vain.
+fn events(
+    top: &Fields<'_>,
+    odd: fn(Option<Kind>) -> Option<&'static str>,
+) -> Vec<(String, String)> {
     let handlers = top.table("event_handlers");
     let mut events = Vec::new();
     let Some(all) = handlers.object("events") else { return events };
@@ -172,6 +196,11 @@ fn events(top: &Fields<'_>) -> Vec<(String, String)> {
             top.notes.fault(fault.expected("a list of handlers"));
             continue;
         };
+        if let Some(why) = odd(Kind::named(event))
+            && !list.is_empty()
+        {
+            top.notes.warn(Fault::new(path(None), why));
+        }
         for (number, handler) in list.iter().enumerate() {
             let name = handler["handler_meta"]["name"].as_str().unwrap_or_default();
             match handler["handler_name"].as_str() {

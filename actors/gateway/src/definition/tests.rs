@@ -543,3 +543,53 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_would_lead_elsewhere_is_refused_before_any_request() {
+    let loops = "loops to other APIs (`tyk://`) are not supported";
+    let expected = "`http://HOST` or `https://HOST`, with port and path if need be";
+    let definition = with("proxy.target_url", json!("tyk://other/path"));
+    let fault = format!("proxy.target_url: {loops}, expected {expected}");
+    assert_eq!(faults(&definition, &rules()), [fault]);
+
+    let version = |keys: Value, not_versioned: bool| {
+        let data = json!({"not_versioned": not_versioned, "versions": {"Default": keys}});
+        faults(&with("version_data", data), &rules())
+    };
+    let rewrite = |to: &str, disabled: bool| {
+        let rules =
+            json!([{"path": "a", "match_pattern": "a", "rewrite_to": to, "disabled": disabled}]);
+        version(json!({"extended_paths": {"url_rewrites": rules}}), true)
+    };
+    let at = "version_data.versions.Default";
+    let fault = format!("{at}.extended_paths.url_rewrites.0.rewrite_to: {loops}");
+    assert_eq!(rewrite("TYK://self/b", false), [fault]);
+    assert!(rewrite("tyk://self/b", true).is_empty() && rewrite("/b", false).is_empty());
+    let target = json!({"override_target": "http://a/"});
+    let fault = format!(
+        "{at}.override_target: a target of a version's own is not supported, expected `proxy.target_url`"
+    );
+    assert_eq!(version(target.clone(), false), [fault]);
+    assert!(version(target, true).is_empty(), "without versions it is nobody's");
+}
+
+#[test]
+fn events_that_never_come_are_a_warning() {
+    let warnings = |event: &str| {
+        let handlers =
+            json!([{"handler_name": "cp_dynamic_handler", "handler_meta": {"name": "h"}}]);
+        let read = read(&with("event_handlers", json!({"events": {event: handlers}})), &rules());
+        assert!(read.api.is_some(), "{event}");
+        read.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(warnings("HostDown").is_empty());
+    assert_eq!(
+        warnings("VersionFailure"),
+        ["event_handlers.events.VersionFailure: never happens here"]
+    );
+    let elsewhere = "happens to no API: `event_handlers` of `[gateway]` registers it";
+    assert_eq!(
+        warnings("TokenCreated"),
+        [format!("event_handlers.events.TokenCreated: {elsewhere}")]
+    );
+}

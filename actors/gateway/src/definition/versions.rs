@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use super::api::is_loop;
 use super::fields::{Fault, Fields};
 use crate::api::{PathRule, Template};
 
@@ -30,16 +31,31 @@ pub(super) fn read(top: &Fields<'_>) -> Version {
         top.notes.warn(data.wrong("versions", what));
     }
     // The others are read as well, so that what is wrong with them is told.
-    let mut all: Vec<_> = versions.iter().map(|(_, fields)| version(fields)).collect();
+    let mut all: Vec<_> =
+        versions.iter().map(|(_, fields)| version(fields, not_versioned)).collect();
     match all.is_empty() {
         true => Version::default(),
         false => all.swap_remove(at),
     }
 }
 
-fn version(fields: &Fields<'_>) -> Version {
-    fields.passes_over(&["name", "use_extended_paths", "expires", "override_target"]);
+fn version(fields: &Fields<'_>, is_only: bool) -> Version {
+    fields.passes_over(&["name", "use_extended_paths", "expires"]);
+    let target = fields.text("override_target");
+    if !target.is_empty() && !is_only {
+        // The requests would go where the definition does not mean them to go.
+        let what = "a target of a version's own is not supported";
+        fields.notes.fault(fields.wrong("override_target", what).expected("`proxy.target_url`"));
+    }
     let extended = fields.table("extended_paths");
+    for rewrite in extended.tables("url_rewrites") {
+        rewrite.passes_over(&["path", "method", "match_pattern", "triggers", "MatchRegexp"]);
+        let disabled = rewrite.flag("disabled", false);
+        if is_loop(rewrite.text("rewrite_to")) && !disabled {
+            let what = "loops to other APIs (`tyk://`) are not supported";
+            rewrite.notes.fault(rewrite.wrong("rewrite_to", what));
+        }
+    }
     let plain = fields.table("paths");
     let mut ignored = Vec::new();
     for rule in extended.tables("ignored") {

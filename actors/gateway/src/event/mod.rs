@@ -4,10 +4,12 @@
 mod delivery;
 mod payload;
 mod tally;
+mod voice;
 
 pub use delivery::Events;
-pub use payload::{About, payload, system};
+pub use payload::{About, Details, payload, system};
 pub use tally::{Heard, Tally};
+pub use voice::Voice;
 
 /// What happens in a gateway. The names are Tyk's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +22,39 @@ pub enum Kind {
     RatelimitExceeded,
     /// Somebody has used up a quota.
     QuotaExceeded,
+    /// Somebody has used as much of a quota as the session wants to be told of.
+    TriggerExceeded,
+    /// No connection to an upstream can be made.
+    HostDown,
+    /// One can be made again.
+    HostUp,
+    /// A key was added.
+    TokenCreated,
+    /// The session of a key was set anew.
+    TokenUpdated,
+    /// A key was deleted.
+    TokenDeleted,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::AuthFailure, Self::KeyExpired, Self::RatelimitExceeded, Self::QuotaExceeded];
+    pub const ALL: [Self; 10] = [
+        Self::AuthFailure,
+        Self::KeyExpired,
+        Self::RatelimitExceeded,
+        Self::QuotaExceeded,
+        Self::TriggerExceeded,
+        Self::HostDown,
+        Self::HostUp,
+        Self::TokenCreated,
+        Self::TokenUpdated,
+        Self::TokenDeleted,
+    ];
+
+    /// The one of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
 
     /// The name, for plugins and in `gateway.NAME`.
     pub fn as_str(self) -> &'static str {
@@ -34,35 +63,17 @@ impl Kind {
             Self::KeyExpired => "KeyExpired",
             Self::RatelimitExceeded => "RatelimitExceeded",
             Self::QuotaExceeded => "QuotaExceeded",
+            Self::TriggerExceeded => "TriggerExceeded",
+            Self::HostDown => "HostDown",
+            Self::HostUp => "HostUp",
+            Self::TokenCreated => "TokenCreated",
+            Self::TokenUpdated => "TokenUpdated",
+            Self::TokenDeleted => "TokenDeleted",
         }
     }
-}
 
-/// The events that a plugin may be registered for. What of them never happens here is registered without
-/// harm.
-pub const NAMES: [&str; 24] = [
-    "QuotaExceeded",
-    "AuthFailure",
-    "UpstreamOAuthError",
-    "KeyExpired",
-    "VersionFailure",
-    "OrgQuotaExceeded",
-    "OrgRateLimitExceeded",
-    "TriggerExceeded",
-    "BreakerTriggered",
-    "BreakerTripped",
-    "BreakerReset",
-    "HostDown",
-    "HostUp",
-    "TokenCreated",
-    "TokenUpdated",
-    "TokenDeleted",
-    "CertificateExpiringSoon",
-    "CertificateExpired",
-    "OAuth2ScopeCheckFailed",
-    "OAuth2ExchangeSucceeded",
-    "OAuth2ExchangeFailed",
-    "RatelimitExceeded",
-    "RateLimitSmoothingUp",
-    "RateLimitSmoothingDown",
-];
+    /// Whether it happens to an API. What does not is told to the handlers of the gateway itself.
+    pub fn is_of_an_api(self) -> bool {
+        !matches!(self, Self::TokenCreated | Self::TokenUpdated | Self::TokenDeleted)
+    }
+}

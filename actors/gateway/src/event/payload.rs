@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Kind;
-use crate::api::Api;
 use crate::exchange::Draft;
 use crate::object::canonical;
 
@@ -22,23 +21,81 @@ pub struct About<'a> {
     pub kind: Kind,
     /// The same in words.
     pub message: &'a str,
-    /// The request that it happened to.
-    pub draft: &'a Draft,
-    /// The key that came with it; empty if none did.
-    pub key: &'a str,
+    /// To whom or what.
+    pub details: Details<'a>,
 }
 
-/// The payload for one handler.
-pub fn payload(about: About<'_>, api: &Api, handler: &str, now: Timestamp) -> String {
-    let About { kind, message, draft, key } = about;
-    let meta = json!({
-        "Message": message,
-        "OriginatingRequest": STANDARD.encode(wire_form(draft)),
-        "Path": draft.target.path,
-        "Origin": draft.client.map(|client| client.to_string()).unwrap_or_default(),
-        "Key": key,
-    });
-    whole(kind.as_str(), meta, handler, &api.id, &api.org, now)
+/// To whom or what something happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Details<'a> {
+    /// A request, and the key that came with it; empty if none did.
+    Request(&'a Draft, &'a str),
+    /// A request that has used so much of the quota of its key.
+    Usage {
+        /// The request.
+        draft: &'a Draft,
+        /// The key.
+        key: &'a str,
+        /// The organisation of its session.
+        org: &'a str,
+        /// What was reached, in per cent.
+        limit: f64,
+        /// What was used, in per cent.
+        used: f64,
+    },
+    /// An upstream, by its URL.
+    Host(&'a str),
+    /// A key, and the organisation of its session.
+    Token(&'a str, &'a str),
+}
+
+impl Details<'_> {
+    /// All that is told, beside the words.
+    fn meta(&self, message: &str) -> Value {
+        let request = |draft: &Draft| STANDARD.encode(wire_form(draft));
+        match *self {
+            Self::Request(draft, key) => json!({
+                "Message": message,
+                "OriginatingRequest": request(draft),
+                "Path": draft.target.path,
+                "Origin": draft.client.map(|client| client.to_string()).unwrap_or_default(),
+                "Key": key,
+            }),
+            Self::Usage { draft, key, org, limit, used } => json!({
+                "Message": message,
+                "OriginatingRequest": request(draft),
+                "org_id": org,
+                "key": key,
+                "trigger_limit": whole_number(limit),
+                "usage_percentage": whole_number(used),
+            }),
+            Self::Host(url) => json!({
+                "Message": message,
+                "OriginatingRequest": "",
+                "HostInfo": { "CheckURL": url },
+            }),
+            Self::Token(key, org) => json!({
+                "Message": message,
+                "OriginatingRequest": "",
+                "Org": org,
+                "Key": key,
+            }),
+        }
+    }
+}
+
+/// A number as Go writes it: whole ones without a point.
+fn whole_number(number: f64) -> Value {
+    match number.fract() == 0.0 && number.abs() < 1e15 {
+        true => Value::from(number as i64),
+        false => Value::from(number),
+    }
+}
+
+/// The payload for one handler; `of` is the API's id and its organisation.
+pub fn payload(about: About<'_>, of: (&str, &str), handler: &str, now: Timestamp) -> String {
+    let About { kind, message, details } = about;
+    whole(kind.as_str(), details.meta(message), handler, of.0, of.1, now)
 }
 
 /// The payload of an event that a plugin itself fires; only handlers of the gateway hear of it.
@@ -87,7 +144,6 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method};
 
     use super::*;
-    use crate::api::tests::api;
     use crate::exchange::{Scheme, Target};
 
     fn now() -> Timestamp {
@@ -110,9 +166,9 @@ mod tests {
             client: Some("127.0.0.1".parse().unwrap()),
             session: None,
         };
-        let about =
-            About { kind: Kind::AuthFailure, message: "Auth Failure", draft: &draft, key: "abc" };
-        let text = payload(about, &api("a1"), "my_handler", now());
+        let details = Details::Request(&draft, "abc");
+        let about = About { kind: Kind::AuthFailure, message: "Auth Failure", details };
+        let text = payload(about, ("a1", "o1"), "my_handler", now());
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["handler_name"], "my_handler");
         assert_eq!(value["spec"], json!({ "APIID": "a1", "OrgID": "o1" }));
@@ -126,6 +182,24 @@ mod tests {
         let request = STANDARD.decode(meta["OriginatingRequest"].as_str().unwrap()).unwrap();
         let expected = "POST /?a=1 HTTP/1.1\r\nHost: example.org\r\nX-Api-Key: k\r\n\r\nbody";
         assert_eq!(String::from_utf8(request).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_happens_to_no_request_has_none() {
+        let meta = |details: Details<'_>| {
+            let about = About { kind: Kind::TokenCreated, message: "m", details };
+            let text = payload(about, ("", ""), "h", now());
+            let value: Value = serde_json::from_str(&text).unwrap();
+            value["message"]["Meta"].clone()
+        };
+        assert_eq!(
+            meta(Details::Token("abc", "o1")),
+            json!({ "Message": "m", "OriginatingRequest": "", "Org": "o1", "Key": "abc" })
+        );
+        assert_eq!(
+            meta(Details::Host("http://a:1/"))["HostInfo"],
+            json!({ "CheckURL": "http://a:1/" })
+        );
     }
 
     #[test]

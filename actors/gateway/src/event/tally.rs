@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::Kind;
 
-/// The events of one API that the tree has not been told of.
+/// The events of one API, or of none, that the tree has not been told of.
 #[derive(Debug)]
 pub struct Tally {
     api: String,
@@ -24,7 +24,7 @@ pub struct Heard {
 }
 
 impl Tally {
-    /// Of an API; `heard` goes to who tells the tree.
+    /// Of an API by its id, or of none; `heard` goes to who tells the tree.
     pub fn new(api: &str, heard: mpsc::Sender<Heard>) -> Arc<Self> {
         Arc::new(Self { api: api.to_owned(), counts: Default::default(), heard })
     }
@@ -48,7 +48,7 @@ impl Heard {
         self.kind
     }
 
-    /// The API to which it happened.
+    /// The API to which it happened; empty if it is none.
     pub fn api(&self) -> &str {
         &self.tally.api
     }

@@ -5,9 +5,9 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use super::asked::Asked;
 use super::body::Download;
 use super::forward::{Client, Ended, upload, whole_upload};
-use super::head::Asked;
 use crate::admin;
 
 /// The longest session that is taken, in bytes.

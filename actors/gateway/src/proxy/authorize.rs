@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
+use super::asked::Asked;
 use super::forward::Client;
-use super::head::Asked;
 use crate::auth_request;
 use crate::exchange::{Denied, Draft, Reply};
 use crate::server::Table;

@@ -12,6 +12,7 @@ use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::administer::administer;
+use super::asked;
 use super::authorize::authorize;
 use super::body::{Download, Fault, Progress, Upload};
 use super::head;
@@ -23,7 +24,6 @@ use super::worker::Worker;
 use crate::auth_request;
 use crate::chain::Stop;
 use crate::exchange::{Denied, Draft, Reply, Scheme, Target, Whole};
-use crate::page;
 use crate::server::Served;
 
 /// What the requests of one connection have in common.
@@ -79,7 +79,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
         if let Some(content_type) = content_type {
             asked.insert(header::CONTENT_TYPE, content_type);
         }
-        let mut response = replied(page::denied(denied, &asked, services.settings.manner));
+        let mut response = replied(services.pages.denied(denied, &asked));
         if closes {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -109,7 +109,7 @@ async fn forward(
         let why = "Both a length and a transfer coding";
         return Err(Ended::Malformed(Denied::new(StatusCode::BAD_REQUEST, why)));
     }
-    let asked = head::check(parts, limits.max_headers).map_err(Ended::Malformed)?;
+    let asked = asked::check(parts, limits.max_headers).map_err(Ended::Malformed)?;
     let routes = worker.routes();
     let services = &worker.shared.services;
     if worker.shared.admin.takes(&asked.target.path) {

@@ -1,9 +1,9 @@
-//! The head of a request and of a response: what is refused, what stays here, what is added. Pure.
+//! The head of a request and of a response: what stays here, what is added. Pure.
 
 use http::header::{self, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use crate::exchange::{Denied, Target};
 
@@ -23,128 +23,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// What a client asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
-    /// Path and query.
-    pub(super) target: Target,
-    /// The target exactly as it was sent.
-    pub(super) received: String,
-    /// Host and port; empty where HTTP/1.0 names none.
-    pub(super) authority: String,
-    /// The same as a header's value; `None` where there is none.
-    pub(super) host: Option<HeaderValue>,
-}
-
-fn refused(status: StatusCode, message: &str) -> Denied {
-    Denied::new(status, message)
-}
-
-fn bad(message: &str) -> Denied {
-    refused(StatusCode::BAD_REQUEST, message)
-}
-
-/// Reads what is asked for, and refuses what servers may understand differently. What cannot be read at
-/// all hyper has refused before. Takes `Host` out.
-pub(super) fn check(parts: &mut Parts, max_headers: usize) -> Result<Asked, Denied> {
-    if parts.method == Method::CONNECT {
-        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not allowed"));
-    }
-    if parts.headers.len() > max_headers {
-        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return Err(refused(status, "Too many headers"));
-    }
-    let (mut is_coded, mut expects) = (false, false);
-    for name in parts.headers.keys() {
-        is_coded |= name == header::TRANSFER_ENCODING;
-        expects |= name == header::EXPECT;
-    }
-    // hyper wants `chunked` to come last; whatever came before is nothing that could be passed on.
-    if is_coded {
-        let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
-        let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        if !codings.next().is_none_or(is_chunked) || codings.next().is_some() {
-            return Err(refused(StatusCode::NOT_IMPLEMENTED, "Unknown transfer coding"));
-        }
-    }
-    if expects
-        && let Some(expected) = parts.headers.remove(header::EXPECT)
-        && !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")
-    {
-        return Err(refused(StatusCode::EXPECTATION_FAILED, "Unknown expectation"));
-    }
-    let host = host(parts)?;
-    let authority =
-        host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
-    let path = parts.uri.path();
-    if !(path.starts_with('/') || path == "*" && parts.method == Method::OPTIONS) {
-        return Err(bad("Malformed target"));
-    }
-    if has_dots(path) {
-        return Err(bad("Dot segments in the path"));
-    }
-    let target = Target { path: path.to_owned(), query: parts.uri.query().map(ToOwned::to_owned) };
-    let received = match (parts.uri.authority(), parts.uri.path_and_query()) {
-        (None, Some(sent)) => sent.as_str().to_owned(),
-        // HTTP/2 sends the parts one by one, and the path is the target.
-        (_, Some(sent)) if parts.version == Version::HTTP_2 => sent.as_str().to_owned(),
-        _ => parts.uri.to_string(),
-    };
-    Ok(Asked { target, received, authority, host })
-}
-
-fn host(parts: &mut Parts) -> Result<Option<HeaderValue>, Denied> {
-    // Names that come more than once have more values than names.
-    let is_single = parts.headers.len() == parts.headers.keys_len();
-    if !is_single && parts.headers.get_all(header::HOST).iter().nth(1).is_some() {
-        return Err(bad("More than one host"));
-    }
-    let named = parts.uri.authority();
-    let Some(host) = parts.headers.remove(header::HOST) else {
-        return match named {
-            Some(named) if is_authority(named.as_str().as_bytes()) => {
-                Ok(HeaderValue::from_str(named.as_str()).ok())
-            }
-            None if parts.version < Version::HTTP_11 => Ok(None),
-            _ => Err(bad("No host")),
-        };
-    };
-    if !is_authority(host.as_bytes()) {
-        return Err(bad("Malformed host"));
-    }
-    match named {
-        Some(named) if !named.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
-            Err(bad("The target names another host"))
-        }
-        _ => Ok(Some(host)),
-    }
-}
-
-/// Whether all bytes may stand in a host and its port. Users are not named to gateways.
-fn is_authority(bytes: &[u8]) -> bool {
-    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte);
-    bytes.iter().all(fits)
-}
-
-/// Whether a path has segments `.` or `..`, plain or escaped: an upstream may take them for another
-/// path than the one whose hooks ran.
-fn has_dots(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    if !bytes.contains(&b'.') && !bytes.contains(&b'%') {
-        return false;
-    }
-    let mut segments = path.split('/');
-    segments.any(|segment| {
-        let (mut rest, mut dots) = (segment.as_bytes(), 0);
-        loop {
-            rest = match rest {
-                [] => return dots == 1 || dots == 2,
-                [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
-                _ => return false,
-            };
-            dots += 1;
-        }
-    })
+/// A refusal of what cannot be understood.
+pub(super) fn bad(message: &str) -> Denied {
+    Denied::new(StatusCode::BAD_REQUEST, message)
 }
 
 /// The protocol that a request asks to change to, if it may. HTTP/2 is none: who speaks it past the
@@ -292,59 +173,6 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).unwrap().into_parts().0
-    }
-
-    fn status(version: Version, method: &str, uri: &str, headers: &[(&str, &str)]) -> u16 {
-        let denied = check(&mut parts(version, method, uri, headers), 5).err();
-        denied.map_or(200, |denied| denied.status.as_u16())
-    }
-
-    #[test]
-    fn what_servers_may_understand_differently_is_refused() {
-        let host = ("host", "a.example:81");
-        let h11 = Version::HTTP_11;
-        for (expected, method, uri, headers) in [
-            (200, "GET", "/x?y", &[host][..]),
-            (200, "GET", "http://A.example:81/x", &[host]),
-            (400, "GET", "http://b.example/x", &[host]),
-            (400, "GET", "/x", &[]),
-            (400, "GET", "/x", &[host, host]),
-            (400, "GET", "/x", &[("host", "a b")]),
-            (400, "GET", "/x", &[("host", "u@a")]),
-            (400, "GET", "/x", &[("host", "a,b")]),
-            (200, "OPTIONS", "*", &[host]),
-            (400, "GET", "*", &[host]),
-            (405, "CONNECT", "a.example:81", &[host]),
-            (200, "POST", "/", &[host, ("transfer-encoding", "Chunked")]),
-            (501, "POST", "/", &[host, ("transfer-encoding", "gzip, chunked")]),
-            (
-                501,
-                "POST",
-                "/",
-                &[host, ("transfer-encoding", "x"), ("transfer-encoding", "chunked")],
-            ),
-            (200, "POST", "/", &[host, ("expect", "100-Continue")]),
-            (417, "POST", "/", &[host, ("expect", "more")]),
-            (431, "GET", "/", &[host, ("a", ""), ("b", ""), ("c", ""), ("d", ""), ("e", "")]),
-            (400, "GET", "/a/../b", &[host]),
-            (400, "GET", "/a/%2e%2E/b", &[host]),
-            (400, "GET", "/a/.", &[host]),
-            (200, "GET", "/a/.../b.c/..d/%2e%2fe", &[host]),
-        ] {
-            assert_eq!(status(h11, method, uri, headers), expected, "{method} {uri} {headers:?}");
-        }
-        assert_eq!(status(Version::HTTP_10, "GET", "/x", &[]), 200);
-        assert_eq!(status(Version::HTTP_2, "GET", "https://a/x", &[]), 200);
-        assert_eq!(status(Version::HTTP_2, "GET", "https://a/x", &[("host", "b")]), 400);
-    }
-
-    #[test]
-    fn what_is_asked_for() {
-        let mut one = parts(Version::HTTP_11, "GET", "http://A/x?y=1&", &[("host", "a")]);
-        let asked = check(&mut one, 5).unwrap();
-        assert_eq!(asked.target, Target { path: "/x".into(), query: Some("y=1&".into()) });
-        assert_eq!((asked.received.as_str(), asked.authority.as_str()), ("http://A/x?y=1&", "a"));
-        assert!(one.headers.is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! that neither outruns the other; only a step that wants a body whole has it read beforehand.
 
 mod administer;
+mod asked;
 mod authorize;
 mod body;
 mod closing;
@@ -21,6 +22,7 @@ mod forward;
 mod head;
 mod link;
 mod pool;
+mod reached;
 mod sniff;
 mod stream;
 mod trail;

@@ -15,9 +15,11 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::body::{Fault, Progress, Upload};
 use super::link::Link;
 use super::pool::Lease;
+use super::reached::{Reached, is_ours};
 use super::stream::Stream;
 use super::worker::Worker;
 use crate::api::Upstream;
+use crate::event::Voice;
 use crate::exchange::Denied;
 
 /// The least room that hyper reads bodies to.
@@ -41,11 +43,12 @@ pub(crate) struct Origin {
     pub(super) authority: HeaderValue,
     /// What the paths of its requests begin with.
     pub(super) base: uri::PathAndQuery,
+    reached: Reached,
 }
 
 impl Origin {
-    /// The server of `upstream`. The error is a sentence.
-    pub(crate) fn new(upstream: &Upstream) -> Result<Self, String> {
+    /// The server of `upstream`; `voice` tells when it cannot be reached. The error is a sentence.
+    pub(crate) fn new(upstream: &Upstream, voice: Arc<Voice>) -> Result<Self, String> {
         let url = &upstream.url;
         let host = url.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -72,6 +75,7 @@ impl Origin {
             port,
             authority: HeaderValue::from_str(authority).map_err(|error| error.to_string())?,
             base: url.path_and_query().cloned().unwrap_or(uri::PathAndQuery::from_static("/")),
+            reached: Reached::new(url, voice),
         })
     }
 }
@@ -197,6 +201,11 @@ fn copy(request: &Request<Upload>) -> Request<Upload> {
 async fn connect(worker: &Worker, origin: &Origin) -> Result<Link, Failed> {
     let limits = &worker.shared.config.limits;
     let connected = timeout(limits.connect_timeout, stream(worker, origin)).await;
+    match &connected {
+        Ok(Ok(_)) => origin.reached.up(),
+        Ok(Err(error)) if is_ours(error) => {}
+        Ok(Err(_)) | Err(_) => origin.reached.down(),
+    }
     let stream = connected.map_err(|_| Failed::Late)?.map_err(Failed::Connect)?;
     let mut builder = Builder::new();
     builder.max_header_size(limits.max_header_bytes);

@@ -1,8 +1,7 @@
 //! Keys and the sessions that they stand for: the store, and what was lately read from it.
 
-use std::path::Path;
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -10,20 +9,20 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::hash::{self, HashFunction, session_id};
-use super::recent::Recent;
-use super::{Session, epoch, from_wire};
+use super::recent::{Moment, Recent};
+use super::{Session, ends, epoch, from_wire};
 use crate::api::Api;
-use crate::config::{Config, STORE_FILE, StoreConfig};
 use crate::exchange::{Attached, Denied};
 use crate::policy::Policies;
-use crate::store::{Embedded, Shared, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::wire::{SessionState, Texts};
 
 /// What the names of sessions begin with in the store.
 const PREFIX: &str = "apikey-";
 
-/// What the names of counted quotas begin with.
+/// What the names of counted quotas begin with, and of those that are limits of one API.
 const QUOTA: &str = "quota-";
+const SCOPED_QUOTA: &str = "quota.";
 
 /// How long a session may be told from memory.
 const FRESH: Duration = Duration::from_secs(10);
@@ -54,8 +53,30 @@ pub struct Keys {
     options: KeyOptions,
     policies: ArcSwap<Policies>,
     cache: Recent<(Instant, Arc<Session>)>,
-    /// Changes with every change of a key, so that what was read before is not remembered after.
-    changes: AtomicU64,
+}
+
+/// By what a stored session is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By<'a> {
+    /// Its id.
+    Id(&'a str),
+    /// The hash of its id, where keys are hashed.
+    Hash(&'a str),
+}
+
+impl<'a> By<'a> {
+    /// The text.
+    pub fn as_str(self) -> &'a str {
+        match self {
+            Self::Id(text) | Self::Hash(text) => text,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for By<'a> {
+    fn from(id: &'a str) -> Self {
+        Self::Id(id)
+    }
 }
 
 impl Keys {
@@ -66,25 +87,7 @@ impl Keys {
             store,
             options,
             policies: ArcSwap::from_pointee(policies),
-            changes: AtomicU64::new(0),
         }
-    }
-
-    /// The keys of a gateway: opens the file of its store, and reads its policies.
-    ///
-    /// # Errors
-    /// A sentence where the store cannot be opened or the policies cannot be read.
-    pub fn open(config: &Config) -> Result<Self, StoreError> {
-        let store: Arc<dyn Store> = match &config.store {
-            StoreConfig::File(path) => {
-                let path = path.as_deref().unwrap_or(Path::new(STORE_FILE));
-                Arc::new(Embedded::open(path)?)
-            }
-            StoreConfig::Redis(redis) => Arc::new(Shared::new(redis.clone())?),
-        };
-        let policies = config.policies.as_deref().map(Policies::read).transpose();
-        let policies = policies.map_err(StoreError)?.unwrap_or_default();
-        Ok(Self::new(store, config.keys.clone(), policies))
     }
 
     /// How they are kept.
@@ -105,7 +108,6 @@ impl Keys {
     /// Has other policies from now on.
     pub fn set_policies(&self, policies: Policies) {
         self.policies.store(Arc::new(policies));
-        self.changes.fetch_add(1, Ordering::SeqCst);
         self.cache.clear();
     }
 
@@ -123,16 +125,13 @@ impl Keys {
         {
             return Ok(Some(session));
         }
-        let changes = self.changes.load(Ordering::SeqCst);
-        let Some(mut session) = self.stored(id).await? else {
-            self.cache.remove(id);
-            return Ok(None);
-        };
+        let began = self.cache.moment(id);
+        let Some(mut session) = self.stored(id).await? else { return Ok(None) };
         if let Err(why) = self.policies.load().apply(&mut session) {
             tracing::warn!(target: "gateway", "the session of key {}: {why}", masked(id));
             return Ok(None);
         }
-        Ok(Some(self.remember(id, session, changes)))
+        Ok(Some(self.remember(id, session, began)))
     }
 
     /// The session of a key that a client sent, and the id by which it was found: the key itself, or what
@@ -169,15 +168,14 @@ impl Keys {
     /// When the store does not answer.
     pub async fn keep(
         &self,
-        id: &str,
+        by: impl Into<By<'_>>,
         session: &Session,
         life: Option<Duration>,
     ) -> Result<(), StoreError> {
+        let by = by.into();
         let json = serde_json::to_vec(session).map_err(|error| StoreError(error.to_string()))?;
-        self.forget(id);
-        let kept = self.store.set(&self.name(id), json, life).await;
-        // What was read from the store in the meantime is not remembered either.
-        self.forget(id);
+        let kept = self.store.set(&self.name(by), json, life).await;
+        self.forget(by);
         kept
     }
 
@@ -185,13 +183,14 @@ impl Keys {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn remove(&self, id: &str) -> Result<bool, StoreError> {
-        self.forget(id);
-        let session = self.stored(id).await?;
-        let removed = self.store.remove(&self.name(id)).await;
-        self.forget(id);
+    pub async fn remove(&self, by: impl Into<By<'_>>) -> Result<bool, StoreError> {
+        let by = by.into();
+        // One that cannot be read can be removed all the same.
+        let session = self.stored(by).await.ok().flatten();
+        let removed = self.store.remove(&self.name(by)).await;
+        self.forget(by);
         let removed = removed?;
-        self.reset(id, session.as_ref()).await?;
+        self.reset(by, session.as_ref()).await?;
         Ok(removed)
     }
 
@@ -199,11 +198,16 @@ impl Keys {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn reset(&self, id: &str, session: Option<&Session>) -> Result<(), StoreError> {
-        self.store.remove(&self.quota_name(id, "")).await?;
+    pub async fn reset(
+        &self,
+        by: impl Into<By<'_>>,
+        session: Option<&Session>,
+    ) -> Result<(), StoreError> {
+        let by = by.into();
+        self.store.remove(&self.quota_name(by, "")).await?;
         let Some(session) = session else { return Ok(()) };
         for (api, access) in &session.access_rights {
-            self.store.remove(&self.quota_name(id, access.scope(api))).await?;
+            self.store.remove(&self.quota_name(by, access.scope(api))).await?;
         }
         Ok(())
     }
@@ -221,12 +225,14 @@ impl Keys {
     ///
     /// # Errors
     /// When the store does not answer, or its answer is no session.
-    pub async fn stored(&self, id: &str) -> Result<Option<Session>, StoreError> {
-        let Some(json) = self.store.get(&self.name(id)).await? else { return Ok(None) };
+    pub async fn stored(&self, by: impl Into<By<'_>>) -> Result<Option<Session>, StoreError> {
+        let by = by.into();
+        let Some(json) = self.store.get(&self.name(by)).await? else { return Ok(None) };
         let mut session: Session = serde_json::from_slice(&json).map_err(|error| {
-            StoreError(format!("the session of key {} cannot be read: {error}", masked(id)))
+            let masked = masked(by.as_str());
+            StoreError(format!("the session of key {masked} cannot be read: {error}"))
         })?;
-        session.key_id = id.to_owned();
+        session.key_id = by.as_str().to_owned();
         Ok(Some(session))
     }
 
@@ -234,8 +240,9 @@ impl Keys {
     ///
     /// # Errors
     /// As [`Keys::stored`].
-    pub async fn counted(&self, id: &str) -> Result<Option<Session>, StoreError> {
-        let Some(mut session) = self.stored(id).await? else { return Ok(None) };
+    pub async fn counted(&self, by: impl Into<By<'_>>) -> Result<Option<Session>, StoreError> {
+        let by = by.into();
+        let Some(mut session) = self.stored(by).await? else { return Ok(None) };
         let now = SystemTime::now();
         let mut quotas = vec![(
             String::new(),
@@ -244,10 +251,7 @@ impl Keys {
             &mut session.quota_renews,
         )];
         for (api, access) in &mut session.access_rights {
-            let scope = match access.allowance_scope.as_str() {
-                "" => api.clone(),
-                scope => scope.to_owned(),
-            };
+            let scope = access.scope(api).to_owned();
             let limit = &mut access.limit;
             if !limit.is_empty() {
                 quotas.push((
@@ -262,9 +266,9 @@ impl Keys {
             if max <= 0 {
                 continue;
             }
-            if let Some(count) = self.store.counted(&self.quota_name(id, &scope)).await? {
-                *remaining = (max - count.value).max(0);
-                *renews = count.left.map_or(*renews, |left| epoch(now + left));
+            if let Some(count) = self.store.counted(&self.quota_name(by, &scope)).await? {
+                *remaining = max.saturating_sub(count.value).max(0);
+                *renews = count.left.map_or(*renews, |left| ends(now, left));
             }
         }
         Ok(Some(session))
@@ -295,7 +299,7 @@ impl Keys {
             _ => return Err(forbidden()),
         };
         let id = extracted.unwrap_or(token);
-        if let Some(before) = self.counted(&id).await.map_err(failed)? {
+        if let Some(before) = self.counted(id.as_str()).await.map_err(failed)? {
             session.carry_over(&before);
         }
         let now = SystemTime::now();
@@ -307,44 +311,49 @@ impl Keys {
             forbidden()
         })?;
         let life = session.life(api.session_lifetime, api.lifetime_respects_expiration, now);
-        self.keep(&id, &session, life).await.map_err(failed)?;
-        let changes = self.changes.load(Ordering::SeqCst);
-        let session = self.remember(&id, applied, changes);
-        Ok(Attached { id, session: Session::clone(&session) })
+        let began = self.cache.moment(&id);
+        let json = serde_json::to_vec(&session);
+        let json = json.map_err(|error| failed(StoreError(error.to_string())))?;
+        self.store.set(&self.name(By::Id(&id)), json, life).await.map_err(failed)?;
+        applied.compile();
+        self.cache.replace(&id, (Instant::now(), Arc::new(applied.clone())), began);
+        Ok(Attached { id, session: applied })
     }
 
-    /// The name of the number that counts an id's quota, of a scope or of the whole session.
-    pub(super) fn quota_name(&self, id: &str, scope: &str) -> String {
-        let id = self.hashed(id);
+    /// The name of the number that counts an id's quota, of a scope or of the whole session. No two are the
+    /// same, however ids and scopes are called.
+    pub(super) fn quota_name(&self, by: By<'_>, scope: &str) -> String {
+        let id = self.hashed(by);
         match scope {
             "" => format!("{QUOTA}{id}"),
-            scope => format!("{QUOTA}{scope}-{id}"),
+            scope => format!("{SCOPED_QUOTA}{}-{scope}-{id}", scope.len()),
         }
     }
 
-    fn name(&self, id: &str) -> String {
-        format!("{PREFIX}{}", self.hashed(id))
+    fn name(&self, by: By<'_>) -> String {
+        format!("{PREFIX}{}", self.hashed(by))
     }
 
-    fn hashed(&self, id: &str) -> String {
-        match self.options.hash_keys {
-            true => hash::stored_name(id),
-            false => id.to_owned(),
+    fn hashed<'a>(&self, by: By<'a>) -> Cow<'a, str> {
+        match by {
+            By::Id(id) if self.options.hash_keys => hash::stored_name(id).into(),
+            By::Id(text) | By::Hash(text) => text.into(),
         }
     }
 
-    fn forget(&self, id: &str) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-        self.cache.remove(id);
+    /// Has a session read from the store when it is asked for next. Whose hash it is nobody knows.
+    fn forget(&self, by: By<'_>) {
+        match by {
+            By::Id(id) => self.cache.remove(id),
+            By::Hash(_) => self.cache.clear(),
+        }
     }
 
-    /// Remembers a session, unless a key was changed since it was read.
-    fn remember(&self, id: &str, session: Session, changes: u64) -> Arc<Session> {
+    /// Remembers a session, unless the key was changed since it was read.
+    fn remember(&self, id: &str, session: Session, since: Moment) -> Arc<Session> {
         session.compile();
         let session = Arc::new(session);
-        if self.changes.load(Ordering::SeqCst) == changes {
-            self.cache.insert(id, (Instant::now(), session.clone()));
-        }
+        self.cache.insert(id, (Instant::now(), session.clone()), since);
         session
     }
 }

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-use super::keys::Keys;
+use super::keys::{By, Keys};
 use super::recent::Recent;
-use super::{Access, Session, epoch};
+use super::{Access, Session, ends, epoch};
 use crate::api::Api;
 use crate::exchange::Denied;
 
@@ -70,7 +70,7 @@ impl Limits {
     }
 
     /// Counts a request, and says whether it may go on. What is left of the quota is written into the
-    /// session.
+    /// session; the answer is what was used of it, if it has one.
     ///
     /// # Errors
     /// 429 above the rate, 403 where the quota is used up, 500 where the store does not answer.
@@ -80,7 +80,7 @@ impl Limits {
         session: &mut Session,
         api: &Api,
         now: SystemTime,
-    ) -> Result<(), Denied> {
+    ) -> Result<Option<Usage>, Denied> {
         let access = session.access_rights.get_mut(&api.id);
         let own = access.filter(|access| !access.limit.is_empty());
         let (scope, rate, per, max, renewal, remaining, renews) = match own {
@@ -110,26 +110,50 @@ impl Limits {
             }
         }
         if api.disable_quota || max <= 0 {
-            return Ok(());
+            return Ok(None);
         }
         // A session that came from elsewhere brings with it what was used before.
         let running = *renews > epoch(now);
-        let used = if running { (max - *remaining).clamp(0, max) } else { 0 };
+        let used = if running { max.saturating_sub(*remaining).clamp(0, max) } else { 0 };
         let life = match running {
             true => u64::try_from(*renews - epoch(now)).ok(),
             false => u64::try_from(renewal).ok(),
         };
         let life = life.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-        let name = self.keys.quota_name(id, &scope);
+        let name = self.keys.quota_name(By::Id(id), &scope);
         let count = self.keys.store().count(&name, used, life).await.map_err(|error| {
             tracing::error!(target: "gateway", "the store: {error}");
             Denied::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         })?;
-        *remaining = (max - count.value).max(0);
-        *renews = count.left.map_or(0, |left| epoch(now + left));
+        *remaining = max.saturating_sub(count.value).max(0);
+        *renews = count.left.map_or(0, |left| ends(now, left));
         match count.value > max {
             true => Err(Denied::new(StatusCode::FORBIDDEN, "Quota exceeded")),
-            false => Ok(()),
+            false => Ok(Some(Usage { count: count.value, max })),
         }
+    }
+}
+
+/// How much of a quota is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests so far, the last one included.
+    pub count: i64,
+    /// How many there may be; above 0.
+    pub max: i64,
+}
+
+impl Usage {
+    /// In per cent.
+    pub fn percentage(self) -> f64 {
+        100.0 * self.count as f64 / self.max as f64
+    }
+
+    /// The highest of these limits, in per cent, that the last request has reached: each is reached once in
+    /// a period.
+    pub fn reached(self, limits: &[f64]) -> Option<f64> {
+        let before = Self { count: self.count - 1, ..self }.percentage();
+        let (limits, now) = (limits.iter().copied(), self.percentage());
+        limits.filter(|limit| before < *limit && *limit <= now).max_by(f64::total_cmp)
     }
 }

@@ -28,21 +28,30 @@ use crate::wire::Texts;
 #[serde(default)]
 #[allow(missing_docs, reason = "what is not explained here is no more than kept")]
 pub struct Session {
+    #[serde(deserialize_with = "or_default")]
     pub last_check: i64,
+    #[serde(deserialize_with = "or_default")]
     pub allowance: f64,
     /// Requests that are let through in each window; 0 and less: any number.
+    #[serde(deserialize_with = "or_default")]
     pub rate: f64,
     /// The window's length in seconds.
+    #[serde(deserialize_with = "or_default")]
     pub per: f64,
     /// When the key ends, in seconds since 1970; below 1: never.
+    #[serde(deserialize_with = "or_default")]
     pub expires: i64,
     /// Requests in each period of the quota; 0 and less: any number.
+    #[serde(deserialize_with = "or_default")]
     pub quota_max: i64,
     /// When the quota's period ends, in seconds since 1970.
+    #[serde(deserialize_with = "or_default")]
     pub quota_renews: i64,
     /// What is left of the quota.
+    #[serde(deserialize_with = "or_default")]
     pub quota_remaining: i64,
     /// The length of the quota's period in seconds.
+    #[serde(deserialize_with = "or_default")]
     pub quota_renewal_rate: i64,
     /// What may be used, by the ids of APIs; empty: every API.
     #[serde(deserialize_with = "or_default")]
@@ -57,16 +66,20 @@ pub struct Session {
     pub basic_auth_data: BasicAuth,
     #[serde(deserialize_with = "or_default")]
     pub jwt_data: Jwt,
+    #[serde(deserialize_with = "or_default")]
     pub hmac_enabled: bool,
     #[serde(rename = "hmac_string", deserialize_with = "or_default")]
     pub hmac_secret: String,
     /// Whether the key is switched off.
+    #[serde(deserialize_with = "or_default")]
     pub is_inactive: bool,
     #[serde(deserialize_with = "or_default")]
     pub apply_policy_id: String,
+    #[serde(deserialize_with = "or_default")]
     pub data_expires: i64,
     #[serde(deserialize_with = "or_default")]
     pub monitor: Monitor,
+    #[serde(deserialize_with = "or_default")]
     pub enable_detailed_recording: bool,
     /// What plugins know of it, of any type.
     #[serde(rename = "meta_data", deserialize_with = "or_default")]
@@ -79,17 +92,21 @@ pub struct Session {
     pub last_updated: String,
     /// Until when an id taken out of a request leads here without its hook being asked, in seconds since
     /// 1970.
+    #[serde(deserialize_with = "or_default")]
     pub id_extractor_deadline: i64,
     /// How many seconds it is kept; 0: as long as its API says.
+    #[serde(deserialize_with = "or_default")]
     pub session_lifetime: i64,
     /// Policies that are laid over it.
     #[serde(deserialize_with = "or_default")]
     pub apply_policies: Vec<String>,
     #[serde(deserialize_with = "or_default")]
     pub certificate: String,
+    #[serde(deserialize_with = "or_default")]
     pub max_query_depth: i64,
     #[serde(deserialize_with = "or_default")]
     pub post_expiry_action: String,
+    #[serde(deserialize_with = "or_default")]
     pub post_expiry_grace_period: i64,
     /// The key or id by which it was found; not stored.
     #[serde(skip)]
@@ -143,11 +160,17 @@ pub struct AllowedUrl {
 #[serde(default)]
 #[allow(missing_docs, reason = "as in `Session`")]
 pub struct Limit {
+    #[serde(deserialize_with = "or_default")]
     pub rate: f64,
+    #[serde(deserialize_with = "or_default")]
     pub per: f64,
+    #[serde(deserialize_with = "or_default")]
     pub quota_max: i64,
+    #[serde(deserialize_with = "or_default")]
     pub quota_renews: i64,
+    #[serde(deserialize_with = "or_default")]
     pub quota_remaining: i64,
+    #[serde(deserialize_with = "or_default")]
     pub quota_renewal_rate: i64,
     /// Keys that are unknown here.
     #[serde(flatten)]
@@ -258,6 +281,11 @@ impl Session {
 pub fn epoch(now: SystemTime) -> i64 {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// When a time is over that begins now, in seconds since 1970.
+pub(crate) fn ends(now: SystemTime, left: Duration) -> i64 {
+    now.checked_add(left).map_or(i64::MAX, epoch)
 }
 
 /// A value of the metadata as plugins see it.

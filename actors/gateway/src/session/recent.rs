@@ -23,12 +23,19 @@ pub(super) struct Recent<V> {
 struct Part<V> {
     young: HashMap<String, V>,
     old: HashMap<String, V>,
+    /// How often something here was forgotten.
+    forgotten: u64,
 }
+
+/// A moment of one key, before which nothing of it was forgotten that was forgotten later.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment(u64);
 
 impl<V> Recent<V> {
     /// A map of at most `most` entries, and of at least 32.
     pub(super) fn new(most: usize) -> Self {
-        let part = |_| Mutex::new(Part { young: HashMap::new(), old: HashMap::new() });
+        let part =
+            |_| Mutex::new(Part { young: HashMap::new(), old: HashMap::new(), forgotten: 0 });
         Self {
             parts: std::array::from_fn(part),
             hasher: RandomState::new(),
@@ -73,11 +80,31 @@ impl<V> Recent<V> {
         Some(value)
     }
 
-    /// Sets the value of a key.
-    pub(super) fn insert(&self, key: &str, value: V) {
+    /// Now, for [`Recent::insert`] of what is only then looked for.
+    pub(super) fn moment(&self, key: &str) -> Moment {
+        Moment(self.part(key).forgotten)
+    }
+
+    /// Sets the value of a key, unless it may have been forgotten since.
+    pub(super) fn insert(&self, key: &str, value: V, since: Moment) {
         let mut part = self.part(key);
+        if part.forgotten == since.0 {
+            part.old.remove(key);
+            part.insert(key, value, self.most);
+        }
+    }
+
+    /// Sets the value of a key that was changed, unless somebody else may have changed it since. What is
+    /// looked for meanwhile may be what it was before, and is not remembered.
+    pub(super) fn replace(&self, key: &str, value: V, since: Moment) {
+        let mut part = self.part(key);
+        let is_last = part.forgotten == since.0;
+        part.forgotten += 1;
+        part.young.remove(key);
         part.old.remove(key);
-        part.insert(key, value, self.most);
+        if is_last {
+            part.insert(key, value, self.most);
+        }
     }
 
     /// Forgets a key.
@@ -85,6 +112,7 @@ impl<V> Recent<V> {
         let mut part = self.part(key);
         part.young.remove(key);
         part.old.remove(key);
+        part.forgotten += 1;
     }
 
     /// Forgets everything.
@@ -93,6 +121,7 @@ impl<V> Recent<V> {
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
             part.young.clear();
             part.old.clear();
+            part.forgotten += 1;
         }
     }
 }
@@ -113,9 +142,10 @@ mod tests {
     #[test]
     fn what_is_used_stays_and_the_number_is_bounded() {
         let recent = Recent::new(64);
-        recent.insert("kept", 0);
+        let set = |key: &str, value| recent.insert(key, value, recent.moment(key));
+        set("kept", 0);
         for number in 1..10_000 {
-            recent.insert(&number.to_string(), number);
+            set(&number.to_string(), number);
             assert_eq!(recent.get("kept"), Some(0), "{number}");
         }
         let held: usize = recent
@@ -127,8 +157,36 @@ mod tests {
         assert!(held <= 64, "{held}");
         recent.remove("kept");
         assert_eq!(recent.get("kept"), None);
-        recent.insert("again", 1);
+        set("again", 1);
         recent.clear();
         assert_eq!(recent.get("again"), None);
+    }
+
+    #[test]
+    fn what_was_forgotten_meanwhile_is_not_remembered() {
+        let recent = Recent::new(64);
+        let before = recent.moment("a");
+        recent.remove("a");
+        let after = recent.moment("a");
+        recent.insert("a", 1, before);
+        assert_eq!(recent.get("a"), None);
+        recent.insert("a", 2, after);
+        assert_eq!(recent.get("a"), Some(2));
+        recent.clear();
+        recent.insert("a", 3, after);
+        assert_eq!(recent.get("a"), None);
+    }
+
+    #[test]
+    fn what_replaces_goes_before_what_was_looked_for() {
+        let recent = Recent::new(64);
+        let (began, looked) = (recent.moment("a"), recent.moment("a"));
+        recent.replace("a", 2, began);
+        recent.insert("a", 1, looked);
+        assert_eq!(recent.get("a"), Some(2));
+        let began = recent.moment("a");
+        recent.remove("a");
+        recent.replace("a", 3, began);
+        assert_eq!(recent.get("a"), None, "it was removed by somebody else");
     }
 }

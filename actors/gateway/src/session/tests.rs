@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::hash::{HashFunction, session_id, stored_name};
 use super::keys::{KeyOptions, Keys, masked, new_key};
-use super::limits::Limits;
+use super::limits::{Limits, Usage};
 use super::*;
 use crate::api::tests::api;
 use crate::api::{Api, KeySource, Template};
@@ -278,8 +278,8 @@ async fn admits(
 ) -> Result<Session, (u16, String)> {
     let mut session = session.clone();
     match limits.admit(id, &mut session, api, at(now)).await {
-        Ok(()) => Ok(session),
-        denied => Err(said(denied)),
+        Ok(_) => Ok(session),
+        Err(denied) => Err(said(Err(denied))),
     }
 }
 
@@ -365,7 +365,7 @@ async fn limits_of_one_api_count_in_place_of_the_sessions() {
     admits(&limits, "k", &session, &api("a"), 1).await.unwrap_err();
     admits(&limits, "k", &session, &api("b"), 1).await.unwrap();
     admits(&limits, "k", &session, &api("b"), 1).await.unwrap_err();
-    assert_eq!(kept.store.keys("quota-").await.unwrap(), ["quota-a-k", "quota-k"]);
+    assert_eq!(kept.store.keys("quota").await.unwrap(), ["quota-k", "quota.1-a-k"]);
 }
 
 #[tokio::test]
@@ -476,5 +476,54 @@ proptest! {
     #[test]
     fn any_json_is_read_or_refused(text in "\\PC{0,64}|\\{\"(rate|tags|meta_data|access_rights)\":\\PC{0,16}\\}") {
         let _ = serde_json::from_str::<Session>(&text);
+    }
+}
+
+#[test]
+fn each_limit_of_usage_is_reached_once_a_period() {
+    let reached = |count, limits: &[f64]| Usage { count, max: 8 }.reached(limits);
+    let limits = [75.0, 50.0, 99.5];
+    let all: Vec<_> = (1..=8).map(|count| reached(count, &limits)).collect();
+    let none = None;
+    assert_eq!(all, [none, none, none, Some(50.0), none, Some(75.0), none, Some(99.5)]);
+    // Several at once are told by the highest.
+    assert_eq!(reached(1, &[3.0, 10.0]), Some(10.0));
+    assert_eq!(reached(1, &[0.0, -1.0, f64::NAN]), None);
+}
+
+#[test]
+fn what_is_no_number_does_not_spoil_a_session() {
+    let state = SessionState {
+        rate: f64::NAN,
+        per: f64::INFINITY,
+        monitor: Some(crate::wire::Monitor { trigger_limits: vec![f64::NAN, 80.0] }),
+        ..SessionState::default()
+    };
+    let session = from_wire(state, &api("a"), Texts::default());
+    let stored = serde_json::to_string(&session).unwrap();
+    let read: Session = serde_json::from_str(&stored).unwrap();
+    assert_eq!((read.rate, read.per, read.monitor.trigger_limits), (0.0, 0.0, vec![0.0, 80.0]));
+    // Go takes null for nothing.
+    let nulls = r#"{"rate": null, "quota_max": null, "is_inactive": null, "monitor": null}"#;
+    let read: Session = serde_json::from_str(nulls).unwrap();
+    assert_eq!((read.rate, read.quota_max, read.is_inactive), (0.0, 0, false));
+}
+
+#[tokio::test]
+async fn quotas_of_any_size_do_not_overflow() {
+    let limits = Limits::new(plain().keys.clone());
+    for (quota_max, quota_remaining, expected) in
+        [(i64::MAX, i64::MIN, 200), (i64::MAX, -1, 200), (1, i64::MIN, 403)]
+    {
+        let session = Session {
+            quota_max,
+            quota_remaining,
+            quota_renews: i64::MAX,
+            quota_renewal_rate: i64::MAX,
+            ..Session::default()
+        };
+        let id = format!("{quota_max} {quota_remaining}");
+        let admitted = admits(&limits, &id, &session, &api("a"), 1000).await;
+        assert_eq!(admitted.map_or_else(|(status, _)| status, |_| 200), expected, "{id}");
     }
 }

@@ -99,9 +99,9 @@ pub fn from_wire(state: SessionState, api: &Api, metadata: Texts) -> Session {
     merged.extend(metadata);
     Session {
         last_check: state.last_check,
-        allowance: state.allowance,
-        rate: state.rate,
-        per: state.per,
+        allowance: finite(state.allowance),
+        rate: finite(state.rate),
+        per: finite(state.per),
         expires: state.expires,
         quota_max: state.quota_max,
         quota_renews: state.quota_renews,
@@ -123,7 +123,10 @@ pub fn from_wire(state: SessionState, api: &Api, metadata: Texts) -> Session {
         apply_policy_id: state.apply_policy_id,
         data_expires: state.data_expires,
         monitor: Monitor {
-            trigger_limits: state.monitor.unwrap_or_default().trigger_limits,
+            trigger_limits: state
+                .monitor
+                .map(|monitor| monitor.trigger_limits.into_iter().map(finite).collect())
+                .unwrap_or_default(),
             ..Monitor::default()
         },
         enable_detailed_recording: state.enable_detailed_recording,
@@ -141,4 +144,9 @@ pub fn from_wire(state: SessionState, api: &Api, metadata: Texts) -> Session {
         key_id: state.key_id,
         rest: serde_json::Map::new(),
     }
+}
+
+/// JSON has no word for what is no number: it would be stored as null.
+fn finite(number: f64) -> f64 {
+    if number.is_finite() { number } else { 0.0 }
 }

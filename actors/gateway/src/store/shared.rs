@@ -50,7 +50,7 @@ impl fmt::Debug for SharedConfig {
 pub struct Shared {
     client: Client,
     config: SharedConfig,
-    link: OnceLock<Result<Link, StoreError>>,
+    link: OnceLock<Link>,
 }
 
 /// The connection and its thread.
@@ -123,16 +123,19 @@ impl Shared {
         Ok(Self { client, config, link: OnceLock::new() })
     }
 
+    /// The connection; a failure to begin one is not the last word.
     fn link(&self) -> Result<&Link, StoreError> {
-        let open = || {
-            let config = ConnectionManagerConfig::new()
-                .set_connection_timeout(Some(self.config.timeout))
-                .set_response_timeout(Some(self.config.timeout))
-                .set_number_of_retries(1)
-                .set_max_delay(Duration::from_secs(1));
-            Link::open(self.client.clone(), config)
-        };
-        self.link.get_or_init(open).as_ref().map_err(Clone::clone)
+        if let Some(link) = self.link.get() {
+            return Ok(link);
+        }
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(self.config.timeout))
+            .set_response_timeout(Some(self.config.timeout))
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_secs(1));
+        let link = Link::open(self.client.clone(), config)?;
+        // Of two that begin at once the first one stays.
+        Ok(self.link.get_or_init(|| link))
     }
 
     async fn ask<T: FromRedisValue + Send + 'static>(

@@ -120,8 +120,7 @@ impl PythonTable {
             refusals.push(refusal);
         }
         let context = Context::from(keys);
-        let own = [variable::SOCKET, variable::WORKER, variable::THREADS];
-        for name in context.env.keys().filter(|name| own.contains(&name.as_str())) {
+        for name in context.env.keys().filter(|name| variable::ALL.contains(&name.as_str())) {
             refusals.push(wrong("env", "this variable is the gateway's own").below(name.clone()));
         }
         let time = |set: Option<Span>, default: Duration| set.map_or(default, Span::get);

@@ -112,10 +112,14 @@ fn paths_are_placed() {
 
 #[test]
 fn handlers_of_events_that_belong_to_no_api() {
-    let handlers = json!({ "events": { "HostDown": [
-        { "handler_name": "cp_dynamic_handler", "handler_meta": { "name": "h" } }] } });
-    let config = resolve(json!({ "event_handlers": handlers })).unwrap();
-    assert_eq!(config.events, [("HostDown".to_owned(), "h".to_owned())]);
+    let handlers = |event: &str| {
+        json!({ "event_handlers": { "events": { event: [
+            { "handler_name": "cp_dynamic_handler", "handler_meta": { "name": "h" } }] } } })
+    };
+    for event in ["TokenDeleted", "HostDown", "one-of-a-plugin"] {
+        let config = resolve(handlers(event)).unwrap();
+        assert_eq!(config.events, [(event.to_owned(), "h".to_owned())]);
+    }
     let wrong = resolve(json!({ "event_handlers": { "events": { "X": [{}] } } })).unwrap_err();
     assert_eq!(wrong, ["event_handlers.events.X.0: `handler_name` is required"]);
 }

@@ -59,6 +59,11 @@ pub mod variable {
     pub const WORKER: &str = "COPROC_PYTHON_WORKER";
     /// How many hooks run at once.
     pub const THREADS: &str = "COPROC_PYTHON_THREADS";
+    /// The largest message that it may send, in bytes.
+    pub const MAX: &str = "COPROC_PYTHON_MAX";
+
+    /// All of them.
+    pub const ALL: [&str; 4] = [SOCKET, WORKER, THREADS, MAX];
 }
 
 /// How hooks in Python are run.
@@ -128,11 +133,12 @@ impl PythonConfig {
     }
 
     /// What a worker has to find in its environment.
-    pub fn variables(&self, name: &str) -> [(&'static str, String); 3] {
+    pub fn variables(&self, name: &str) -> [(&'static str, String); 4] {
         [
             (variable::SOCKET, self.socket.display().to_string()),
             (variable::WORKER, name.to_owned()),
             (variable::THREADS, self.threads.to_string()),
+            (variable::MAX, self.max_message.to_string()),
         ]
     }
 }

@@ -1,10 +1,16 @@
-//! The page that tells a client why its request went no further: JSON, or XML to who sends XML. Pure.
+//! The page that tells a client why its request went no further: JSON, or XML to who sends XML.
 
+mod templates;
+
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use crate::exchange::{Denied, Reply};
+use templates::Ending;
+
+pub use templates::Templates;
 
 const GENERATOR: HeaderName = HeaderName::from_static("x-generator");
 const GENERATED_BY: HeaderValue = HeaderValue::from_static("tyk.io");
@@ -42,14 +48,32 @@ impl Form {
         }
     }
 
-    fn body(self, message: &str) -> String {
+    /// The message as it may stand in a page.
+    fn escaped(self, message: &str) -> String {
         match self {
             // serde_json escapes what the contract says is escaped, and nothing else.
-            Self::Json => format!("{{\n    \"error\": {}\n}}", serde_json::Value::from(message)),
-            Self::Xml(_) => format!(
-                "<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{}</error>",
-                escaped(message)
-            ),
+            Self::Json => {
+                let quoted = serde_json::Value::from(message).to_string();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
+            Self::Xml(_) => escaped(message),
+        }
+    }
+
+    /// The usual page.
+    fn body(self, escaped: &str) -> String {
+        match self {
+            Self::Json => format!("{{\n    \"error\": \"{escaped}\"\n}}"),
+            Self::Xml(_) => {
+                format!("<?xml version = \"1.0\" encoding = \"UTF-8\"?>\n<error>{escaped}</error>")
+            }
+        }
+    }
+
+    fn ending(self) -> Ending {
+        match self {
+            Self::Json => Ending::Json,
+            Self::Xml(_) => Ending::Xml,
         }
     }
 }
@@ -71,18 +95,40 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The page for a refusal of a request with these headers.
-pub fn denied(denied: Denied, request: &HeaderMap, manner: Manner) -> Reply {
-    let form = Form::of(request);
-    let Denied { status, message, mut headers } = denied;
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
-    if !manner.hide_generator {
-        headers.insert(GENERATOR, GENERATED_BY);
+/// Makes pages.
+#[derive(Debug, Default)]
+pub struct Pages {
+    manner: Manner,
+    templates: ArcSwap<Templates>,
+}
+
+impl Pages {
+    /// Pages of this manner, by these templates.
+    pub fn new(manner: Manner, templates: Templates) -> Self {
+        Self { manner, templates: ArcSwap::from_pointee(templates) }
     }
-    if manner.close_connections {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+
+    /// Has other templates from now on.
+    pub fn set_templates(&self, templates: Templates) {
+        self.templates.store(templates.into());
     }
-    Reply { status, headers, body: Bytes::from(form.body(&message)) }
+
+    /// The page for a refusal of a request with these headers.
+    pub fn denied(&self, denied: Denied, request: &HeaderMap) -> Reply {
+        let form = Form::of(request);
+        let Denied { status, message, mut headers } = denied;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+        if !self.manner.hide_generator {
+            headers.insert(GENERATOR, GENERATED_BY);
+        }
+        if self.manner.close_connections {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let message = form.escaped(&message);
+        let by_template = self.templates.load().render(status, form.ending(), &message);
+        let body = by_template.unwrap_or_else(|| form.body(&message));
+        Reply { status, headers, body: Bytes::from(body) }
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +139,10 @@ mod tests {
 
     fn request(content_type: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))])
+    }
+
+    fn denied(denied: Denied, request: &HeaderMap, manner: Manner) -> Reply {
+        Pages::new(manner, Templates::default()).denied(denied, request)
     }
 
     fn refusal(message: &str) -> Denied {

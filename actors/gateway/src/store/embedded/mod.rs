@@ -1,46 +1,33 @@
-//! The store in a file of one's own. Reads go past one another; whatever writes is done by one thread,
-//! which takes all that waits into one transaction.
+//! The store in a file of one's own. Reads go past one another; whatever writes is done by one thread
+//! (`writer`).
 //!
 //! What has outlived its time is never told, and is removed by the writes that come after.
+
+mod writer;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use redb::{
-    Builder, Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition,
-    TableError,
-};
+use redb::{Builder, Database, ReadableDatabase, TableDefinition, TableError};
 use tokio::sync::oneshot;
 
-use super::{Count, LONGEST, Store, StoreError};
+use super::{Count, Store, StoreError};
+use writer::{Done, Job, What, Writer};
 
 /// Values, each after the time of its end in milliseconds since 1970; 0 is never.
 const VALUES: TableDefinition<'_, &str, (u64, &[u8])> = TableDefinition::new("values");
-
-/// Ends of lives in the order in which they come.
-const ENDS: TableDefinition<'_, (u64, &str), ()> = TableDefinition::new("ends");
 
 /// How much of the file is kept in memory, in bytes.
 const CACHE: usize = 16 << 20;
 
 /// How many writes may wait.
 const QUEUE: usize = 4096;
-
-/// How many writes become one transaction at most.
-const BATCH: usize = 256;
-
-/// How many values that have outlived their time one transaction removes.
-const SWEPT: usize = 64;
-
-/// How many counts may be lost by a crash of the machine, and how long they may wait for the disk.
-const UNSYNCED: usize = 1024;
-const UNSYNCED_TIME: Duration = Duration::from_secs(1);
 
 /// A store in a file.
 #[derive(Debug)]
@@ -50,26 +37,6 @@ pub struct Embedded {
     work: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
     path: PathBuf,
-}
-
-/// A write, and the way back.
-struct Job {
-    key: String,
-    what: What,
-    done: oneshot::Sender<Result<Done, StoreError>>,
-}
-
-enum What {
-    Set(Vec<u8>, Option<Duration>),
-    Remove,
-    Count(i64, Option<Duration>),
-}
-
-#[derive(Clone, Copy)]
-enum Done {
-    Set,
-    Removed(bool),
-    Counted(Count),
 }
 
 impl Embedded {
@@ -238,162 +205,6 @@ fn live(database: &Database, key: &str) -> Result<Option<(u64, Vec<u8>)>, redb::
     Ok(found.filter(|(end, _)| is_live(*end, now)))
 }
 
-/// What does all writes.
-struct Writer {
-    database: Arc<Database>,
-    /// How many counts are not on the disk yet.
-    unsynced: usize,
-}
-
-impl Writer {
-    /// Takes jobs until nobody can send any more.
-    fn serve(mut self, jobs: &Receiver<Job>) {
-        loop {
-            let first = match self.unsynced {
-                0 => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                _ => jobs.recv_timeout(UNSYNCED_TIME),
-            };
-            let mut batch = Vec::new();
-            let last = match first {
-                Ok(job) => {
-                    batch.push(job);
-                    batch.extend(jobs.try_iter().take(BATCH - 1));
-                    false
-                }
-                Err(RecvTimeoutError::Timeout) => false,
-                Err(RecvTimeoutError::Disconnected) => true,
-            };
-            if !last || self.unsynced > 0 {
-                self.answer(batch);
-            }
-            if last {
-                return;
-            }
-        }
-    }
-
-    fn answer(&mut self, batch: Vec<Job>) {
-        let results = self.transact(&batch, SWEPT);
-        if let (Err(error), true) = (&results, batch.is_empty()) {
-            tracing::error!(target: "gateway", "{error}");
-            // It is tried again with the next write.
-            self.unsynced = 0;
-        }
-        for (number, job) in batch.into_iter().enumerate() {
-            let result = match &results {
-                Ok(done) => Ok(done[number]),
-                Err(error) => Err(error.clone()),
-            };
-            // Who asked may have gone.
-            let _ = job.done.send(result);
-        }
-    }
-
-    /// Does all of it, or nothing. Counts alone are not waited for until they are on the disk.
-    fn transact(&mut self, batch: &[Job], swept: usize) -> Result<Vec<Done>, StoreError> {
-        let counts = batch.iter().filter(|job| matches!(job.what, What::Count(..))).count();
-        let unsynced = self.unsynced + counts;
-        let only_counts = !batch.is_empty() && counts == batch.len() && unsynced < UNSYNCED;
-        let done = self.commit(batch, swept, only_counts).map_err(broken)?;
-        self.unsynced = if only_counts { unsynced } else { 0 };
-        done.into_iter().collect()
-    }
-
-    fn commit(
-        &self,
-        batch: &[Job],
-        swept: usize,
-        only_counts: bool,
-    ) -> Result<Vec<Result<Done, StoreError>>, redb::Error> {
-        let mut transaction = self.database.begin_write()?;
-        if only_counts {
-            transaction.set_durability(Durability::None)?;
-        }
-        let mut done = Vec::with_capacity(batch.len());
-        {
-            let mut tables = Tables {
-                values: transaction.open_table(VALUES)?,
-                ends: transaction.open_table(ENDS)?,
-            };
-            let now = milliseconds();
-            tables.sweep(now, swept)?;
-            for job in batch {
-                done.push(tables.perform(&job.key, &job.what, now)?);
-            }
-        }
-        transaction.commit()?;
-        Ok(done)
-    }
-}
-
-struct Tables<'a> {
-    values: Table<'a, &'static str, (u64, &'static [u8])>,
-    ends: Table<'a, (u64, &'static str), ()>,
-}
-
-impl Tables<'_> {
-    fn perform(
-        &mut self,
-        key: &str,
-        what: &What,
-        now: u64,
-    ) -> Result<Result<Done, StoreError>, redb::Error> {
-        Ok(Ok(match what {
-            What::Set(value, life) => {
-                self.put(key, value, end(*life, now))?;
-                Done::Set
-            }
-            What::Remove => Done::Removed(self.take(key)?.is_some_and(|end| is_live(end, now))),
-            What::Count(start, life) => {
-                let found = self.values.get(key)?.map(|found| {
-                    let (end, value) = found.value();
-                    (end, number(value))
-                });
-                let (end, value) = match found.filter(|(end, _)| is_live(*end, now)) {
-                    Some((_, Err(error))) => return Ok(Err(error)),
-                    Some((end, Ok(value))) => (end, value),
-                    None => (end(*life, now), *start),
-                };
-                let value = value.saturating_add(1);
-                self.put(key, value.to_string().as_bytes(), end)?;
-                Done::Counted(Count { value, left: left(end, now) })
-            }
-        }))
-    }
-
-    fn put(&mut self, key: &str, value: &[u8], end: u64) -> Result<(), redb::Error> {
-        let before = self.values.insert(key, (end, value))?.map(|before| before.value().0);
-        if let Some(before) = before.filter(|before| *before > 0 && *before != end) {
-            self.ends.remove((before, key))?;
-        }
-        if end > 0 {
-            self.ends.insert((end, key), ())?;
-        }
-        Ok(())
-    }
-
-    /// Takes a key out, and tells its end.
-    fn take(&mut self, key: &str) -> Result<Option<u64>, redb::Error> {
-        let end = self.values.remove(key)?.map(|before| before.value().0);
-        if let Some(end) = end.filter(|end| *end > 0) {
-            self.ends.remove((end, key))?;
-        }
-        Ok(end)
-    }
-
-    /// Takes out what has outlived its time.
-    fn sweep(&mut self, now: u64, most: usize) -> Result<(), redb::Error> {
-        let mut over = Vec::new();
-        for entry in self.ends.range(..(now, ""))?.take(most) {
-            over.push(entry?.0.value().1.to_owned());
-        }
-        for key in over {
-            self.take(&key)?;
-        }
-        Ok(())
-    }
-}
-
 fn broken(error: impl Into<redb::Error>) -> StoreError {
     StoreError(format!("the store failed: {}", error.into()))
 }
@@ -406,11 +217,6 @@ fn number(value: &[u8]) -> Result<i64, StoreError> {
 fn milliseconds() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn end(life: Option<Duration>, now: u64) -> u64 {
-    let life = life.filter(|life| *life < LONGEST);
-    life.map_or(0, |life| now + u64::try_from(life.as_millis()).unwrap_or(0).max(1))
 }
 
 fn is_live(end: u64, now: u64) -> bool {
