@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::client::{Message, read_message};
 use crate::plugin::Plugin;
 use crate::rig::{Rig, api, hook, with};
-use crate::support::archive;
-use crate::support::eventually;
+use crate::support::certificates::Certificates;
+use crate::support::{archive, eventually};
 use crate::upstream::Upstream;
+use crate::world::Gate;
 
 /// The MD5 of something, as bundles have it.
 pub(crate) fn md5(content: &[u8]) -> String {
@@ -447,6 +448,27 @@ fn what_a_server_says_is_bounded_in_every_way() {
     Stage::with(&keys(""), "b.zip").is_down("`passwd` is neither a file nor a folder");
     server.say(status("302 Found"));
     Stage::with(&keys(""), "b.zip").is_down("answered with 302 Found");
+}
+
+#[test]
+fn a_server_behind_tls_proves_who_it_is() {
+    let certificates = Certificates::new();
+    let store = Store::new();
+    let server = Server::start(ok("", &of_hooks(json!({ "pre": [hook("One")] }))));
+    let behind = ([127, 0, 0, 1], server.port).into();
+    let gate = Gate::with(behind, |config| config.tls = certificates.tls());
+    let keys = format!(
+        "middleware_path = \"{}\"\nbundle_base_url = \"https://localhost:{}/a/\"\n",
+        store.at("middleware").display(),
+        gate.address.port(),
+    );
+    let stage = Stage::with(&keys, "b.zip");
+    stage.is_down("invalid peer certificate");
+    assert!(server.asked().is_empty());
+    let ca = certificates.file("ca.pem");
+    let stage = Stage::with(&format!("{keys}upstream_ca = \"{}\"\n", ca.display()), "b.zip");
+    stage.is_up();
+    assert_eq!(stage.called(), ["One"]);
 }
 
 #[test]

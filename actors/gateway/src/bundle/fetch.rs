@@ -149,7 +149,12 @@ impl Client {
         let connector = self.connector.get(self.ca.as_deref()).map_err(failed)?;
         let name =
             ServerName::try_from(host.to_owned()).map_err(|error| good(&error.to_string()))?;
-        exchange(connector.connect(name, stream).await.map_err(failed)?, request).await
+        let stream = connector.connect(name, stream).await.map_err(|error| match error.kind() {
+            // A certificate that is not trusted will not be the next time either.
+            std::io::ErrorKind::InvalidData => Failed::ForGood(error.to_string()),
+            _ => failed(error),
+        })?;
+        exchange(stream, request).await
     }
 }
 
