@@ -3,7 +3,7 @@
 CARGO ?= cargo
 DEMO := config-samples/demo/coproc.toml
 
-.PHONY: run test bench docs lint deps clean
+.PHONY: run test bench docs lint features deps clean
 
 ## Runs nginx with three coprocesses until Ctrl-C; the page is on http://127.0.0.1:8080/.
 run:
@@ -29,6 +29,10 @@ docs:
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+## Checks that each choice of the gateway's drivers builds, and that the one that makes no sense says why.
+features:
+	@CARGO='$(CARGO)' sh .ci/features
 
 ## Installs what is missing on a fresh Debian machine.
 deps:

@@ -1,8 +1,12 @@
-//! Stamps the commit and the time of the build, where they can be known.
+//! Stamps the commit and the time of the build, where they can be known; has the program show hooks in native
+//! code what they call.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What `coproc.h` declares.
+const EXPORTED: [&str; 4] = ["TykStoreData", "TykGetData", "TykTriggerEvent", "CoProcessLog"];
 
 fn main() {
     println!("cargo:rerun-if-env-changed=BUILT_FROM");
@@ -16,6 +20,14 @@ fn main() {
         }
     }
     println!("cargo:rerun-if-changed=build.rs");
+
+    if std::env::var_os("CARGO_FEATURE_NATIVE").is_some() {
+        for symbol in EXPORTED {
+            for target in ["bins", "benches"] {
+                println!("cargo:rustc-link-arg-{target}=-Wl,--export-dynamic-symbol={symbol}");
+            }
+        }
+    }
 
     // A build outside of a checkout, such as a package's, says its commit in a variable.
     let commit = std::env::var("BUILT_FROM").ok().filter(|commit| !commit.is_empty());

@@ -1,7 +1,8 @@
 //! Calls of a hook that looks at headers alone, from each driver over Unix sockets on the same processors: how
 //! many a second, and how long they take, at 1 and 64 at once. gRPC goes to a plugin server in Rust and to one
 //! in Python (`make deps` installs what that needs); the Python driver goes to one worker, and where messages
-//! are in plain Python as well. Building the object and applying it are part of a call.
+//! are in plain Python as well. Building the object and applying it are part of a call. Lua and
+//! native code run in this process: Lua with its bounds, and compiled without that on instructions.
 //!
 //! Then from end to end, by requests: a whole `coproc run` whose hook is in Python, beside one whose hook is in a
 //! plugin server in Python, and one with a hook in neither.
@@ -26,6 +27,8 @@ use std::time::{Duration, Instant};
 
 use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
 use coproc_gateway::driver::grpc::{Grpc, GrpcConfig};
+use coproc_gateway::driver::lua::{Lua, LuaConfig};
+use coproc_gateway::driver::native::{Native, NativeConfig};
 use coproc_gateway::driver::python::{Python, PythonConfig};
 use coproc_gateway::driver::{Call, Driver};
 use coproc_gateway::exchange::{Draft, Scheme, Target};
@@ -58,6 +61,15 @@ def SetHeader(request, session, spec):
     return request, session
 ";
 
+/// The same in Lua.
+const LUA_HOOK: &str = "\
+function SetHeader(request, session, spec)
+  tyk.req.set_header('Testheader', 'testvalue')
+  tyk.req.clear_header('Deletethisheader')
+  return request, session
+end
+";
+
 fn main() {
     // The same program is the plugin server and the client.
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -84,12 +96,20 @@ fn calls() {
                 Side::grpc_python(&venv),
                 Side::python("Python, protobuf", &venv),
                 Side::python("Python, plain", "/usr/bin/python3"),
+                Side::lua("Lua", LuaConfig::default().instructions),
+                Side::lua("Lua, compiled", 0),
+                Side::native(),
             ] {
                 let mut times = measure(&*side.driver, at_once);
                 times.sort_unstable();
-                let at = |share: usize| times[times.len() * share / 100].as_micros();
+                let at = |share: usize| times[times.len() * share / 100].as_nanos() as f64 / 1000.0;
                 let rate = times.len() as f64 / MEASURED.as_secs_f64();
-                println!("| {} | {at_once} | {rate:.0} | {} | {} |", side.name, at(50), at(99));
+                println!(
+                    "| {} | {at_once} | {rate:.0} | {:.1} | {:.1} |",
+                    side.name,
+                    at(50),
+                    at(99)
+                );
             }
         }
     }
@@ -186,7 +206,8 @@ fn make_stubs(python: &str, folder: &str) {
 struct Side {
     name: &'static str,
     driver: Box<dyn Driver>,
-    child: Child,
+    /// `None` where hooks run in this process.
+    child: Option<Child>,
     _folder: tempfile::TempDir,
 }
 
@@ -225,7 +246,29 @@ impl Side {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         let config = GrpcConfig { addresses: vec![address], ..GrpcConfig::default() };
         let driver = Box::new(Grpc::open(&config).unwrap());
-        Self { name, driver, child, _folder: folder }
+        Self { name, driver, child: Some(child), _folder: folder }
+    }
+
+    /// `instructions` bounds a call; 0: nothing does.
+    fn lua(name: &'static str, instructions: u32) -> Self {
+        let folder = folder();
+        std::fs::write(folder.path().join("hooks.lua"), LUA_HOOK).unwrap();
+        let path = folder.path().to_owned();
+        let driver = Lua::open(LuaConfig { path, instructions, ..LuaConfig::default() });
+        Self { name, driver: Box::new(driver), child: None, _folder: folder }
+    }
+
+    /// The sample in C.
+    fn native() -> Self {
+        let folder = folder();
+        let library = folder.path().join("hooks.so");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O2", "-shared", "-fPIC", "-I", &format!("{ROOT}/include"), "-o"]);
+        compiler.arg(&library).arg(format!("{ROOT}/config-samples/gateway-native/hooks.c"));
+        assert!(compiler.status().unwrap().success());
+        let driver = Native::open(&NativeConfig { library }).unwrap();
+        driver.start(None).unwrap();
+        Self { name: "native, C", driver: Box::new(driver), child: None, _folder: folder }
     }
 
     fn python(name: &'static str, interpreter: &str) -> Self {
@@ -250,14 +293,16 @@ impl Side {
         while driver.connected() == 0 {
             thread::sleep(Duration::from_millis(5));
         }
-        Self { name, driver: Box::new(driver), child, _folder: folder }
+        Self { name, driver: Box::new(driver), child: Some(child), _folder: folder }
     }
 }
 
 impl Drop for Side {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

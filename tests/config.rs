@@ -230,7 +230,7 @@ case!(fn control_mode_number: ["check"] { "coproc.toml": "[control]\nmode = 600\
 case!(fn vcpu_count_zero: ["check"] { "coproc.toml": "vcpu_count = 0\n" });
 case!(fn subreaper_word: ["check"] { "coproc.toml": "subreaper = \"on\"\n" });
 case!(fn template_unknown_key: ["check"] { "coproc.toml": "[template]\ntemplate_sufix = \".t\"\n" });
-case!(fn gateway_drivers_of_later_versions: ["check"] { "coproc.toml": "[gateway]\nlua = \"hooks\"\nnative = \"hooks\"\n" });
+case!(fn gateway_drivers_without_what_they_need: ["check"] { "coproc.toml": "[gateway]\nlua = { memory = \"4KiB\" }\nnative = { }\n" });
 case!(fn gateway_good: ["check"] { "coproc.toml": GATEWAY });
 case!(fn gateway_plugin_server_that_is_no_coprocess: ["check"] { "coproc.toml": &format!("[gateway]\ngrpc = \"h:1\"\ngrpc_coprocess = \"goood\"\nauth_request = \"auth\"\n{GOOD}") });
 case!(fn gateway_unknown_key: ["check"] { "coproc.toml": "[gateway]\nlissten = \"127.0.0.1:80\"\n[gateway.limits]\nmax_conections = 3\n" });

@@ -45,6 +45,8 @@ fn sparse() -> Value {
             "store": { "redis": "redis://127.0.0.1" },
             "tls": { "certificate": "/c", "key": "/k" },
             "python": { "path": "/hooks" },
+            "lua": { "path": "/lua" },
+            "native": { "library": "/hooks.so" },
         },
         "coprocess": { "agent": {
             "name": "agent",

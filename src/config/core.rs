@@ -240,9 +240,6 @@ coproc_core::impl_scalar!(Vcpus, "Vcpus", {
 pub(super) const TABLES: [&str; 8] =
     ["log", "main", "coprocess", "template", "exec_socket", "coordinator", "gateway", "control"];
 
-/// Keys of `[gateway]` that name drivers which a later version of coproc has.
-pub(super) const DRIVERS: [&str; 2] = ["lua", "native"];
-
 /// What the program sets itself.
 pub(super) const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time"];
 

@@ -37,10 +37,11 @@ const MAPS: [&[&str]; 3] =
     [&["env"], &["log", "formatter_options"], &["gateway", "event_handlers"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 23] = [
+pub(super) const FLAGS: [&str; 24] = [
     "enable_bundle_downloader",
     "skip_verify_existing_plugin_bundle",
     "bundle_refresh",
+    "fresh_state",
     "enable_coprocess",
     "grpc_health_check",
     "hash_keys",
@@ -65,6 +66,7 @@ pub(super) const FLAGS: [&str; 23] = [
 pub(super) const COUNTS: &[&str] = &[
     "threads",
     "bundle_max_files",
+    "instructions",
     "grpc_channels",
     "grpc_max_in_flight",
     "grpc_queue",

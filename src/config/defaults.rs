@@ -56,6 +56,9 @@ pub(super) fn layer(
     if is_there(&["gateway", "python"]) {
         fill(&["gateway", "python"], &coproc_gateway::table::PYTHON_DEFAULTS);
     }
+    if is_there(&["gateway", "lua"]) {
+        fill(&["gateway", "lua"], &coproc_gateway::table::LUA_DEFAULTS);
+    }
     for key in coprocesses {
         fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);
     }

@@ -20,11 +20,12 @@ use coproc_core::words::Words;
 use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
 use coproc_gateway::config::Config as Gateway;
+use coproc_gateway::driver::{COMPILED, Drivers};
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{Addresses, COMPUTED, ControlConfig, DRIVERS, RootTable, top_level_keys};
+use super::core::{Addresses, COMPUTED, ControlConfig, RootTable, top_level_keys};
 use super::env::Known;
 
 use super::near::nearest;
@@ -184,11 +185,11 @@ fn take_coprocesses(merged: &mut Dict) -> Vec<(String, Dict)> {
 /// Takes out of `[gateway]` what names a driver that this program lacks, and tells of it.
 fn lacking_drivers(stack: &Stack, merged: &mut Dict, problems: &mut Vec<Problem>) {
     let Some(Value::Dict(_, gateway)) = merged.get_mut("gateway") else { return };
-    for driver in DRIVERS {
+    for driver in Drivers::NAMES.into_iter().filter(|name| !COMPILED.contains(name)) {
         if gateway.remove(driver).is_some() {
             let path = ["gateway", driver].map(str::to_owned);
             let what = format!("this coproc is built without the driver `{driver}`");
-            problems.push(stack.wrong(&path, what).expected("plugin servers in `gateway.grpc`"));
+            problems.push(stack.wrong(&path, what).expected("a coproc with that driver"));
         }
     }
 }

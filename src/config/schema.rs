@@ -9,7 +9,7 @@ use super::defaults::LISTS;
 type Defaults = [(&'static str, &'static str)];
 
 /// The tables whose defaults are a layer of the config of their own, by the names of their types.
-const TABLES: [(&str, &Defaults); 12] = [
+const TABLES: [(&str, &Defaults); 13] = [
     ("LogTable", &crate::log::table::DEFAULTS),
     ("MainTable", &coproc_main::table::DEFAULTS),
     ("CoprocessTable", &coproc_coprocess::table::DEFAULTS),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &Defaults); 12] = [
     ("NatsTable", &coproc_coordinator::nats::table::DEFAULTS),
     ("GatewayTable", &coproc_gateway::table::DEFAULTS),
     ("PythonTable", &coproc_gateway::table::PYTHON_DEFAULTS),
+    ("LuaTable", &coproc_gateway::table::LUA_DEFAULTS),
     ("StoreTable", &coproc_gateway::table::STORE_DEFAULTS),
     ("LimitsTable", &coproc_gateway::table::LIMITS_DEFAULTS),
     ("ControlTable", &CONTROL_DEFAULTS),

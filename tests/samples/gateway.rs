@@ -29,6 +29,10 @@ fn upstream(port: u16, header: &'static str) {
     });
 }
 
+fn up(port: u16) {
+    eventually("the gateway listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
 fn ask(port: u16, key: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -55,6 +59,36 @@ fn both_ways_ask_the_plugin() {
         let bad = ask(port, "bad");
         assert!(bad.starts_with("HTTP/1.1 403 "), "{bad}\n{}", wrapper.dump());
     }
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
+#[test]
+fn hooks_in_lua_change_requests_and_say_who_is_let_in() {
+    let sample = Sample::copy("gateway-lua", &[8080, 9001], &[]);
+    upstream(sample.port(9001), "testheader:");
+    let mut wrapper = sample.run(&[]);
+    up(sample.port(8080));
+    let good = ask(sample.port(8080), "good");
+    assert!(good.ends_with("testvalue"), "{good}\n{}", wrapper.dump());
+    assert!(ask(sample.port(8080), "bad").starts_with("HTTP/1.1 403 "));
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "nothing else waits for processes here")]
+fn a_hook_in_c_is_built_as_it_says_and_sets_a_header() {
+    let sample = Sample::copy("gateway-native", &[8080, 9001], &[]);
+    let root = env!("CARGO_MANIFEST_DIR");
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-Wall", "-Werror", "-I", &format!("{root}/include"), "-o"]);
+    compiler.arg(sample.place.at("hooks.so")).arg(sample.place.at("hooks.c"));
+    assert!(compiler.status().unwrap().success());
+    upstream(sample.port(9001), "x-native:");
+    let mut wrapper = sample.run(&[]);
+    up(sample.port(8080));
+    let answer = ask(sample.port(8080), "any");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}\n{}", wrapper.dump());
+    assert!(answer.ends_with("yes"), "{answer}");
     assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
 }
 

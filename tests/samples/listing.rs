@@ -19,7 +19,7 @@ fn is_config(file: &Path) -> bool {
         // What belongs to a config and is read when that is run.
         Some(
             "conf" | "tmpl" | "php" | "sh" | "env" | "service" | "dockerignore" | "md" | "py"
-            | "json",
+            | "json" | "lua" | "c",
         ) => false,
         _ => {
             assert_eq!(name, "Dockerfile", "no test knows {}", file.display());

@@ -10,6 +10,8 @@ use crate::api::Api;
 use crate::bundle::{self, BundleConfig, Bundled};
 use crate::definition::{self, Rules};
 use crate::driver::grpc::GrpcConfig;
+use crate::driver::lua::LuaConfig;
+use crate::driver::native::NativeConfig;
 use crate::driver::python::{self, PythonConfig};
 use crate::session::keys::KeyOptions;
 use crate::store::SharedConfig;
@@ -45,6 +47,10 @@ pub struct Config {
     pub grpc: Option<GrpcConfig>,
     /// How hooks in Python are run; `None`: there are none.
     pub python: Option<PythonConfig>,
+    /// How hooks in Lua are run; `None`: there are none.
+    pub lua: Option<LuaConfig>,
+    /// Where hooks in native code are; `None`: there are none.
+    pub native: Option<NativeConfig>,
     /// How long a hook may take that says nothing else.
     pub hook_timeout: Duration,
     /// Whether Tyk's oddities are mended.
@@ -108,8 +114,13 @@ impl Config {
 
     /// What definitions are held to.
     pub fn rules(&self) -> Rules {
-        let grpc = self.grpc.iter().map(|_| "grpc");
-        let drivers = grpc.chain(self.python.iter().map(|_| "python")).collect();
+        let there = [
+            ("grpc", self.grpc.is_some()),
+            ("python", self.python.is_some()),
+            ("lua", self.lua.is_some()),
+            ("native", self.native.is_some()),
+        ];
+        let drivers = there.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
         Rules { strict: self.strict, hooks: self.enable_coprocess, drivers, checking: false }
     }
 
@@ -139,6 +150,12 @@ impl Config {
         if let Some(tls) = &mut self.tls {
             place(&mut tls.certificate);
             place(&mut tls.key);
+        }
+        if let Some(lua) = &mut self.lua {
+            place(&mut lua.path);
+        }
+        if let Some(native) = &mut self.native {
+            place(&mut native.library);
         }
         if let Some(python) = &mut self.python {
             python.path.iter_mut().for_each(place);
@@ -253,6 +270,8 @@ impl Default for Config {
             enable_coprocess: true,
             grpc: None,
             python: None,
+            lua: None,
+            native: None,
             hook_timeout: Duration::from_secs(30),
             strict: false,
             secret: None,

@@ -1,5 +1,14 @@
 //! The gateway: a reverse proxy whose requests pass through hooks that run in coprocesses.
 
+#[cfg(all(
+    feature = "coprocess",
+    not(any(feature = "grpc", feature = "python", feature = "lua", feature = "native"))
+))]
+compile_error!(
+    "the feature `coprocess` runs hooks and needs a driver to run them: add one or more of the features \
+     `grpc`, `python`, `lua` and `native`, or leave `coprocess` out"
+);
+
 pub mod access_log;
 pub mod actor;
 pub mod admin;

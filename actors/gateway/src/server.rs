@@ -19,6 +19,7 @@ use crate::bundle::{Assembly, Bundles};
 use crate::chain::{Chain, Services, ServicesError};
 use crate::config::{Config, Listen};
 use crate::definition;
+use crate::driver::STACK;
 use crate::driver::grpc::Presence;
 use crate::event::Heard;
 use crate::page::Templates;
@@ -74,6 +75,7 @@ impl Shared {
         if let Some(python) = &self.services.python {
             python.renew();
         }
+        self.services.reload_in_process();
     }
 
     /// Reads the APIs. At first those that need nobody else do not wait for bundles: `waits` is told when
@@ -386,11 +388,13 @@ impl Server {
         for number in 0..threads.max(1) {
             let (shared, sockets, stopped) =
                 (bound.shared.clone(), bound.sockets()?, stopped.clone());
-            thread::Builder::new().name(format!("coproc-gate-{number}")).spawn(move || {
-                if let Err(error) = work(shared, number, sockets, stopped) {
-                    tracing::error!(target: "gateway", "a thread cannot serve: {error}");
-                }
-            })?;
+            thread::Builder::new().name(format!("coproc-gate-{number}")).stack_size(STACK).spawn(
+                move || {
+                    if let Err(error) = work(shared, number, sockets, stopped) {
+                        tracing::error!(target: "gateway", "a thread cannot serve: {error}");
+                    }
+                },
+            )?;
         }
         Ok(server)
     }

@@ -3,6 +3,8 @@
 mod bundles;
 mod limits;
 mod listen;
+mod lua;
+mod native;
 mod python;
 mod store;
 mod values;
@@ -22,12 +24,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{Config, Secret, Tls};
-use crate::definition::{self, Taken};
+use crate::definition::{self, Rules, Taken};
 use crate::driver::grpc::{Address, GrpcConfig, breaker};
 use crate::session::keys::KeyOptions;
 
 pub use self::limits::{DEFAULTS as LIMITS_DEFAULTS, LimitsTable};
 pub use self::listen::Places;
+pub use self::lua::{DEFAULTS as LUA_DEFAULTS, LuaTable};
+pub use self::native::NativeTable;
 pub use self::python::{DEFAULTS as PYTHON_DEFAULTS, PythonTable};
 pub use self::store::{DEFAULTS as STORE_DEFAULTS, StoreTable};
 pub use self::values::{Compat, Definitions, Function, Handlers};
@@ -205,6 +209,12 @@ pub struct GatewayTable {
     /// Hooks in Python. Default: there are none.
     #[schemars(example = serde_json::json!({ "path": "/etc/coproc/hooks" }))]
     pub python: Option<PythonTable>,
+    /// Hooks in Lua. Default: there are none.
+    #[schemars(example = serde_json::json!({ "path": "/etc/coproc/lua" }))]
+    pub lua: Option<LuaTable>,
+    /// Hooks in native code. Default: there are none.
+    #[schemars(example = serde_json::json!({ "library": "/usr/lib/coproc/hooks.so" }))]
+    pub native: Option<NativeTable>,
     /// Where keys and sessions are kept. Default: in a file in `run_path`.
     #[schemars(example = serde_json::json!({ "redis": "redis://127.0.0.1:6379" }))]
     pub store: Option<StoreTable>,
@@ -315,6 +325,8 @@ impl GatewayTable {
             worker_threads: number(self.worker_threads),
             upstream_ca: path(&self.upstream_ca),
             python: self.python.clone().and_then(|table| table.resolve(&mut refusals)),
+            lua: self.lua.clone().and_then(|table| table.resolve(&mut refusals)),
+            native: self.native.clone().and_then(|table| table.resolve(&mut refusals)),
             store: self.store.clone().unwrap_or_default().resolve(&mut refusals),
             tls: self.tls.as_ref().and_then(|table| table.resolve(&mut refusals)),
             limits: self.limits.clone().unwrap_or_default().resolve(),
@@ -328,7 +340,8 @@ impl GatewayTable {
                         small letters, in which they mean the same";
             warnings.push(what.to_owned());
         }
-        let rules = config.rules();
+        // What this program lacks is an error here, where it can be mended before anything is served.
+        let rules = Rules { checking: true, ..config.rules() };
         if let Some(Handlers(handlers)) = &self.event_handlers {
             let (events, faults) = definition::handlers(handlers);
             config.events = events;

@@ -11,9 +11,15 @@ use tokio::sync::{mpsc, watch};
 use super::{Services, Settings};
 use crate::access_log::AccessLog;
 use crate::config::{Config, STORE_FILE, StoreConfig};
-use crate::driver::Driver;
-use crate::driver::grpc::{AddressError, Grpc, Presence};
-use crate::driver::python::{self, Attendant, Python};
+#[cfg(feature = "grpc")]
+use crate::driver::grpc::Grpc;
+use crate::driver::grpc::{AddressError, Presence};
+#[cfg(feature = "lua")]
+use crate::driver::lua::Lua;
+#[cfg(feature = "native")]
+use crate::driver::native::{self, Native};
+use crate::driver::python::{self, Python};
+use crate::driver::{Attendant, Driver, STACK};
 use crate::event::{Events, Heard, Voice};
 use crate::object::Rules;
 use crate::page::{Manner, Pages, Templates};
@@ -43,6 +49,10 @@ pub enum ServicesError {
     /// There can be no workers for hooks in Python.
     #[error(transparent)]
     Python(#[from] python::OpenError),
+    /// There are no hooks in native code.
+    #[cfg(feature = "native")]
+    #[error(transparent)]
+    Native(#[from] native::OpenError),
     /// There is no thread for them.
     #[error("there is no thread for the gateway: {0}")]
     Thread(std::io::Error),
@@ -91,35 +101,59 @@ impl Services {
             close_connections: config.close_connections,
         };
         let mut drivers = BTreeMap::<&'static str, Arc<dyn Driver>>::new();
-        let mut grpc = None;
+        #[cfg(feature = "grpc")]
         if let Some(config) = &config.grpc {
             let driver = Grpc::open(config)?;
             let driver = Arc::new(match presence {
                 Some(presence) => driver.awaiting(presence),
                 None => driver,
             });
-            grpc = Some(driver.clone());
             drivers.insert("grpc", driver);
         }
+        #[cfg(not(feature = "grpc"))]
+        drop(presence);
         let python = config.python.clone().map(Python::open).transpose()?.map(Arc::new);
         if let Some(driver) = &python {
             drivers.insert("python", driver.clone());
         }
+        #[cfg(feature = "lua")]
+        let lua = config.lua.clone().map(Lua::open).map(Arc::new);
+        #[cfg(feature = "lua")]
+        if let Some(driver) = &lua {
+            drivers.insert("lua", driver.clone());
+        }
+        #[cfg(feature = "native")]
+        let native = config.native.as_ref().map(Native::open).transpose()?.map(Arc::new);
+        #[cfg(feature = "native")]
+        if let Some(driver) = &native {
+            drivers.insert("native", driver.clone());
+        }
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("coproc-gate-bg")
+            .thread_stack_size(STACK)
             .enable_all()
             .build()
             .map_err(ServicesError::Thread)?;
         let guard = runtime.enter();
         let events = Events::start(config.hook_timeout);
+        let attendant = Attendant {
+            store: store.clone(),
+            events: events.clone(),
+            handlers: config.events.clone(),
+            drivers: drivers.values().map(Arc::downgrade).collect(),
+            background: runtime.handle().clone(),
+        };
         if let Some(python) = &python {
-            python.attended_by(Attendant {
-                store: store.clone(),
-                events: events.clone(),
-                handlers: config.events.clone(),
-                drivers: drivers.values().map(Arc::downgrade).collect(),
-            });
+            python.attended_by(attendant.clone());
+        }
+        #[cfg(feature = "lua")]
+        if let Some(lua) = &lua {
+            lua.attended_by(attendant.clone());
+        }
+        #[cfg(feature = "native")]
+        if let Some(native) = &native {
+            native.start(Some(attendant))?;
         }
         let access_log = config.access_log.then(AccessLog::start);
         drop(guard);
@@ -141,7 +175,6 @@ impl Services {
             },
             pages: Pages::new(manner, templates),
             drivers,
-            grpc,
             python,
             limits: Limits::new(keys.clone()),
             keys,

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use super::opening::Background;
 use crate::access_log::AccessLog;
 use crate::driver::Driver;
-use crate::driver::grpc::Grpc;
 use crate::driver::python::Python;
 use crate::event::{Events, Heard, Voice};
 use crate::figures::Figures;
@@ -27,8 +26,6 @@ pub struct Services {
     pub pages: Pages,
     /// The drivers that are there, by the names that definitions know them by.
     pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
-    /// The driver that speaks gRPC, for its figures.
-    pub grpc: Option<Arc<Grpc>>,
     /// The driver for hooks in Python, for its workers and its figures.
     pub python: Option<Arc<Python>>,
     /// Keys, sessions and policies.
@@ -46,6 +43,18 @@ pub struct Services {
     /// What was counted.
     pub figures: Arc<Figures>,
     pub(super) _background: Background,
+}
+
+impl Services {
+    /// Has drivers whose hooks run in this process make them anew. This reads files.
+    pub(crate) fn reload_in_process(&self) {
+        for name in ["lua", "native"] {
+            if let Some(driver) = self.drivers.get(name) {
+                // They have done it when they return.
+                drop(driver.reload());
+            }
+        }
+    }
 }
 
 /// What of the gateway's config the chains heed.

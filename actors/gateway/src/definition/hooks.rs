@@ -10,6 +10,7 @@ use super::Rules;
 use super::fields::{Fields, listed};
 use crate::api::{BodyWanted, Hook, Hooks, OnError};
 use crate::bundle::Names;
+use crate::driver::{COMPILED, Drivers};
 use crate::extractor::{Extractor, Source, With, XPath};
 
 /// The largest program that the regex of an extractor may be compiled to, in bytes.
@@ -17,9 +18,6 @@ const MAX_COMPILED: usize = 1 << 20;
 
 /// The key that names bundles.
 pub(super) const BUNDLE: &str = "custom_middleware_bundle";
-
-/// The drivers that this program has.
-const DRIVERS: [&str; 1] = ["grpc"];
 
 /// Reads `custom_middleware`; `custom` is whether a hook authenticates.
 pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
@@ -57,17 +55,24 @@ pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
         return Hooks { driver: driver.to_owned(), ..Hooks::default() };
     }
     if !rules.drivers.contains(&driver) {
-        let lacking = matches!(driver, "python" | "lua" | "native");
+        let known = Drivers::NAMES.contains(&driver);
+        let bare = COMPILED.is_empty();
+        let lacking = bare || known && !COMPILED.contains(&driver);
         let what = match driver {
+            _ if bare => "this coproc is built without hooks (the feature `coprocess`)".to_owned(),
             "" => "there are hooks, and no driver".to_owned(),
-            "grpc" => "`gateway.grpc` names no plugin server".to_owned(),
+            "grpc" if !lacking => "`gateway.grpc` names no plugin server".to_owned(),
+            _ if known && !lacking => format!("there is no table `gateway.{driver}`"),
             _ if lacking => format!("this coproc is built without the driver `{driver}`"),
             other => format!("`{}` is no driver", printable(other)),
         };
-        let refused = rules.strict || rules.checking && lacking;
+        let refused = bare || rules.strict || rules.checking && lacking;
         let answered = if refused { "" } else { ": requests are answered with 500" };
         let fault = fields.wrong("driver", format!("{what}{answered}"));
-        let fault = fault.expected(listed(DRIVERS));
+        let fault = match bare {
+            true => fault.expected("an API without hooks"),
+            false => fault.expected(listed(COMPILED.iter().copied())),
+        };
         match refused {
             true => top.notes.fault(fault),
             false => top.notes.warn(fault),

@@ -2,9 +2,12 @@
 //! to reach plugins is one more file beside this one.
 
 mod admission;
+mod attendant;
 pub mod breaker;
 mod figures;
 pub mod grpc;
+pub mod lua;
+pub mod native;
 pub mod python;
 
 use std::collections::BTreeMap;
@@ -16,7 +19,12 @@ use futures_util::future::BoxFuture;
 
 use crate::wire::{Event, Object};
 
+pub use attendant::Attendant;
 pub use figures::{BOUNDS, Figures};
+
+/// The stack of a thread that hooks run on, in bytes: deeper than what Lua's own stack lets its functions call
+/// each other through those of C.
+pub const STACK: usize = 32 << 20;
 
 /// Calls hooks.
 pub trait Driver: Send + Sync + fmt::Debug {
@@ -89,6 +97,18 @@ impl Failure {
         }
     }
 }
+
+/// The drivers that this program is built with, by the names that APIs ask for.
+pub const COMPILED: &[&str] = &[
+    #[cfg(feature = "grpc")]
+    "grpc",
+    #[cfg(feature = "python")]
+    "python",
+    #[cfg(feature = "lua")]
+    "lua",
+    #[cfg(feature = "native")]
+    "native",
+];
 
 /// The drivers that are loaded, by the names that APIs ask for.
 #[derive(Clone, Debug, Default)]

@@ -32,7 +32,7 @@ use tokio::sync::{Notify, oneshot};
 use super::admission::Admission;
 use super::breaker;
 use super::figures::{Counters, Figures};
-use super::{Call, Driver, Failure};
+use super::{Attendant, Call, Driver, Failure};
 use crate::bundle::Listed;
 use crate::wire::{Event, Object};
 use bundles::Bundles;
@@ -41,7 +41,6 @@ use crew::Crew;
 use flight::Flight;
 use worker::Worker;
 
-pub use attendant::Attendant;
 pub use door::OpenError;
 
 /// The folder in the run path that the Python side is written to.

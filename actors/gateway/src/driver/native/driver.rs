@@ -1,0 +1,97 @@
+//! Hooks in native code, called on the thread that serves the request.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use prost::Message;
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
+
+use super::NativeConfig;
+use super::exports::ATTENDANT;
+use super::library::{BadReply, Library, OpenError};
+use crate::driver::{Attendant, Call, Driver, Failure};
+use crate::wire::{Event, Object};
+
+/// Hooks of a shared object.
+#[derive(Debug)]
+pub struct Native {
+    library: Arc<Library>,
+    /// One event is handled at a time.
+    events: Semaphore,
+}
+
+impl Native {
+    /// Loads the shared object.
+    ///
+    /// # Errors
+    /// When it cannot be loaded, or is none of hooks.
+    pub fn open(config: &NativeConfig) -> Result<Self, OpenError> {
+        let library = Arc::new(Library::load(&config.library)?);
+        Ok(Self { library, events: Semaphore::new(1) })
+    }
+
+    /// Has `attendant` do what hooks of all shared objects ask of the gateway from now on, and calls
+    /// `CoProcessInit`. Before that no hook may be called.
+    ///
+    /// # Errors
+    /// When the shared object says that it is not ready.
+    pub fn start(&self, attendant: Option<Attendant>) -> Result<(), OpenError> {
+        if let Some(attendant) = attendant {
+            ATTENDANT.store(Some(Arc::new(attendant)));
+        }
+        self.library.init()
+    }
+
+    fn call(&self, object: &Object, deadline: Instant) -> Result<Object, Failure> {
+        let mut bytes = object.encode_to_vec();
+        let wrong = |why: BadReply| {
+            let said = format!("Hook '{}': {why}", object.hook_name);
+            match why {
+                BadReply::Nothing => Failure::Refused(said),
+                BadReply::TooLarge => Failure::TooLarge(said),
+                BadReply::Length | BadReply::Beyond => Failure::Malformed(said),
+            }
+        };
+        let read = |reply: &[u8]| Object::decode(reply);
+        let returned = self.library.dispatch(&mut bytes, read).map_err(wrong)?;
+        // Nothing ends a hook earlier.
+        if Instant::now() > deadline {
+            return Err(Failure::Late);
+        }
+        returned.map_err(|error| Failure::Malformed(error.to_string()))
+    }
+}
+
+impl Driver for Native {
+    fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
+        Box::pin(async move { self.call(&call.object, call.deadline) })
+    }
+
+    fn dispatch_event<'a>(
+        &'a self,
+        event: Event,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            let turn = timeout_at(deadline.into(), self.events.acquire()).await;
+            let _turn = turn.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
+            let library = self.library.clone();
+            // Not on a thread of the background, which handlers wait for when they ask for data.
+            let handled =
+                tokio::task::spawn_blocking(move || library.dispatch_event(&event.payload)).await;
+            match handled {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Failure::Refused("it has no `CoProcessDispatchEvent`".to_owned())),
+                Err(error) => Err(Failure::Unreachable(error.to_string())),
+            }
+        })
+    }
+
+    /// Calls `CoProcessReload`, if it is there.
+    fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), Failure>> {
+        self.library.reload();
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

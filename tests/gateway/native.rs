@@ -1,0 +1,167 @@
+//! Hooks in native code, compiled here: in C, and in Cython as its users would build them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::client::Message;
+use crate::rig::{Rig, SECRET, api, hook};
+use crate::support::eventually;
+use crate::upstream::Upstream;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[track_caller]
+#[allow(clippy::disallowed_methods, reason = "nothing else waits for processes here")]
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Builds a shared object of C.
+#[track_caller]
+#[allow(clippy::disallowed_methods, reason = "nothing else waits for processes here")]
+fn compile(source: &Path, folder: &Path, words: &[&str]) -> PathBuf {
+    let library = folder.join("hooks.so");
+    let mut command = Command::new("cc");
+    command.args(["-shared", "-fPIC", "-D_GNU_SOURCE", "-I"]).arg(format!("{ROOT}/include"));
+    run(command.arg("-o").arg(&library).arg(source).args(words));
+    library
+}
+
+struct Stage {
+    rig: Rig,
+    upstream: Upstream,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn start(build: impl FnOnce(&Path) -> PathBuf, middleware: Value) -> Self {
+        let folder = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
+        let library = build(folder.path());
+        let upstream = Upstream::start();
+        let mut api = api(upstream.port, middleware);
+        api["custom_middleware"]["driver"] = "native".into();
+        let handler =
+            "[{ handler_name = \"cp_dynamic_handler\", handler_meta = { name = \"h\" } }]";
+        let keys = format!("event_handlers = {{ events = {{ HostDown = {handler} }} }}");
+        let table = format!("[gateway.native]\nlibrary = \"{}\"", library.display());
+        Self { rig: Rig::with(&keys, &table, &[api]), upstream, folder }
+    }
+
+    fn in_c(middleware: Value) -> Self {
+        let source = format!("{ROOT}/tests/plugins/native/hooks.c");
+        Self::start(|folder| compile(Path::new(&source), folder, &[]), middleware)
+    }
+
+    fn get(&self) -> Message {
+        self.rig.get("/api/get")
+    }
+
+    fn logged(&self, line: &str) -> usize {
+        self.rig.wrapper.dump().matches(line).count()
+    }
+}
+
+#[test]
+fn t01_a_hook_in_c_sets_a_header() {
+    let stage = Stage::in_c(json!({ "pre": [hook("Set"), hook("Unknown")] }));
+    assert_eq!(stage.get().status(), 200, "{}", stage.rig.wrapper.dump());
+    assert_eq!(stage.upstream.only().header("x-native"), Some("from C"));
+    eventually("it said that it is ready", || stage.logged("native hooks are ready") == 1);
+}
+
+#[test]
+fn t59_what_a_hook_in_c_asks_of_the_gateway() {
+    let stage = Stage::in_c(json!({ "pre": [hook("Ask")] }));
+    assert_eq!(stage.get().status(), 200, "{}", stage.rig.wrapper.dump());
+    assert_eq!(stage.get().status(), 200);
+    let seen = stage.upstream.seen();
+    let values = seen.iter().map(|seen| seen.header("x-native").unwrap().to_owned());
+    assert_eq!(values.collect::<Vec<_>>(), ["-kept", "kept-kept"]);
+    eventually("events are heard", || stage.logged("heard from C") == 2);
+    eventually("lines are logged", || stage.logged("a line from C") == 2);
+    let reload = stage.rig.request("GET", "/tyk/reload").header(SECRET.0, SECRET.1).send();
+    assert_eq!(reload.status(), 200);
+    eventually("it hears of a reload", || stage.logged("reloaded in C") == 1);
+}
+
+#[test]
+fn what_is_no_answer_is_an_error_of_the_hook() {
+    for (name, said) in [
+        ("Null", "Hook 'Null': it returned nothing"),
+        ("Garbage", "the plugin's answer cannot be read"),
+        ("Negative", "Hook 'Negative': the length of what it returned is below zero"),
+        ("Beyond", "Hook 'Beyond': what it returned goes beyond what it was given"),
+        ("Inside", "Hook 'Inside': the length of what it returned is below zero"),
+        ("Empty", "its answer has no request"),
+    ] {
+        let stage = Stage::in_c(json!({ "pre": [hook(name)] }));
+        for _ in 0..3 {
+            let answer = stage.get();
+            assert_eq!(answer.status(), 500, "{name}: {}", stage.rig.wrapper.dump());
+            assert!(answer.text().contains("Middleware error"));
+        }
+        eventually(said, || stage.logged(said) == 3);
+    }
+}
+
+#[test]
+fn what_cannot_be_loaded_keeps_the_gateway_from_starting() {
+    let folder = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
+    let source = folder.path().join("other.c");
+    let start = |text: &str| {
+        std::fs::write(&source, text).unwrap();
+        let library = compile(&source, folder.path(), &[]);
+        let table = format!("[gateway.native]\nlibrary = \"{}\"", library.display());
+        Rig::launch("", &table, &[])
+    };
+    let init = "int CoProcessInit(void) { return 3; }\n";
+    let dispatch = "#include \"coproc.h\"\nstruct CoProcessMessage \
+                    CoProcessDispatch(struct CoProcessMessage m) { return m; }\n";
+    for (text, said) in [
+        (init.to_owned(), "has no function `CoProcessDispatch`"),
+        (dispatch.to_owned(), "has no function `CoProcessInit`"),
+        (format!("{dispatch}{init}"), "returned 3"),
+        ("void f(void); void CoProcessInit(void) { f(); }".to_owned(), "undefined symbol: f"),
+    ] {
+        let rig = start(text.as_str());
+        eventually(said, || rig.wrapper.dump().contains(said));
+    }
+    let rig = Rig::launch("", "[gateway.native]\nlibrary = \"/nowhere/hooks.so\"", &[]);
+    eventually("it is told", || rig.wrapper.dump().contains("/nowhere/hooks.so: cannot open"));
+}
+
+/// What `cython` makes of a module, and the compiler of that.
+#[track_caller]
+#[allow(clippy::disallowed_methods, reason = "nothing else waits for processes here")]
+fn cythonize(folder: &Path) -> PathBuf {
+    let made = format!("{ROOT}/target/python/bin/python");
+    assert!(Path::new(&made).exists(), "`make deps` installs what hooks in Cython need");
+    let source = folder.join("hooks.c");
+    let module = format!("{ROOT}/tests/plugins/native/hooks.pyx");
+    run(Command::new(made).args(["-m", "cython", "-3"]).arg("-o").arg(&source).arg(module));
+    let flags = |words: &[&str]| run(Command::new("/usr/bin/python3-config").args(words));
+    let flags = [flags(&["--includes"]), flags(&["--embed", "--ldflags"])].join(" ");
+    compile(&source, folder, &flags.split_whitespace().collect::<Vec<_>>())
+}
+
+#[test]
+fn t01_t59_hooks_in_cython_do_the_same() {
+    let stage = Stage::start(cythonize, json!({ "pre": [hook("Set")] }));
+    assert_eq!(stage.get().status(), 200, "{}", stage.rig.wrapper.dump());
+    assert_eq!(stage.upstream.only().header("x-native"), Some("from Cython"));
+    eventually("the event is heard", || {
+        stage.logged("heard {") == 1 && stage.logged("from Cython") >= 1
+    });
+    assert!(stage.folder.path().exists());
+}
+
+#[test]
+fn an_exception_in_cython_is_an_error_of_the_hook() {
+    let stage = Stage::start(cythonize, json!({ "pre": [hook("Raises")] }));
+    assert_eq!(stage.get().status(), 500);
+    eventually("it is told", || stage.logged("ValueError") == 1);
+}
