@@ -277,7 +277,7 @@ impl Side {
         std::fs::create_dir(at("hooks")).unwrap();
         std::fs::write(at("hooks/hook.py"), HOOK).unwrap();
         let config = PythonConfig {
-            path: at("hooks"),
+            path: Some(at("hooks")),
             workers: 1,
             interpreter: interpreter.to_owned(),
             folder: at("python"),

@@ -49,7 +49,7 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
         }
     };
     let rules = Rules { checking: true, ..gateway.rules() };
-    let load = |folder: &PathBuf| definition::load(folder, &rules, &gateway.apis);
+    let load = |folder: &PathBuf| definition::load(folder, &rules, &gateway.own_apis());
     let found = gateway.app_path.as_ref().map(load).unwrap_or_default();
     for warning in &found.warnings {
         complain(&format!("warning: {warning}\n"));
@@ -58,11 +58,15 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
     if let Some(Err(why)) = gateway.policies.as_deref().map(Policies::read) {
         problems.push(format!("gateway.policies: {why}"));
     }
+    if let Err(why) = gateway.bundles.key() {
+        problems.push(format!("gateway.{why}"));
+    }
     if let Some(Err(all)) = gateway.template_path.as_deref().map(Templates::read) {
         problems.extend(all.into_iter().map(|why| format!("gateway.template_path: {why}")));
     }
     if problems.is_empty() {
-        return Ok(Some(gateway.apis.len() + found.apis.len()));
+        let bundled = gateway.bundled.len() + found.bundled.len();
+        return Ok(Some(gateway.apis.len() + found.apis.len() + bundled));
     }
     let number = match problems.len() {
         1 => String::new(),

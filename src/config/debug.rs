@@ -37,7 +37,10 @@ const MAPS: [&[&str]; 3] =
     [&["env"], &["log", "formatter_options"], &["gateway", "event_handlers"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 21] = [
+pub(super) const FLAGS: [&str; 24] = [
+    "enable_bundle_downloader",
+    "skip_verify_existing_plugin_bundle",
+    "bundle_refresh",
     "fresh_state",
     "enable_coprocess",
     "grpc_health_check",
@@ -62,6 +65,7 @@ pub(super) const FLAGS: [&str; 21] = [
 ];
 pub(super) const COUNTS: &[&str] = &[
     "threads",
+    "bundle_max_files",
     "instructions",
     "grpc_channels",
     "grpc_max_in_flight",

@@ -9,6 +9,7 @@ mod support;
 
 mod addresses;
 mod auth;
+mod bundles;
 mod caching;
 mod client;
 mod complaints;
@@ -29,6 +30,7 @@ mod pages;
 mod plugin;
 mod proxy;
 mod python;
+mod python_bundles;
 mod python_faults;
 mod python_server;
 mod python_workers;

@@ -4,6 +4,7 @@
 //! its id, also when it fails.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod archive;
 pub mod certificates;
 pub mod event;
 pub mod exec;

@@ -1,8 +1,9 @@
-"""Loads the files of hooks. What the files of one folder import from each other is theirs alone: another
-folder may have modules of the same names."""
+"""Loads the files of hooks: those of a folder, and those of bundles. What the files of one folder import from
+each other is theirs alone: another folder may have modules of the same names."""
 
 import builtins
 import hashlib
+import json
 import os
 import sys
 import traceback
@@ -148,3 +149,17 @@ def of_folder(folder):
         bundle.problems.append(str(error))
         return bundle
     return bundle.load(n for n in names if n.endswith(".py") and not n.startswith((".", "_")))
+
+
+def of_list(file):
+    """The bundles that the gateway lists in a file: the number of the list, and the folders of each bundle by
+    its hash."""
+    try:
+        with open(file, encoding="utf-8") as source:
+            listed = json.load(source)
+    except FileNotFoundError:
+        return 0, {}
+    loaded = {}
+    for hash, folders in listed["bundles"]:
+        loaded[hash] = [Bundle(one["folder"]).load([one["main"]]) for one in folders]
+    return listed["number"], loaded

@@ -26,24 +26,33 @@ MOST = int(os.environ["COPROC_PYTHON_MAX"])
 class Hooks:
     """All hooks, by the hash of their bundle and their name."""
 
-    def __init__(self, bundle):
-        self.bundle = bundle
-        self.known = {
-            (hash, name): hook.run
-            for hash in (coproc_bundle.NO_BUNDLE, "")
-            for name, hook in bundle.hooks.items()
-        }
+    def __init__(self, own, bundles):
+        self.known = {}
+        self.handlers = {}
+        self.problems = []
+        for hash, folders in [(coproc_bundle.NO_BUNDLE, own), ("", own)] + sorted(bundles.items()):
+            for bundle in folders:
+                for name, hook in bundle.hooks.items():
+                    # Of two the first counts, as within a folder.
+                    self.known.setdefault((hash, name), (hook.run, bundle.folder))
+                for name, handler in bundle.handlers.items():
+                    self.handlers.setdefault(name, (handler.run, bundle.folder))
+        for bundle in own:
+            self.problems += bundle.problems
+        for folders in bundles.values():
+            for bundle in folders:
+                self.problems += [os.path.join(bundle.folder, one) for one in bundle.problems]
 
     def call(self, number, kind, payload):
         """Runs a hook or a handler; its answer as a frame."""
-        name = "?"
+        name, folder = "?", ""
         try:
             if kind == frames.DISPATCH:
                 object = Object.FromString(payload)
                 name = object.hook_name
                 spec = object.spec
                 hash = spec["bundle_hash"] if "bundle_hash" in spec else ""
-                run = self.known.get((hash, name))
+                run, folder = self.known.get((hash, name), (None, ""))
                 if run is None:
                     return frames.frame(
                         number, frames.ERROR, ("there is no hook '%s'" % name).encode()
@@ -56,14 +65,14 @@ class Hooks:
             if kind == frames.EVENT:
                 event = json.loads(Event.FromString(payload).payload)
                 name = event["handler_name"]
-                handler = self.bundle.handlers.get(name)
-                if handler is None:
+                run, folder = self.handlers.get(name, (None, ""))
+                if run is None:
                     raise LookupError("there is no handler of events of this name")
-                handler.run(event)
+                run(event)
                 return frames.frame(number, frames.REPLY)
             why = "there is no kind of frame %d here" % kind
         except BaseException as error:
-            said = coproc_bundle.said(error, self.bundle.folder)
+            said = coproc_bundle.said(error, folder)
             why = "Hook '%s' returned an error: %s" % (name, said)
         return frames.frame(number, frames.ERROR, why.encode("utf-8", "replace"))
 
@@ -79,20 +88,25 @@ def main():
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
-    folder = sys.argv[1]
-    if os.path.isdir(folder):
-        # For what looks for files of its own, and for modules that C loads.
-        sys.path.append(folder)
-    bundle = coproc_bundle.of_folder(folder)
-    hooks = Hooks(bundle)
+    own = []
+    if len(sys.argv) > 1:
+        folder = sys.argv[1]
+        if os.path.isdir(folder):
+            # For what looks for files of its own, and for modules that C loads.
+            sys.path.append(folder)
+        own = [coproc_bundle.of_folder(folder)]
+    here = os.path.dirname(os.path.abspath(__file__))
+    number, bundles = coproc_bundle.of_list(os.path.join(here, "bundles.json"))
+    hooks = Hooks(own, bundles)
     control = frames.Control(
         frames.connect(
             calls=True,
             python=platform.python_version(),
             messages=coproc_messages.MAKER,
             lack=coproc_messages.LACK,
-            hooks=sorted(bundle.hooks),
-            problems=bundle.problems,
+            bundles=number,
+            hooks=sorted(name for hash, name in hooks.known if hash),
+            problems=hooks.problems,
         )
     )
     threads = int(os.environ.get("COPROC_PYTHON_THREADS", "4"))

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Api;
-use crate::definition::Rules;
+use crate::bundle::{self, BundleConfig, Bundled};
+use crate::definition::{self, Rules};
 use crate::driver::grpc::GrpcConfig;
 use crate::driver::lua::LuaConfig;
 use crate::driver::native::NativeConfig;
@@ -36,6 +37,10 @@ pub struct Config {
     pub app_path: Option<PathBuf>,
     /// The APIs that the config itself names.
     pub apis: Vec<Arc<Api>>,
+    /// Those of them whose hooks are in bundles.
+    pub bundled: Vec<Bundled>,
+    /// How bundles are got.
+    pub bundles: BundleConfig,
     /// Whether hooks run.
     pub enable_coprocess: bool,
     /// How plugin servers are called that speak gRPC; `None`: there are none.
@@ -101,6 +106,12 @@ pub enum StoreConfig {
 pub const STORE_FILE: &str = "gateway.redb";
 
 impl Config {
+    /// All APIs that the config itself names; those with bundles are not to be served as they are.
+    pub fn own_apis(&self) -> Vec<Arc<Api>> {
+        let bundled = self.bundled.iter().map(|one| (one.at, one.api.clone())).collect();
+        definition::in_order(&self.apis, bundled)
+    }
+
     /// What definitions are held to.
     pub fn rules(&self) -> Rules {
         let there = [
@@ -133,6 +144,7 @@ impl Config {
             &mut self.policies,
             &mut self.template_path,
             &mut self.upstream_ca,
+            &mut self.bundles.public_key,
         ];
         paths.into_iter().flatten().for_each(place);
         if let Some(tls) = &mut self.tls {
@@ -146,7 +158,7 @@ impl Config {
             place(&mut native.library);
         }
         if let Some(python) = &mut self.python {
-            place(&mut python.path);
+            python.path.iter_mut().for_each(place);
             // A name is looked up where programs are; a path is one from here.
             let interpreter = interpolate(&python.interpreter);
             python.interpreter = match interpreter.contains('/') {
@@ -156,6 +168,9 @@ impl Config {
             python.folder = run_path.join(python::FOLDER);
             python.socket = run_path.join(python::SOCKET);
         }
+        place(
+            self.bundles.middleware_path.get_or_insert_with(|| run_path.join(bundle::MIDDLEWARE)),
+        );
         if let StoreConfig::File(path) = &mut self.store {
             place(path.get_or_insert_with(|| run_path.join(STORE_FILE)));
         }
@@ -250,6 +265,8 @@ impl Default for Config {
             worker_threads: None,
             app_path: None,
             apis: Vec::new(),
+            bundled: Vec::new(),
+            bundles: BundleConfig::default(),
             enable_coprocess: true,
             grpc: None,
             python: None,

@@ -14,6 +14,7 @@ pub mod actor;
 pub mod admin;
 pub mod api;
 pub mod auth_request;
+pub mod bundle;
 pub mod chain;
 pub mod config;
 pub mod definition;

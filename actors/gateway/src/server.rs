@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::Admin;
 use crate::api::Api;
+use crate::bundle::{Assembly, Bundles};
 use crate::chain::{Chain, Services, ServicesError};
 use crate::config::{Config, Listen};
 use crate::definition;
@@ -62,25 +64,28 @@ pub(crate) struct Shared {
     pub(crate) admin: Admin,
     /// Held while the APIs are read, so that the last reload is what stays.
     reloading: Mutex<()>,
+    bundles: Bundles,
 }
 
 impl Shared {
     /// Reads the APIs anew and has them served, and has workers make way for new ones. Requests that are
     /// being answered end with the old ones. This reads files.
     fn reload(&self) {
-        self.load();
+        self.load(None);
         if let Some(python) = &self.services.python {
             python.renew();
         }
         self.services.reload_in_process();
     }
 
-    fn load(&self) {
+    /// Reads the APIs. At first those that need nobody else do not wait for bundles: `waits` is told when
+    /// they are served and the others are not.
+    fn load(&self, waits: Option<&dyn Fn()>) {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.config;
         self.reread();
         let rules = config.rules();
-        let load = |folder| definition::load(folder, &rules, &config.apis);
+        let load = |folder| definition::load(folder, &rules, &config.own_apis());
         let found = config.app_path.as_deref().map(load).unwrap_or_default();
         for problem in &found.problems {
             tracing::error!(target: "gateway", "{problem}");
@@ -88,7 +93,32 @@ impl Shared {
         for warning in &found.warnings {
             tracing::warn!(target: "gateway", "{warning}");
         }
-        self.serve(config.apis.iter().cloned().chain(found.apis));
+        let places = [(&*config.apis, &*config.bundled), (&*found.apis, &*found.bundled)];
+        let names = places.iter().flat_map(|(_, bundled)| bundled.iter().map(|one| &one.names));
+        if let Some(told) = waits
+            && self.bundles.waits(names)
+        {
+            self.take(Assembly::new(&places, &self.bundles, &rules, false));
+            told();
+        }
+        let assembly = Assembly::new(&places, &self.bundles, &rules, true);
+        for problem in &assembly.problems {
+            tracing::error!(target: "gateway", "{problem}");
+        }
+        for warning in &assembly.warnings {
+            tracing::warn!(target: "gateway", "{warning}");
+        }
+        self.take(assembly);
+    }
+
+    /// Has workers know of bundles, and then the APIs served.
+    fn take(&self, assembly: Assembly) {
+        if let Some(python) = &self.services.python
+            && let Err(error) = python.bring(assembly.python)
+        {
+            tracing::error!(target: "gateway", "python: bundles cannot be told to workers: {error}");
+        }
+        self.serve(assembly.apis);
     }
 
     /// Reads policies and templates of pages anew; those that are wrong leave what was there.
@@ -144,6 +174,9 @@ pub enum OpenError {
         /// The system's word.
         error: io::Error,
     },
+    /// There is no thread that reads the APIs.
+    #[error("there is no thread for the gateway: {0}")]
+    Thread(io::Error),
     /// TLS cannot be spoken.
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
@@ -237,15 +270,46 @@ impl Bound {
                     }
                 })
             },
-            services,
             reloading: Mutex::default(),
+            bundles: Bundles::new(
+                config.bundles.clone(),
+                services.python.as_ref().and_then(|python| python.readers()),
+                config.upstream_ca.clone(),
+            ),
+            services,
             config,
         });
         let doors = Arc::new(Mutex::new(doors));
         let heard = Arc::new(tokio::sync::Mutex::new(heard));
         let bound = Self { shared, doors, listen, heard };
-        bound.shared.load();
+        bound.load()?;
         Ok(bound)
+    }
+
+    /// Reads the APIs. Servers of bundles are not waited for longer than one of their answers may take:
+    /// what they have later is served later.
+    fn load(&self) -> Result<(), OpenError> {
+        let (said, heard) = std::sync::mpsc::channel();
+        let shared = self.shared.clone();
+        let load = move || {
+            let say = |over: bool| {
+                // Who opens the gateway may have gone on.
+                let _ = said.send(over);
+            };
+            shared.load(Some(&|| say(false)));
+            say(true);
+        };
+        thread::Builder::new()
+            .name("coproc-gate-api".into())
+            .spawn(load)
+            .map_err(OpenError::Thread)?;
+        let patience = self.shared.config.bundles.timeout;
+        if heard.recv() == Ok(false)
+            && heard.recv_timeout(patience) == Err(RecvTimeoutError::Timeout)
+        {
+            tracing::warn!(target: "gateway", "APIs whose bundles have not come yet are served later");
+        }
+        Ok(())
     }
 
     /// How it is configured.

@@ -1,5 +1,6 @@
 //! The `[gateway]` table as it is written, and what it resolves to.
 
+mod bundles;
 mod limits;
 mod listen;
 mod lua;
@@ -54,6 +55,40 @@ pub struct GatewayTable {
     #[schemars(example = [serde_json::json!({ "api_id": "orders", "use_keyless": true,
         "proxy": { "listen_path": "/orders/", "target_url": "http://127.0.0.1:9001/" } })])]
     pub api: Option<Definitions>,
+    /// The folder in which `bundles` is, where the bundles of APIs are kept. `${name}` is replaced. Default:
+    /// `middleware` in `run_path`.
+    #[schemars(example = &"/var/lib/coproc/middleware")]
+    pub middleware_path: Option<String>,
+    /// Where bundles come from: `https://HOST/PATH`, `http://HOST/PATH` or `file:///PATH`. Default: they
+    /// have to be on disk.
+    #[schemars(example = &"https://bundles.example.test/hooks/")]
+    pub bundle_base_url: Option<Text>,
+    /// Whether bundles are got that are not on disk.
+    #[schemars(example = false)]
+    pub enable_bundle_downloader: Option<Flag>,
+    /// A file with a public key of RSA, as PEM: bundles that are got have to be signed with it. Default:
+    /// they need not be signed.
+    #[schemars(example = &"/etc/coproc/bundles.pem")]
+    pub public_key_path: Option<String>,
+    /// Whether signed bundles that are on disk are taken unseen.
+    #[schemars(example = true)]
+    pub skip_verify_existing_plugin_bundle: Option<Flag>,
+    /// Whether at each reload the source is asked whether a bundle has changed. Default: `true` with
+    /// `compat = "strict"`, else `false`.
+    #[schemars(example = true)]
+    pub bundle_refresh: Option<Flag>,
+    /// How long an attempt to get a bundle may take; there are five.
+    #[schemars(example = &"2s")]
+    pub bundle_timeout: Option<Span>,
+    /// The largest archive of a bundle.
+    #[schemars(example = &"1MiB")]
+    pub bundle_max_size: Option<Bytes>,
+    /// What the files of a bundle may come to.
+    #[schemars(example = &"4MiB")]
+    pub bundle_max_unpacked_size: Option<Bytes>,
+    /// How many files and folders a bundle may have.
+    #[schemars(example = 100)]
+    pub bundle_max_files: Option<Positive>,
     /// Whether hooks run. If not, they are passed over with a warning.
     #[schemars(example = false)]
     pub enable_coprocess: Option<Flag>,
@@ -204,9 +239,15 @@ pub struct TlsTable {
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 25] = [
+pub const DEFAULTS: [(&str, &str); 31] = [
     ("listen", "127.0.0.1:8080"),
     ("socket_mode", "0660"),
+    ("enable_bundle_downloader", "true"),
+    ("skip_verify_existing_plugin_bundle", "false"),
+    ("bundle_timeout", "5s"),
+    ("bundle_max_size", "32MiB"),
+    ("bundle_max_unpacked_size", "128MiB"),
+    ("bundle_max_files", "10000"),
     ("enable_coprocess", "true"),
     ("grpc_recv_max_size", "4MiB"),
     ("grpc_channels", "4"),
@@ -291,6 +332,8 @@ impl GatewayTable {
             limits: self.limits.clone().unwrap_or_default().resolve(),
             apis: Vec::new(),
             events: Vec::new(),
+            bundled: Vec::new(),
+            bundles: self.bundles(&mut refusals),
         };
         if config.verbatim_names {
             let what = "gateway.ignore_canonical_mime_header_key changes nothing: names of headers are sent in \
@@ -311,11 +354,14 @@ impl GatewayTable {
             let name = format!("gateway.api[{number}]");
             taken.judge(&mut read, &name, rules.strict);
             let at = || Refusal::wrong("api", "").below(number.to_string());
-            refusals.extend(read.faults.into_iter().map(|fault| refusal(at(), fault)));
+            let faults = std::mem::take(&mut read.faults);
+            refusals.extend(faults.into_iter().map(|fault| refusal(at(), fault)));
             warnings.extend(read.warnings.iter().map(|fault| format!("{name}: {fault}")));
-            for key in read.unknown {
+            for key in &read.unknown {
                 tracing::debug!(target: "gateway", "{name}: `{key}` is not known and has no effect");
             }
+            let at = config.apis.len();
+            config.bundled.extend(read.take_bundled(value.clone(), (name, None), at));
             config.apis.extend(read.api);
         }
         match refusals.is_empty() {

@@ -8,15 +8,22 @@ use serde_json::Value;
 
 use super::fields::{Fault, Fields, Notes};
 use super::{Rules, auth, hooks, versions};
-use crate::api::{Api, Upstream};
+use crate::api::{Api, Hooks, Upstream};
+use crate::bundle::Names;
 use crate::event::Kind;
 use crate::session::hash::md5;
 
 /// The handler that delivers an event to a plugin.
 const TO_PLUGIN: &str = "cp_dynamic_handler";
 
-/// Reads a definition; `None` for one that is switched off or has no id, path or target.
-pub(super) fn read(definition: &Value, rules: &Rules, notes: &Notes) -> Option<Api> {
+/// Reads a definition; `None` for one that is switched off or has no id, path or target. `opened`: its hooks
+/// are those of its bundles already. Else an API that has bundles has no hooks, and its bundles beside it.
+pub(super) fn read(
+    definition: &Value,
+    rules: &Rules,
+    notes: &Notes,
+    opened: bool,
+) -> Option<(Api, Option<Names>)> {
     let top = Fields::of(definition, notes);
     if top.has("openapi") || top.has("x-tyk-api-gateway") {
         let fault = Fault::new(["openapi"], "definitions in OpenAPI are not supported");
@@ -38,9 +45,17 @@ pub(super) fn read(definition: &Value, rules: &Rules, notes: &Notes) -> Option<A
     let proxy = proxy(&top);
     let auth = auth::read(&top, rules);
     let custom = auth.as_ref().is_some_and(|auth| auth.custom);
-    let hooks = hooks::read(&top, rules, custom);
+    let bundles = top.text(hooks::BUNDLE);
+    let bundle = hooks::bundle(&top, bundles, rules).filter(|_| !opened);
+    let hooks = match bundle {
+        Some(_) => {
+            // The bundle's stand for them.
+            top.passes_over(&["custom_middleware"]);
+            Hooks::default()
+        }
+        None => hooks::read(&top, rules, custom),
+    };
     let version = versions::read(&top);
-    let bundle = top.text("custom_middleware_bundle");
     let config_data = top.object("config_data").filter(|data| !data.is_empty());
     let no_config_data = top.flag("config_data_disabled", false);
     let config_data = config_data.filter(|_| !no_config_data);
@@ -61,7 +76,7 @@ pub(super) fn read(definition: &Value, rules: &Rules, notes: &Notes) -> Option<A
         hooks,
         ignored: version.ignored,
         config_data: config_data.and_then(|data| serde_json::to_string(data).ok()),
-        bundle_hash: md5(bundle),
+        bundle_hash: md5(bundles),
         events,
         session_lifetime: Duration::from_secs(u64::try_from(lifetime).unwrap_or(0)),
         lifetime_respects_expiration: respects,
@@ -70,7 +85,7 @@ pub(super) fn read(definition: &Value, rules: &Rules, notes: &Notes) -> Option<A
         disable_quota,
         response_headers: version.response_headers,
     };
-    active.then_some(api)
+    active.then_some((api, bundle))
 }
 
 /// An id is a segment of a path, too.

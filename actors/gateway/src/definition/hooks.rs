@@ -9,15 +9,18 @@ use regex::RegexBuilder;
 use super::Rules;
 use super::fields::{Fields, listed};
 use crate::api::{BodyWanted, Hook, Hooks, OnError};
+use crate::bundle::Names;
 use crate::driver::{COMPILED, Drivers};
 use crate::extractor::{Extractor, Source, With, XPath};
 
 /// The largest program that the regex of an extractor may be compiled to, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
+/// The key that names bundles.
+pub(super) const BUNDLE: &str = "custom_middleware_bundle";
+
 /// Reads `custom_middleware`; `custom` is whether a hook authenticates.
 pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
-    bundle(top);
     let fields = top.table("custom_middleware");
     fields.passes_over(&["traffic_logs"]);
     let driver = fields.text("driver");
@@ -78,16 +81,23 @@ pub(super) fn read(top: &Fields<'_>, rules: &Rules, custom: bool) -> Hooks {
     hooks
 }
 
-/// Bundles are for later: an API whose hooks stand in one would be served without them.
-fn bundle(top: &Fields<'_>) {
-    let name = top.text("custom_middleware_bundle");
+/// The bundles of `text`, whose hooks stand for those of the definition, if it names any.
+pub(super) fn bundle(top: &Fields<'_>, text: &str, rules: &Rules) -> Option<Names> {
     let disabled = top.flag("custom_middleware_bundle_disabled", false);
-    let named = name.split(',').any(|part| !part.trim().is_empty());
-    if named && !disabled {
-        let what = "bundles are not supported yet";
-        let fault = top.wrong("custom_middleware_bundle", what);
-        top.notes.fault(fault.expected("hooks in `custom_middleware`"));
+    let names = match Names::parse(text) {
+        Ok(names) => names.filter(|_| !disabled)?,
+        Err(_) if disabled => return None,
+        Err(what) => {
+            top.notes.fault(top.wrong(BUNDLE, what).expected("names below `bundle_base_url`"));
+            return None;
+        }
+    };
+    if !rules.hooks {
+        let what = "`gateway.enable_coprocess` is false, so that its hooks do not run";
+        top.notes.lenient(top.wrong(BUNDLE, what));
+        return None;
     }
+    Some(names)
 }
 
 fn hooks(fields: &Fields<'_>, key: &'static str) -> Vec<Arc<Hook>> {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::Api;
+use crate::bundle::{Bundled, Names};
 
 pub use self::api::handlers;
 pub use self::fields::Fault;
@@ -45,6 +46,8 @@ pub struct Rules {
 pub struct Loaded {
     /// The APIs, in the order of their files.
     pub apis: Vec<Arc<Api>>,
+    /// Those whose hooks are in bundles.
+    pub bundled: Vec<Bundled>,
     /// What keeps a definition from being loaded.
     pub problems: Vec<Problem>,
     /// What is odd, and does not.
@@ -89,6 +92,8 @@ impl fmt::Display for Problem {
 pub struct Reading {
     /// The API; `None` if it is switched off or something is wrong.
     pub api: Option<Arc<Api>>,
+    /// The bundles that it has hooks in: without them it is not to be served.
+    pub bundle: Option<Names>,
     /// What is wrong.
     pub faults: Vec<Fault>,
     /// What is odd.
@@ -99,10 +104,45 @@ pub struct Reading {
 
 /// Reads one definition. Pure.
 pub fn read(definition: &Value, rules: &Rules) -> Reading {
+    reading(definition, rules, false)
+}
+
+/// Reads one whose bundles are there, with `hooks` of theirs in place of its own. Pure.
+pub fn read_opened(definition: &Value, hooks: Value, rules: &Rules) -> Reading {
+    let mut definition = definition.clone();
+    definition["custom_middleware"] = hooks;
+    reading(&definition, rules, true)
+}
+
+fn reading(definition: &Value, rules: &Rules, opened: bool) -> Reading {
     let notes = Notes::new(rules.strict);
-    let api = api::read(definition, rules, &notes);
+    let read = api::read(definition, rules, &notes, opened);
     let (faults, warnings, unknown) = notes.into_parts();
-    Reading { api: api.filter(|_| faults.is_empty()).map(Arc::new), faults, warnings, unknown }
+    let (api, bundle) = read.filter(|_| faults.is_empty()).unzip();
+    Reading { api: api.map(Arc::new), bundle: bundle.flatten(), faults, warnings, unknown }
+}
+
+impl Reading {
+    /// The API as one that waits for its bundles, if it has any; then there is no other any more.
+    pub fn take_bundled(
+        &mut self,
+        definition: Value,
+        file: (String, Option<(usize, usize)>),
+        at: usize,
+    ) -> Option<Bundled> {
+        let names = self.bundle.take()?;
+        let text = definition[hooks::BUNDLE].as_str().unwrap_or_default().to_owned();
+        self.api.take().map(|api| Bundled { api, names, text, definition, file, at })
+    }
+}
+
+/// APIs and those whose bundles are there by now, in the order of their definitions.
+pub fn in_order(apis: &[Arc<Api>], mut bundled: Vec<(usize, Arc<Api>)>) -> Vec<Arc<Api>> {
+    let mut all: Vec<_> =
+        apis.iter().cloned().enumerate().map(|(at, api)| ((at, 1), api)).collect();
+    all.extend(bundled.drain(..).map(|(at, api)| ((at, 0), api)));
+    all.sort_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, api)| api).collect()
 }
 
 /// Reads the files `*.json` of a folder in the order of their names. Ids and paths of `before` are taken.
@@ -179,7 +219,13 @@ fn one_file(path: &Path, name: &str, rules: &Rules, taken: &mut Taken, loaded: &
     };
     loaded.warnings.extend(read.warnings.iter().map(placed));
     loaded.problems.extend(read.faults.iter().map(placed));
-    loaded.apis.extend(read.api.filter(|_| read.faults.is_empty()));
+    if !read.faults.is_empty() {
+        return;
+    }
+    let place = place::of(&text, &[hooks::BUNDLE.to_owned()]);
+    let bundled = read.take_bundled(definition, (name.to_owned(), Some(place)), loaded.apis.len());
+    loaded.bundled.extend(bundled);
+    loaded.apis.extend(read.api);
 }
 
 fn read_file(path: &Path) -> Result<String, String> {

@@ -197,8 +197,8 @@ fn what_keeps_a_definition_out() {
         ),
         (
             "custom_middleware_bundle",
-            json!("b.zip"),
-            "custom_middleware_bundle: bundles are not supported yet, expected hooks in `custom_middleware`",
+            json!("../b.zip"),
+            "custom_middleware_bundle: `../b.zip` leads out of the place of the bundles, expected names below `bundle_base_url`",
         ),
         (
             "base_identity_provided_by",

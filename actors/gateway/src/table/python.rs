@@ -20,8 +20,8 @@ use crate::driver::python::{PythonConfig, variable};
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct PythonTable {
     /// The folder with the hooks' `*.py` files. When one of them changes, workers make way for new ones,
-    /// one after another. `${name}` is replaced.
-    #[schemars(required, example = &"/etc/coproc/hooks")]
+    /// one after another. `${name}` is replaced. Default: hooks are in bundles alone.
+    #[schemars(example = &"/etc/coproc/hooks")]
     pub path: Option<String>,
     /// How many workers there are.
     #[schemars(example = 4)]
@@ -97,11 +97,6 @@ impl PythonTable {
         let text = |set: Option<String>| set.filter(|text| !text.is_empty());
         let wrong = |key: &'static str, what: &str| Refusal::wrong("python", what).below(key);
         let default = PythonConfig::default();
-        let path = text(self.path);
-        if path.is_none() {
-            let missing = Refusal::wrong("python", "`path` is required");
-            refusals.push(missing.expected("the folder with the hooks' `*.py` files"));
-        }
         if self.workers.is_some_and(|workers| workers.0 > MOST) {
             refusals.push(wrong("workers", "is too many").expected("1024 workers at most"));
         }
@@ -133,7 +128,7 @@ impl PythonTable {
             |set: Option<Positive>, default| set.map_or(default, |number| number.0 as usize);
         let size = |bytes: Bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX);
         Some(PythonConfig {
-            path: PathBuf::from(path?),
+            path: text(self.path).map(PathBuf::from),
             workers: number(self.workers, default.workers),
             threads: number(self.threads, default.threads),
             interpreter: virtualenv.or(interpreter).unwrap_or(default.interpreter),

@@ -70,20 +70,22 @@ impl Crew {
         self.came.subscribe()
     }
 
-    /// A place at the worker with the fewest calls, waited for where there is none.
-    pub(super) async fn seat(&self, deadline: Instant) -> Result<Seat, Failure> {
-        match self.least() {
+    /// A place at the worker with the fewest calls of those that know the bundles of `since`, waited for
+    /// where there is none.
+    pub(super) async fn seat(&self, deadline: Instant, since: u64) -> Result<Seat, Failure> {
+        match self.least(since) {
             Some(seat) => Ok(seat),
-            None => self.wait(deadline).await,
+            None => self.wait(deadline, since).await,
         }
     }
 
-    fn least(&self) -> Option<Seat> {
+    fn least(&self, since: u64) -> Option<Seat> {
         let workers = self.workers.load();
         loop {
             // Behind hooks that take their time on all threads a call would only wait.
             let cost = |worker: &Worker| Some((worker.is_full(self.threads), worker.load()?));
-            let costs = workers.iter().filter_map(|worker| Some((cost(worker)?, worker)));
+            let knowing = workers.iter().filter(|worker| worker.bundles >= since);
+            let costs = knowing.filter_map(|worker| Some((cost(worker)?, worker)));
             let (_, least) = costs.min_by_key(|(cost, _)| *cost)?;
             if let Some(seat) = least.seat() {
                 return Some(seat);
@@ -91,7 +93,7 @@ impl Crew {
         }
     }
 
-    async fn wait(&self, deadline: Instant) -> Result<Seat, Failure> {
+    async fn wait(&self, deadline: Instant, since: u64) -> Result<Seat, Failure> {
         if !self.see(Input::Call) {
             return Err(Failure::Resting);
         }
@@ -100,7 +102,7 @@ impl Crew {
         let came = async {
             let mut news = self.news();
             loop {
-                if let Some(seat) = self.least() {
+                if let Some(seat) = self.least(since) {
                     return seat;
                 }
                 // It cannot fail: the sender is here.

@@ -69,6 +69,9 @@ struct Hello {
     /// Why messages take longer than they have to; empty if they do not.
     #[serde(default)]
     lack: String,
+    /// Which list of bundles it has read.
+    #[serde(default)]
+    bundles: u64,
     /// The hooks that are there.
     #[serde(default)]
     hooks: Vec<String>,
@@ -160,7 +163,7 @@ async fn serve(shared: &Arc<Shared>, mut stream: UnixStream) -> io::Result<()> {
     let control = stream.try_clone()?;
     let mut stream = UnixStream::from_std(stream)?;
     let max = shared.config.max_message;
-    let worker = Arc::new(Worker::new(hello.worker, hello.pid, control, max));
+    let worker = Arc::new(Worker::new(hello.worker, hello.pid, hello.bundles, control, max));
     shared.crew.add(worker.clone());
     // Nothing is said here any more: what is waited for is the end.
     let ended = loop {

@@ -6,6 +6,7 @@
 //! concern ([`Supervisor`]): here they are only told when they are to end.
 
 mod attendant;
+mod bundles;
 pub mod codec;
 mod crew;
 mod door;
@@ -16,12 +17,13 @@ mod rolling;
 mod watching;
 mod worker;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use coproc_core::process::Context;
+use coproc_core::process::{Context, identity};
 use coproc_core::socket::Listener;
 use futures_util::future::BoxFuture;
 use prost::Message;
@@ -31,7 +33,9 @@ use super::admission::Admission;
 use super::breaker;
 use super::figures::{Counters, Figures};
 use super::{Attendant, Call, Driver, Failure};
+use crate::bundle::Listed;
 use crate::wire::{Event, Object};
+use bundles::Bundles;
 use codec::Kind;
 use crew::Crew;
 use flight::Flight;
@@ -64,8 +68,8 @@ pub mod variable {
 /// How hooks in Python are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PythonConfig {
-    /// The folder with their files.
-    pub path: PathBuf,
+    /// The folder with their files; `None`: all of them are in bundles.
+    pub path: Option<PathBuf>,
     /// How many processes run them.
     pub workers: usize,
     /// How many hooks each of them runs at once.
@@ -95,7 +99,7 @@ pub struct PythonConfig {
 impl Default for PythonConfig {
     fn default() -> Self {
         Self {
-            path: PathBuf::new(),
+            path: None,
             workers: 2,
             threads: 4,
             interpreter: "python3".to_owned(),
@@ -122,8 +126,9 @@ impl PythonConfig {
     pub fn command(&self) -> Vec<String> {
         // Files of bytecode beside the hooks would be changes of their folder.
         let program = self.folder.join(PROGRAM).display().to_string();
-        let hooks = self.path.display().to_string();
-        vec![self.interpreter.clone(), "-B".to_owned(), program, hooks]
+        let hooks = self.path.as_ref().map(|path| path.display().to_string());
+        let own = [self.interpreter.clone(), "-B".to_owned(), program];
+        own.into_iter().chain(hooks).collect()
     }
 
     /// What a worker has to find in its environment.
@@ -168,6 +173,7 @@ struct Shared {
     attendant: OnceLock<Attendant>,
     /// The workers are to make way for their successors.
     renewal: Notify,
+    bundles: Bundles,
     /// The log was told what the workers' Python lacks.
     told_lack: Once,
 }
@@ -200,10 +206,15 @@ impl Python {
             supervisor: OnceLock::new(),
             attendant: OnceLock::new(),
             renewal: Notify::new(),
+            bundles: Bundles::default(),
             told_lack: Once::new(),
             config,
         });
         let (stop, listener) = door::open(shared.clone())?;
+        // Workers never find the list of another run.
+        let listed = shared.bundles.replace(&shared.config.folder, Vec::new());
+        let path = shared.config.folder.clone();
+        listed.map_err(|error| OpenError::Files { path, error })?;
         Ok(Self { shared, listener: Mutex::new(Some(listener)), _stop: stop })
     }
 
@@ -225,6 +236,24 @@ impl Python {
     /// Lets nobody in any more; the socket goes with its file.
     pub fn close(&self) {
         self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The group of the workers, where they have a user of their own.
+    pub fn readers(&self) -> Option<u32> {
+        // Whether there is such a user was seen when the socket was bound.
+        identity(&self.shared.config.context).ok().flatten().map(|(_, group)| group)
+    }
+
+    /// Has workers run hooks of these bundles, by their hashes, and of no others. Workers that do not know of
+    /// one that is new make way, and are not called for it meanwhile.
+    ///
+    /// # Errors
+    /// Where workers cannot be told.
+    pub fn bring(&self, bundles: Listed) -> io::Result<()> {
+        if self.shared.bundles.replace(&self.shared.config.folder, bundles)? {
+            self.renew();
+        }
+        Ok(())
     }
 
     /// Has workers make way for their successors, one after another.
@@ -250,9 +279,10 @@ impl Python {
         kind: Kind,
         message: impl Message,
         deadline: Instant,
+        since: u64,
     ) -> Result<Bytes, Failure> {
         let begun = Instant::now();
-        let answer = self.call(turns, kind, message, deadline).await;
+        let answer = self.call(turns, kind, message, deadline, since).await;
         self.shared.counters.count(begun.elapsed(), answer.as_ref().err());
         answer
     }
@@ -263,6 +293,7 @@ impl Python {
         kind: Kind,
         message: impl Message,
         deadline: Instant,
+        since: u64,
     ) -> Result<Bytes, Failure> {
         let (length, max) = (message.encoded_len(), self.shared.config.max_message);
         if length > max {
@@ -270,7 +301,7 @@ impl Python {
         }
         let _turn = turns.admit(deadline).await?;
         let (seat, sent) = loop {
-            let seat = self.shared.crew.seat(deadline).await?;
+            let seat = self.shared.crew.seat(deadline, since).await?;
             // What has not left is given to another worker.
             let sent = seat.0.lane().ok().and_then(|lane| lane.send(kind, &message, length));
             match sent {
@@ -293,7 +324,9 @@ impl Driver for Python {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
         Box::pin(async move {
             let Call { object, deadline, .. } = call;
-            let answer = self.counted(&self.shared.hooks, Kind::Dispatch, object, deadline).await?;
+            let since = self.shared.bundles.since(&object);
+            let answer =
+                self.counted(&self.shared.hooks, Kind::Dispatch, object, deadline, since).await?;
             Object::decode(answer).map_err(|error| Failure::Malformed(error.to_string()))
         })
     }
@@ -303,7 +336,7 @@ impl Driver for Python {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        let told = self.counted(&self.shared.events, Kind::Event, event, deadline);
+        let told = self.counted(&self.shared.events, Kind::Event, event, deadline, 0);
         Box::pin(async move { told.await.map(drop) })
     }
 

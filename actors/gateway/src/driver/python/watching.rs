@@ -22,7 +22,7 @@ const MOST: usize = 1024;
 
 /// Has workers make way for their successors each time that files changed. Never ends.
 pub(super) async fn watch(shared: &Shared) {
-    let path = &shared.config.path;
+    let Some(path) = &shared.config.path else { return std::future::pending().await };
     if let Err(error) = see(path, || shared.renewal.notify_one()).await {
         tracing::warn!(
             target: "gateway",

@@ -31,6 +31,8 @@ pub(super) struct Worker {
     pub(super) name: String,
     /// Its process.
     pub(super) pid: i32,
+    /// Which list of bundles it has read.
+    pub(super) bundles: u64,
     serial: u64,
     /// Calls on their way to it and back.
     load: AtomicUsize,
@@ -65,10 +67,11 @@ impl Drop for Seat {
 }
 
 impl Worker {
-    pub(super) fn new(name: String, pid: i32, control: Socket, max: usize) -> Self {
+    pub(super) fn new(name: String, pid: i32, bundles: u64, control: Socket, max: usize) -> Self {
         Self {
             name,
             pid,
+            bundles,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             load: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),

@@ -1,0 +1,346 @@
+//! Bundles: hooks that come as an archive, with a manifest that says which they are.
+//!
+//! A bundle is brought from its source once, verified, unpacked and kept; from then on what is on disk
+//! counts. What is wrong with it takes down the APIs that name it, and nothing else.
+
+mod assembly;
+mod fetch;
+mod manifest;
+mod merge;
+mod name;
+mod place;
+mod signature;
+mod source;
+mod unpack;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokio::runtime::Builder;
+
+use self::fetch::Client;
+use self::manifest::{Came, Manifest};
+use self::place::{Draft, Place, Stamp};
+use self::signature::PublicKey;
+use self::source::Got;
+use crate::api::Api;
+use crate::tls::Connector;
+
+pub use self::assembly::Assembly;
+pub use self::name::{Names, Part};
+pub use self::source::Base;
+pub use self::unpack::{Bounds, unpack};
+
+/// The folder in the run path where nothing else is said.
+pub const MIDDLEWARE: &str = "middleware";
+/// How many bundles are brought at once.
+const AT_ONCE: usize = 4;
+
+/// How bundles are got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleConfig {
+    /// The folder in which `bundles` is; `None`: the one in the run path.
+    pub middleware_path: Option<PathBuf>,
+    /// Whether sources are asked at all.
+    pub download: bool,
+    /// Where bundles come from; `None`: they have to be on disk.
+    pub base: Option<Base>,
+    /// Whether what is on disk is taken as it is.
+    pub skip_verify: bool,
+    /// The key that bundles have to be signed with; `None`: they need not be signed.
+    pub public_key: Option<PathBuf>,
+    /// Whether the source is asked each time that APIs are read whether a bundle has changed.
+    pub refresh: bool,
+    /// How long an attempt to get one may take.
+    pub timeout: Duration,
+    /// The largest archive, in bytes.
+    pub max_size: u64,
+    /// What it may come to.
+    pub bounds: Bounds,
+}
+
+impl Default for BundleConfig {
+    fn default() -> Self {
+        Self {
+            middleware_path: None,
+            download: true,
+            base: None,
+            skip_verify: false,
+            public_key: None,
+            refresh: false,
+            timeout: Duration::from_secs(5),
+            max_size: 32 << 20,
+            bounds: Bounds { bytes: 128 << 20, entries: 10_000 },
+        }
+    }
+}
+
+impl BundleConfig {
+    /// The key that bundles have to be signed with.
+    ///
+    /// # Errors
+    /// Why there is none in its file.
+    pub fn key(&self) -> Result<Option<PublicKey>, String> {
+        let read = |path: &PathBuf| {
+            let key = PublicKey::read(path);
+            key.map_err(|why| format!("public_key_path: `{}` {why}", path.display()))
+        };
+        self.public_key.as_ref().map(read).transpose()
+    }
+}
+
+/// An API whose hooks are those of a bundle, before that is there.
+#[derive(Clone, Debug)]
+pub struct Bundled {
+    /// The API without hooks. It is not to be served.
+    pub api: Arc<Api>,
+    /// Its bundles.
+    pub names: Names,
+    /// The bundles as the definition names them.
+    pub text: String,
+    /// The definition.
+    pub definition: Value,
+    /// What the definition is called, and line and column of the bundle's name in it.
+    pub file: (String, Option<(usize, usize)>),
+    /// How many APIs without bundles come before it.
+    pub at: usize,
+}
+
+/// A bundle, or several of one API, as they are on disk.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// What stands for `custom_middleware`.
+    pub hooks: Value,
+    /// Its folders.
+    pub folders: Vec<Folder>,
+}
+
+/// The folder of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Folder {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// What tells its content from that of another archive; empty for a folder that was there already.
+    pub content: String,
+    /// The file that is loaded where hooks are files.
+    pub main: String,
+}
+
+/// Bundles by their hashes, each with its folders.
+pub type Listed = Vec<(String, Vec<Folder>)>;
+
+/// One bundle of an API: the hash of the API's names, and the bundle.
+type One<'a> = (&'a str, &'a Part);
+
+/// Brings bundles and keeps them.
+#[derive(Debug)]
+pub struct Bundles {
+    config: BundleConfig,
+    place: Place,
+    client: Client,
+}
+
+impl Bundles {
+    /// Bundles that `readers`, a group, may read beside the owner. Servers are verified by `ca`.
+    pub fn new(config: BundleConfig, readers: Option<u32>, ca: Option<PathBuf>) -> Self {
+        let middleware = config.middleware_path.clone().unwrap_or_else(|| MIDDLEWARE.into());
+        let client = Client {
+            connector: Connector::default(),
+            ca,
+            patience: config.timeout,
+            largest: config.max_size,
+        };
+        Self { place: Place::new(&middleware, readers), client, config }
+    }
+
+    /// Whether a server is to be asked for one of these.
+    pub fn waits<'a>(&self, names: impl IntoIterator<Item = &'a Names>) -> bool {
+        let server = matches!(self.config.base, Some(Base::Server(_)));
+        server && !self.to_bring(names).is_empty()
+    }
+
+    /// Opens bundles, each of which is brought first if it has to be and `bring` says so. This waits for
+    /// files and servers.
+    pub fn open(&self, names: &[&Names], bring: bool) -> Vec<Result<Opened, String>> {
+        let key = match self.config.key() {
+            Ok(key) => key,
+            Err(why) => return names.iter().map(|_| Err(why.clone())).collect(),
+        };
+        let wanted = if bring { self.to_bring(names.iter().copied()) } else { BTreeSet::new() };
+        let failed = self.bring(wanted, key.as_ref());
+        names.iter().map(|names| self.opened(names, key.as_ref(), &failed)).collect()
+    }
+
+    /// The bundles that the source is asked for.
+    fn to_bring<'a>(&self, names: impl IntoIterator<Item = &'a Names>) -> BTreeSet<One<'a>> {
+        let all = names
+            .into_iter()
+            .flat_map(|names| names.parts.iter().map(|part| (names.hash.as_str(), part)));
+        let asked = |(hash, part): &One<'_>| {
+            self.config.refresh || !self.place.has(hash, part.folder.as_deref())
+        };
+        let possible = self.config.download && self.config.base.is_some();
+        all.filter(|one| possible && asked(one)).collect()
+    }
+
+    /// Brings these, and returns why some did not come.
+    fn bring<'a>(
+        &self,
+        wanted: BTreeSet<One<'a>>,
+        key: Option<&PublicKey>,
+    ) -> BTreeMap<One<'a>, String> {
+        let threads = wanted.len().min(AT_ONCE);
+        let left = Mutex::new(wanted.into_iter());
+        let failed = Mutex::new(BTreeMap::new());
+        // A server that is not there is not asked again and again for one bundle after the other.
+        let unwell = AtomicBool::new(false);
+        let work = || {
+            loop {
+                let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(one) = next else { return };
+                if let Err(why) = self.bring_one(one, key, &unwell) {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).insert(one, why);
+                }
+            }
+        };
+        // Threads of their own, as this may be called where no runtime can be entered.
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(work);
+            }
+        });
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bring_one(
+        &self,
+        (hash, part): One<'_>,
+        key: Option<&PublicKey>,
+        unwell: &AtomicBool,
+    ) -> Result<(), String> {
+        let Some(base) = &self.config.base else { return Ok(()) };
+        let folder = part.folder.as_deref();
+        let source = base.shown(&part.name);
+        let known = self.place.stamp(hash, folder).filter(|stamp| stamp.source == source);
+        let known = known.filter(|_| self.place.has(hash, folder));
+        let got = match base {
+            Base::Folder(path) => {
+                source::read(&path.join(&part.name), self.config.max_size, known.as_ref())?
+            }
+            Base::Server(_) => {
+                let url = source.parse().map_err(|error| format!("{source}: {error}"))?;
+                let runtime = Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|error| error.to_string())?;
+                let once = unwell.load(Ordering::Relaxed);
+                let got = runtime.block_on(self.client.fetch(&url, known.as_ref(), once));
+                // Looking up names of hosts is not waited for.
+                runtime.shutdown_background();
+                if let Err(error) = &got {
+                    unwell.fetch_or(error.is_for_now(), Ordering::Relaxed);
+                }
+                got.map_err(|error| error.to_string())?
+            }
+        };
+        let Got::Archive { bytes, etag, modified } = got else { return Ok(()) };
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let stamp = Stamp { source, sha256, etag, modified };
+        if known.is_some_and(|known| known.sha256 == stamp.sha256) {
+            return Ok(());
+        }
+        let draft = self.unpacked(&bytes, key)?;
+        drop(bytes);
+        let put = self.place.put(draft, hash, folder, &stamp);
+        put.map_err(|error| format!("cannot be kept: {error}"))?;
+        tracing::info!(target: "gateway", "the bundle `{}` came from {}", part.name, stamp.source);
+        Ok(())
+    }
+
+    /// A bundle that is what its manifest says, in a folder of its own.
+    fn unpacked(&self, archive: &[u8], key: Option<&PublicKey>) -> Result<Draft, String> {
+        let bounds = self.config.bounds;
+        let text =
+            unpack::one(archive, manifest::FILE, Bounds { bytes: manifest::LARGEST, ..bounds })?;
+        let text = text.ok_or_else(|| format!("has no {}", manifest::FILE))?;
+        let manifest = Manifest::parse(&text)?;
+        let draft = self.place.draft();
+        let draft =
+            draft.map_err(|error| format!("there is no folder to unpack it in: {error}"))?;
+        let listed: BTreeSet<_> = manifest.files().iter().map(String::as_str).collect();
+        // A signature is about what is listed: nothing else may come in its company.
+        let wanted = |path: &str| key.is_none() || path == manifest::FILE || listed.contains(path);
+        unpack(archive, draft.path(), bounds, wanted)?;
+        manifest.verify(draft.path(), key, Came::Fresh, bounds.bytes)?;
+        Ok(draft)
+    }
+
+    /// What is on disk, once what was to be brought has come or failed.
+    fn opened(
+        &self,
+        names: &Names,
+        key: Option<&PublicKey>,
+        failed: &BTreeMap<One<'_>, String>,
+    ) -> Result<Opened, String> {
+        let mut folders = Vec::new();
+        let mut hooks = Vec::new();
+        for part in &names.parts {
+            let told = |why: String| format!("the bundle `{}`: {why}", part.name);
+            let folder = part.folder.as_deref();
+            let there = self.place.has(&names.hash, folder);
+            match failed.get(&(names.hash.as_str(), part)) {
+                Some(why) if there => {
+                    tracing::error!(target: "gateway", "{}: what is on disk stays", told(why.clone()));
+                }
+                Some(why) => return Err(told(why.clone())),
+                None if there => {}
+                None => return Err(told(self.lack().to_owned())),
+            }
+            let path = self.place.folder(&names.hash, folder);
+            let manifest = Manifest::read(&path).map_err(told)?;
+            let came = Came::Before { skip: self.config.skip_verify };
+            manifest.verify(&path, key, came, self.config.bounds.bytes).map_err(told)?;
+            let content = self.place.stamp(&names.hash, folder).map(|stamp| stamp.sha256);
+            folders.push(Folder {
+                folder: path,
+                content: content.unwrap_or_default(),
+                main: manifest.main().to_owned(),
+            });
+            hooks.push((part, manifest.custom_middleware));
+        }
+        let hooks = match hooks.as_slice() {
+            [(part, hooks)] if part.folder.is_none() => match hooks {
+                Value::Null => Value::Object(Map::new()),
+                hooks => hooks.clone(),
+            },
+            several => {
+                let named = several
+                    .iter()
+                    .map(|(part, hooks)| (part.folder.as_deref().unwrap_or(""), hooks));
+                merge::merge(&named.collect::<Vec<_>>())
+                    .map_err(|why| format!("the bundle {why}"))?
+            }
+        };
+        Ok(Opened { hooks, folders })
+    }
+
+    /// Why nobody was asked for a bundle that is not there.
+    fn lack(&self) -> &'static str {
+        match (self.config.download, &self.config.base) {
+            (false, _) => "is not on disk, and `gateway.enable_bundle_downloader` is false",
+            (true, None) => "is not on disk, and `gateway.bundle_base_url` names no source",
+            (true, Some(_)) => "is not on disk yet",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../../tests/support/archive.rs"]
+mod archive;
+#[cfg(test)]
+mod tests;
