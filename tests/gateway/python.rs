@@ -85,14 +85,28 @@ fn quota(stage: &Stage) -> [u16; 3] {
 }
 
 #[test]
-fn t19_t20_t21_a_session_and_its_quota_are_the_hooks() {
+fn t19_t20_a_session_and_its_quota_are_the_hooks() {
     for interpreter in interpreters() {
-        let stage = Stage::start(&interpreter, LIMITS, "", |port| {
-            let api = keyed(port, json!({ "auth_check": hook("Auth") }));
-            with(api, json!({ "enable_coprocess_auth": true }))
-        });
+        let stage = asked_by_hook(&interpreter);
         assert_eq!(quota(&stage), [200, 403, 403], "{}", stage.rig.wrapper.dump());
     }
+}
+
+#[test]
+fn t21_the_quota_that_a_hook_sets_is_used_up_by_valid_tokens_alone() {
+    for interpreter in interpreters() {
+        let stage = asked_by_hook(&interpreter);
+        let seen = ["bad", "bad", "valid", "valid"].map(|key| stage.get(key).status());
+        assert_eq!(seen, [403, 403, 200, 403], "{}", stage.rig.wrapper.dump());
+    }
+}
+
+/// An API whose hook sets a quota of one request.
+fn asked_by_hook(interpreter: &str) -> Stage {
+    Stage::start(interpreter, LIMITS, "", |port| {
+        let api = keyed(port, json!({ "auth_check": hook("Auth") }));
+        with(api, json!({ "enable_coprocess_auth": true }))
+    })
 }
 
 #[test]
