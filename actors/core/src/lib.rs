@@ -3,6 +3,7 @@
 //!
 //! Nothing in here knows the command line, the config files or any sibling crate.
 
+pub mod accounts;
 pub mod broker;
 pub mod count;
 pub mod duration;
