@@ -133,6 +133,8 @@ fn runtime(
 
     let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
         .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    let signals =
+        signals.watch().map_err(|error| format!("the signal thread cannot be started: {error}"))?;
     // Only a second runtime in one process would find one set.
     let _ = tracing::subscriber::set_global_default(log::Events::new(output.clone()));
     log_panics();
@@ -203,9 +205,7 @@ fn runtime(
     let system = event_loop::start()?;
     let root = system.block_on(async { Root::new(parts).start() });
     let told = root.clone();
-    signals
-        .tell(move |signal| told.do_send(signal))
-        .map_err(|error| format!("the signal thread cannot be started: {error}"))?;
+    signals.tell(move |signal| told.do_send(signal));
     let ran = system.run();
     drop(root);
     if let Err(error) = ran {
