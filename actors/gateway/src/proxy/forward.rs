@@ -16,6 +16,7 @@ use super::asked;
 use super::authorize::authorize;
 use super::body::{Download, Fault, Progress, Upload};
 use super::head;
+use super::owed::Answering;
 use super::trail::Trail;
 use super::tunnel;
 use super::upstream::{Failed, origin_form, send};
@@ -32,6 +33,8 @@ use crate::server::{Served, Table};
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
     pub(super) watch: Arc<Watch>,
+    /// The tasks that answer its requests over HTTP/2.
+    pub(super) answering: Answering,
     pub(super) scheme: Scheme,
     pub(super) ip: Option<IpAddr>,
     /// The same as text.
@@ -57,6 +60,8 @@ impl From<Denied> for Ended {
 /// Answers a request.
 pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Response<Download> {
     let busy = client.watch.begin();
+    // Over HTTP/1 there is none: what a client does not take can be seen at the socket.
+    let owed = client.answering.owed();
     let in_flight = client.worker.begin();
     let (mut parts, body) = request.into_parts();
     let is_text = parts.version != Version::HTTP_2;
@@ -87,7 +92,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
         response
     });
     trail.end(services, client.ip, &mut response);
-    response.map(|body| body.holding(busy, in_flight))
+    response.map(|body| body.holding(busy, in_flight, owed))
 }
 
 fn replied(reply: Reply) -> Response<Download> {
