@@ -61,6 +61,8 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
     if let Err(why) = gateway.bundles.key() {
         problems.push(format!("gateway.{why}"));
     }
+    let tls = coproc_gateway::tls::problems(gateway.tls.as_ref(), gateway.upstream_ca.as_deref());
+    problems.extend(tls.into_iter().map(|why| format!("gateway.{why}")));
     if let Some(Err(all)) = gateway.template_path.as_deref().map(Templates::read) {
         problems.extend(all.into_iter().map(|why| format!("gateway.template_path: {why}")));
     }

@@ -275,6 +275,12 @@ case!(fn gateway_wrong_definitions_in_a_folder: ["check"] {
     "apps/d.json": "{\"api_id\": \"a\", \"use_keyless\": true,\n \"proxy\": {\"listen_path\": \"/d/\", \"target_url\": \"http://h\"}}",
     "apps/e.json": "{\"api_id\": \"e\", \"use_keyless\": true, \"proxy\": {\"listen_path\": \"/e/\", \"target_url\": \"http://h\"},\n \"custom_middleware\": {\"driver\": \"python\", \"pre\": [{\"name\": \"x\"}]}}",
 });
+case!(fn gateway_no_time_at_all: ["check"] {
+    "coproc.toml": "[gateway]\nhook_timeout = \"0s\"\nlimits = { client_timeout = \"0ms\" }\n"
+});
+case!(fn gateway_certificates_that_are_not_there: ["check"] {
+    "coproc.toml": "[gateway]\nupstream_ca = \"ca.pem\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n"
+});
 case!(fn gateway_folder_that_is_not_there: ["check"] { "coproc.toml": "[gateway]\napp_path = \"apps\"\n" });
 case!(fn gateway_in_debug: ["debug"] {
     "coproc.toml": &format!("run_path = \"/r\"\n[main]\nexec = \"server\"\n{GATEWAY}")

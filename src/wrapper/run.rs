@@ -160,7 +160,8 @@ fn runtime(
             let coordinator = coordinator(&config)
                 .inspect_err(|why| tracing::error!(target: "coordinator", fatal = true, "{why}"))?;
             let gateway = gateway(&config)
-                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))?;
+                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))
+                .map_err(|why| format!("gateway: {why}"))?;
             Ok((sockets, coordinator, gateway))
         });
     let (exec_sockets, coordinator, gateway) = match bound {
@@ -275,12 +276,12 @@ pub(super) fn gateway(config: &Config) -> Result<Option<Gated>, String> {
         Some(name) if config.coprocesses.iter().any(|one| one.name.as_str() == name) => {
             Some(watched)
         }
-        Some(name) => return Err(format!("gateway.plugin: there is no coprocess `{name}`")),
+        Some(name) => return Err(format!("there is no coprocess `{name}` for its plugin server")),
         None => None,
     };
     coproc_gateway::server::Bound::open(gateway, watched)
         .map(|bound| Some((bound, presence)))
-        .map_err(|error| format!("gateway: {error}"))
+        .map_err(|error| error.to_string())
 }
 
 /// Says where a coordinator is to be found.

@@ -58,6 +58,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(all)
 }
 
+/// What is wrong with the files that TLS needs, as sentences that begin with the key which names them.
+pub fn problems(tls: Option<&Tls>, upstream_ca: Option<&Path>) -> Vec<String> {
+    let own = tls.and_then(|tls| acceptor(tls).err()).map(|why| format!("tls: {why}"));
+    let theirs = upstream_ca.and_then(|ca| certificates(ca).err());
+    let theirs = theirs.map(|why| format!("upstream_ca: {why}"));
+    own.into_iter().chain(theirs).collect()
+}
+
 /// Accepts TLS of clients.
 pub(crate) struct Acceptor(TlsAcceptor);
 
