@@ -254,7 +254,8 @@ impl Side {
         let folder = folder();
         std::fs::write(folder.path().join("hooks.lua"), LUA_HOOK).unwrap();
         let path = folder.path().to_owned();
-        let driver = Lua::open(LuaConfig { path, instructions, ..LuaConfig::default() });
+        let driver =
+            Lua::open(LuaConfig { path: Some(path), instructions, ..LuaConfig::default() });
         Self { name, driver: Box::new(driver), child: None, _folder: folder }
     }
 
@@ -405,6 +406,7 @@ fn api() -> Api {
         ignored: Vec::new(),
         config_data: None,
         bundle_hash: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+        bundle: None,
         events: Vec::new(),
         session_lifetime: Duration::ZERO,
         lifetime_respects_expiration: false,

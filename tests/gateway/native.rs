@@ -5,8 +5,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::bundles::{Store, bundled, manifest, packed};
 use crate::client::Message;
-use crate::rig::{Rig, SECRET, api, hook};
+use crate::rig::{Rig, SECRET, api, hook, with};
 use crate::support::eventually;
 use crate::upstream::Upstream;
 
@@ -132,6 +133,29 @@ fn what_cannot_be_loaded_keeps_the_gateway_from_starting() {
     }
     let rig = Rig::launch("", "[gateway.native]\nlibrary = \"/nowhere/hooks.so\"", &[]);
     eventually("it is told", || rig.wrapper.dump().contains("/nowhere/hooks.so: cannot open"));
+}
+
+#[test]
+fn a_bundle_names_hooks_of_the_library_and_brings_no_code() {
+    let store = Store::new();
+    let hooks = json!({ "driver": "native", "pre": [hook("Set")] });
+    store.offer("names.zip", &packed(&manifest(&[], hooks.clone()), &[]));
+    let files = [("hooks.so", "what comes over a network")];
+    store.offer("brings.zip", &packed(&manifest(&files, hooks), &files));
+    let upstream = Upstream::start();
+    let source = format!("{ROOT}/tests/plugins/native/hooks.c");
+    let library = compile(Path::new(&source), store.0.path(), &[]);
+    let table = format!("[gateway.native]\nlibrary = \"{}\"", library.display());
+    let mut other = with(bundled(upstream.port, "brings.zip"), json!({ "api_id": "brings" }));
+    other["proxy"]["listen_path"] = "/brings/".into();
+    let rig = Rig::with(&store.keys(), &table, &[bundled(upstream.port, "names.zip"), other]);
+    rig.wrapper.wait_for(
+        "the API `brings`: the bundle `brings.zip`: brings files, and the driver `native` loads none \
+         from bundles: its hooks are those of `gateway.native.library`",
+    );
+    assert_eq!(rig.get("/brings/get").status(), 404);
+    assert_eq!(rig.get("/api/get").status(), 200, "{}", rig.wrapper.dump());
+    assert_eq!(upstream.only().header("x-native"), Some("from C"));
 }
 
 /// What `cython` makes of a module, and the compiler of that.

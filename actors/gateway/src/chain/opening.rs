@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
 use super::{Services, Settings};
@@ -72,6 +72,11 @@ impl Drop for Background {
 }
 
 impl Services {
+    /// The runtime for what no request waits for.
+    pub(crate) fn background(&self) -> Option<Handle> {
+        Some(self._background.0.as_ref()?.handle().clone())
+    }
+
     /// Opens what a config asks for. `presence` tells of the plugin server where it is a coprocess; events
     /// for the tree come out of what is returned beside the services.
     ///
@@ -176,6 +181,8 @@ impl Services {
             pages: Pages::new(manner, templates),
             drivers,
             python,
+            #[cfg(feature = "lua")]
+            lua,
             limits: Limits::new(keys.clone()),
             keys,
             events,

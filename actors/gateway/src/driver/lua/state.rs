@@ -206,7 +206,7 @@ fn natives(
         "chunk",
         lua.create_function(move |lua, name: String| {
             let Some(file) = files.get(&name) else { return Ok(None) };
-            let chunk = lua.load(&file.text[..]).set_name(format!("@{name}.lua"));
+            let chunk = lua.load(&file.text[..]).set_name(format!("@{}", file.path));
             chunk.set_mode(mlua::chunk::ChunkMode::Text).into_function().map(Some)
         })?,
     )?;
