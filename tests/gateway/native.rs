@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::bundles::{Store, bundled, manifest, packed};
 use crate::client::Message;
 use crate::rig::{Rig, SECRET, api, hook, with};
-use crate::support::eventually;
+use crate::support::{eventually, skipped};
 use crate::upstream::Upstream;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -40,6 +40,14 @@ struct Stage {
 
 impl Stage {
     fn start(build: impl FnOnce(&Path) -> PathBuf, middleware: Value) -> Self {
+        Self::with(&[], build, middleware)
+    }
+
+    fn with(
+        variables: &[(&str, &str)],
+        build: impl FnOnce(&Path) -> PathBuf,
+        middleware: Value,
+    ) -> Self {
         let folder = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
         let library = build(folder.path());
         let upstream = Upstream::start();
@@ -49,7 +57,23 @@ impl Stage {
             "[{ handler_name = \"cp_dynamic_handler\", handler_meta = { name = \"h\" } }]";
         let keys = format!("event_handlers = {{ events = {{ HostDown = {handler} }} }}");
         let table = format!("[gateway.native]\nlibrary = \"{}\"", library.display());
-        Self { rig: Rig::with(&keys, &table, &[api]), upstream, folder }
+        let rig = Rig::launch_with(variables, &keys, &table, &[api]);
+        rig.wait_until_up();
+        Self { rig, upstream, folder }
+    }
+
+    /// Hooks in C whose compiler has every access to memory checked, and all that C leaves undefined, that
+    /// of memory which the gateway gives and takes included; `None` where the compiler cannot.
+    fn checked(middleware: Value) -> Option<Self> {
+        let asan = run(Command::new("cc").arg("-print-file-name=libasan.so"));
+        // Without the library its name alone is printed.
+        let asan = Some(asan.trim().to_owned()).filter(|path| path.starts_with('/'))?;
+        let source = format!("{ROOT}/tests/plugins/native/hooks.c");
+        let flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+        let build = |folder: &Path| compile(Path::new(&source), folder, &flags);
+        // What a gateway that runs has taken is no leak at its end.
+        let variables = [("LD_PRELOAD", asan.as_str()), ("ASAN_OPTIONS", "detect_leaks=0")];
+        Some(Self::with(&variables, build, middleware))
     }
 
     fn in_c(middleware: Value) -> Self {
@@ -107,6 +131,32 @@ fn what_is_no_answer_is_an_error_of_the_hook() {
         }
         eventually(said, || stage.logged(said) == 3);
     }
+}
+
+#[test]
+fn no_access_to_memory_is_wrong_on_either_side() {
+    let all = ["Set", "Ask", "Null", "Garbage", "Negative", "Beyond", "Inside", "Empty", "Echo"];
+    for name in all {
+        let Some(mut stage) = Stage::checked(json!({ "pre": [hook(name)], "post": [hook(name)] }))
+        else {
+            skipped("the compiler has no library that checks memory");
+            return;
+        };
+        for _ in 0..20 {
+            let answer = stage.get();
+            assert!([200, 500].contains(&answer.status()), "{name}: {}", stage.rig.wrapper.dump());
+        }
+        let reload = stage.rig.request("GET", "/tyk/reload").header(SECRET.0, SECRET.1).send();
+        assert_eq!(reload.status(), 200);
+        let status = stage.rig.wrapper.stop();
+        let dump = stage.rig.wrapper.dump();
+        assert_eq!(status, 0, "{name}: {dump}");
+        assert!(!dump.contains("Sanitizer") && !dump.contains("runtime error"), "{name}: {dump}");
+    }
+    // The checks are there: this one writes a byte too far.
+    let stage = Stage::checked(json!({ "pre": [hook("Overrun")] })).unwrap();
+    let _ = stage.rig.request("GET", "/api/get").try_send();
+    eventually("it is told", || stage.logged("heap-buffer-overflow") >= 1);
 }
 
 #[test]
