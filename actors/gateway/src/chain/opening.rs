@@ -142,11 +142,16 @@ impl Services {
             .map_err(ServicesError::Thread)?;
         let guard = runtime.enter();
         let events = Events::start(config.hook_timeout);
+        let (heard, hears) = mpsc::channel(HEARD);
+        let voice = Arc::new(Voice::of_gateway(
+            config.events.clone(),
+            drivers.values(),
+            events.clone(),
+            heard.clone(),
+        ));
         let attendant = Attendant {
             store: store.clone(),
-            events: events.clone(),
-            handlers: config.events.clone(),
-            drivers: drivers.values().map(Arc::downgrade).collect(),
+            voice: voice.clone(),
             background: runtime.handle().clone(),
         };
         if let Some(python) = &python {
@@ -162,14 +167,7 @@ impl Services {
         }
         let access_log = config.access_log.then(AccessLog::start);
         drop(guard);
-        let (heard, hears) = mpsc::channel(HEARD);
         let keys = Arc::new(Keys::new(store, config.keys.clone(), policies));
-        let voice = Voice::of_gateway(
-            config.events.clone(),
-            drivers.values().cloned().collect(),
-            events.clone(),
-            heard.clone(),
-        );
         let services = Self {
             settings: Settings {
                 rules: Rules { strict: config.strict, verbatim_names: config.verbatim_names },
@@ -186,7 +184,7 @@ impl Services {
             limits: Limits::new(keys.clone()),
             keys,
             events,
-            voice: Arc::new(voice),
+            voice,
             heard,
             access_log,
             figures: Arc::default(),

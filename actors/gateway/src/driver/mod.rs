@@ -6,6 +6,8 @@ mod attendant;
 pub mod breaker;
 mod figures;
 pub mod grpc;
+#[cfg(any(feature = "lua", feature = "native"))]
+mod handling;
 pub mod lua;
 pub mod native;
 pub mod python;

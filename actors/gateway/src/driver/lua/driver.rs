@@ -14,13 +14,12 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
 
 use super::LuaConfig;
 use super::files::Files;
 use super::state::{State, Trouble};
 use crate::bundle::{self, Folder, Listed};
+use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure, STACK};
 use crate::wire::{Event, Object};
 
@@ -47,8 +46,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub struct Lua {
     pub(super) shared: Arc<Shared>,
-    /// One event is handled at a time, not to have a state for each.
-    events: Semaphore,
+    events: Handling,
 }
 
 #[derive(Debug)]
@@ -104,7 +102,7 @@ impl Lua {
             attendant: Arc::default(),
             unknown: Mutex::default(),
         };
-        let lua = Self { shared: Arc::new(shared), events: Semaphore::new(1) };
+        let lua = Self { shared: Arc::new(shared), events: Handling::default() };
         lua.read();
         lua
     }
@@ -304,21 +302,8 @@ impl Driver for Lua {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let turn = timeout_at(deadline.into(), self.events.acquire()).await;
-            let _turn = turn.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
-            let shared = self.shared.clone();
-            // Not on a thread of the background, which handlers wait for when they ask for data.
-            let handled = tokio::task::spawn_blocking(move || shared.handle(&event, deadline));
-            match handled.await {
-                Ok(Ok(true)) => Ok(()),
-                Ok(Ok(false)) => {
-                    Err(Failure::Refused("there is no function of its handler's name".to_owned()))
-                }
-                Ok(Err(failure)) => Err(failure),
-                Err(error) => Err(Failure::Unreachable(error.to_string())),
-            }
-        })
+        let shared = self.shared.clone();
+        Box::pin(self.events.run(deadline, move || shared.handle(&event, deadline)))
     }
 
     /// Reads the files anew.

@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use prost::Message;
-use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
 
 use super::NativeConfig;
 use super::exports::ATTENDANT;
 use super::library::{BadReply, Library, OpenError};
+use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure};
 use crate::wire::{Event, Object};
 
@@ -18,8 +17,7 @@ use crate::wire::{Event, Object};
 #[derive(Debug)]
 pub struct Native {
     library: Arc<Library>,
-    /// One event is handled at a time.
-    events: Semaphore,
+    events: Handling,
 }
 
 impl Native {
@@ -29,7 +27,7 @@ impl Native {
     /// When it cannot be loaded, or is none of hooks.
     pub fn open(config: &NativeConfig) -> Result<Self, OpenError> {
         let library = Arc::new(Library::load(&config.library)?);
-        Ok(Self { library, events: Semaphore::new(1) })
+        Ok(Self { library, events: Handling::default() })
     }
 
     /// Has `attendant` do what hooks of all shared objects ask of the gateway from now on, and calls
@@ -74,19 +72,9 @@ impl Driver for Native {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let turn = timeout_at(deadline.into(), self.events.acquire()).await;
-            let _turn = turn.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
-            let library = self.library.clone();
-            // Not on a thread of the background, which handlers wait for when they ask for data.
-            let handled =
-                tokio::task::spawn_blocking(move || library.dispatch_event(&event.payload)).await;
-            match handled {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(Failure::Refused("it has no `CoProcessDispatchEvent`".to_owned())),
-                Err(error) => Err(Failure::Unreachable(error.to_string())),
-            }
-        })
+        let library = self.library.clone();
+        let handle = move || Ok(library.dispatch_event(&event.payload));
+        Box::pin(self.events.run(deadline, handle))
     }
 
     /// Calls `CoProcessReload`, if it is there.
