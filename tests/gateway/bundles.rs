@@ -496,19 +496,22 @@ fn bundles_that_no_api_names_any_more_are_removed_once_their_requests_have_ended
     store.offer("old.zip", &of_hooks(json!({ "pre": [hook("Old")] })));
     store.offer("new.zip", &of_hooks(json!({ "pre": [hook("New")] })));
     store.put("hand.zip", Some(manifest(&[], json!({}))), &[]);
-    let (begun, may_end) = (mpsc::channel(), mpsc::channel::<()>());
-    let (begun, has_begun) = (begun.0, begun.1);
-    let (end, ending) = (may_end.0, Mutex::new(may_end.1));
-    let plugin = Plugin::start(move |object| {
-        if object.hook_name == "Old" {
-            let _ = begun.send(());
-            let _ = ending.lock().unwrap().recv();
-        }
-        object
+    // An upstream that answers when it is told to.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (begun, has_begun) = mpsc::channel();
+    let (end, ending) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        read_message(&mut BufReader::new(&stream), false);
+        begun.send(()).unwrap();
+        ending.recv().unwrap();
+        stream.write_all(&ok("", b"late")).unwrap();
     });
+    let plugin = Plugin::start(|object| object);
     let upstream = Upstream::start();
     let keys = format!("grpc = \"{}\"\n{}", plugin.address, store.keys());
-    let rig = Rig::with(&keys, "", &[bundled(upstream.port, "old.zip")]);
+    let rig = Rig::with(&keys, "", &[bundled(port, "old.zip")]);
     let request = rig.request("GET", "/api/get");
     let slow = std::thread::spawn(move || request.send().status());
     has_begun.recv().unwrap();
@@ -517,7 +520,7 @@ fn bundles_that_no_api_names_any_more_are_removed_once_their_requests_have_ended
     rig.place.write("apis/1.json", "{");
     rig.coproc(&["reload"]);
     eventually("the new one is there", || store.kept("new.zip").is_dir());
-    rig.wrapper.wait_for("1.json:1:2: is no JSON");
+    rig.wrapper.wait_for("1.json:1:1: is no JSON");
     assert!(store.kept("old.zip").is_dir());
     std::fs::remove_file(rig.place.path().join("apis/1.json")).unwrap();
     rig.coproc(&["reload"]);

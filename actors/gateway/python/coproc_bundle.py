@@ -5,9 +5,11 @@ import builtins
 import hashlib
 import json
 import os
+import site
 import sys
 import traceback
 import types
+from importlib import metadata
 
 from tyk.decorators import Event, Hook
 
@@ -140,6 +142,24 @@ def _below(folder, file):
     return file[len(below) :] if file.startswith(below) else file
 
 
+def _use_packages(environment):
+    """Has the packages of a virtual environment found behind those that are there; what is wrong with that."""
+    version = "python%d.%d" % sys.version_info[:2]
+    packages = os.path.join(environment, "lib", version, "site-packages")
+    if not os.path.isdir(packages):
+        return ["there are no packages for %s in %s" % (version, environment)]
+    site.addsitedir(packages)
+    problems = []
+    for one in metadata.distributions(path=[packages]):
+        name, wanted = one.metadata["Name"], one.version
+        found = metadata.version(name) if name else wanted
+        if found != wanted:
+            problems.append(
+                "%s %s is hidden by %s of the interpreter's own environment" % (name, wanted, found)
+            )
+    return problems
+
+
 def of_folder(folder):
     """All `*.py` files of a folder, in the order of their names."""
     bundle = Bundle(folder)
@@ -159,7 +179,12 @@ def of_list(file):
             listed = json.load(source)
     except FileNotFoundError:
         return 0, {}
+    # All packages are there before the first bundle is loaded.
+    environments = {one["packages"] for _, folders in listed["bundles"] for one in folders if "packages" in one}
+    problems = {environment: _use_packages(environment) for environment in sorted(environments)}
     loaded = {}
     for hash, folders in listed["bundles"]:
         loaded[hash] = [Bundle(one["folder"]).load([one["main"]]) for one in folders]
+        for one, bundle in zip(folders, loaded[hash]):
+            bundle.problems += problems.get(one.get("packages"), [])
     return listed["number"], loaded

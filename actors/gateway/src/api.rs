@@ -34,8 +34,8 @@ pub struct Api {
     pub config_data: Option<String>,
     /// The MD5 of the bundle's name, which plugins get.
     pub bundle_hash: String,
-    /// Keeps the bundle's folder; `None` where there is none.
-    pub bundle: Option<Arc<Lease>>,
+    /// Keeps the bundle's folder and the packages that it asks for.
+    pub bundle: Vec<Arc<Lease>>,
     /// Events for plugins: the event's name and the handler's.
     pub events: Vec<(String, String)>,
     /// How long sessions that a plugin makes are kept at least; zero: for ever.
@@ -254,7 +254,7 @@ pub(crate) mod tests {
             ignored: Vec::new(),
             config_data: None,
             bundle_hash: String::new(),
-            bundle: None,
+            bundle: Vec::new(),
             events: Vec::new(),
             session_lifetime: Duration::ZERO,
             lifetime_respects_expiration: false,

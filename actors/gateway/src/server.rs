@@ -57,6 +57,8 @@ pub(crate) type Table = Routes<Arc<Served>>;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) routes: ArcSwap<Table>,
+    /// Told when they have changed.
+    pub(crate) swapped: watch::Sender<()>,
     pub(crate) tls: Option<Acceptor>,
     pub(crate) connector: Connector,
     pub(crate) figures: Arc<Figures>,
@@ -173,6 +175,7 @@ impl Shared {
                 .map(|one| (one.api.listen_path.as_str(), one.api.id.as_str(), one.clone())),
         );
         self.routes.store(Arc::new(routes));
+        self.swapped.send_replace(());
     }
 }
 
@@ -274,6 +277,7 @@ impl Bound {
         let services = Arc::new(services);
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
             routes: ArcSwap::default(),
+            swapped: watch::channel(()).0,
             tls,
             connector: Connector::default(),
             figures: Arc::default(),
@@ -292,6 +296,7 @@ impl Bound {
                     config.bundles.clone(),
                     services.python.as_ref().and_then(|python| python.readers()),
                     config.upstream_ca.clone(),
+                    config.python.as_ref(),
                 );
                 if let Some(background) = services.background() {
                     bundles.cleared_by(background);
@@ -379,6 +384,7 @@ impl Bound {
     /// Closes the doors for good; Unix sockets go with their files.
     pub(crate) fn close(&self) {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.bundles.stop();
         if let Some(python) = &self.shared.services.python {
             python.close();
         }

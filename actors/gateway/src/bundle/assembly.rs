@@ -54,7 +54,17 @@ impl Assembly {
                 made.problems.extend(read.faults.iter().map(|fault| told(fault)));
                 made.warnings.extend(read.warnings.iter().map(|fault| told(fault)));
                 let Some(mut api) = read.api else { continue };
-                let hooks = (api.bundle_hash.clone(), opened.folders);
+                let (mut folders, mut leases) = (opened.folders, vec![opened.lease]);
+                if api.hooks.driver == "python" {
+                    match bundles.furnish(&mut folders, bring) {
+                        Ok(packages) => leases.extend(packages),
+                        Err(why) => {
+                            made.problems.push(told(&why));
+                            continue;
+                        }
+                    }
+                }
+                let hooks = (api.bundle_hash.clone(), folders);
                 match api.hooks.driver.as_str() {
                     "python" => made.python.push(hooks),
                     "lua" => made.lua.push(hooks),
@@ -69,7 +79,7 @@ impl Assembly {
                 }
                 // Nobody else has it yet.
                 if let Some(api) = Arc::get_mut(&mut api) {
-                    api.bundle = Some(opened.lease);
+                    api.bundle = leases;
                 }
                 made.told.insert(api.id.clone(), told(&""));
                 ready.push((one.at, api));
@@ -80,6 +90,9 @@ impl Assembly {
             listed.sort();
             listed.dedup();
         }
+        let refused = bundles.conflicts(&made.python);
+        made.python.retain(|(hash, _)| !refused.contains_key(hash));
+        made.leave_out(&refused);
         made
     }
 

@@ -5,9 +5,11 @@
 
 mod assembly;
 mod fetch;
+mod installing;
 mod manifest;
 mod merge;
 mod name;
+mod packages;
 mod place;
 mod shelf;
 mod signature;
@@ -28,16 +30,19 @@ use tokio::runtime::{Builder, Handle};
 
 use self::fetch::Client;
 use self::manifest::{Came, Manifest};
+use self::packages::{Installer, Wanted};
 use self::place::{Draft, Place, Stamp};
 use self::shelf::Shelf;
 use self::signature::PublicKey;
 use self::source::Got;
 use crate::api::Api;
+use crate::driver::python::PythonConfig;
 use crate::tls::Connector;
 use crate::wire::Object;
 
 pub use self::assembly::Assembly;
 pub use self::name::{Names, Part};
+pub use self::packages::InstallConfig;
 pub use self::shelf::Lease;
 pub use self::source::Base;
 pub use self::unpack::{Bounds, unpack};
@@ -155,6 +160,9 @@ pub struct Folder {
     /// The files that its manifest lists, in their order.
     #[serde(skip)]
     pub files: Vec<String>,
+    /// The environment with the packages that it asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<PathBuf>,
 }
 
 /// Bundles by their hashes, each with its folders.
@@ -169,11 +177,21 @@ pub struct Bundles {
     config: BundleConfig,
     shelf: Arc<Shelf>,
     client: Client,
+    /// Installs packages; `None` where that is not wanted.
+    installer: Option<Installer>,
+    /// The environments of packages that are in use.
+    in_use: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Bundles {
-    /// Bundles that `readers`, a group, may read beside the owner. Servers are verified by `ca`.
-    pub fn new(config: BundleConfig, readers: Option<u32>, ca: Option<PathBuf>) -> Self {
+    /// Bundles that `readers`, a group, may read beside the owner. Servers are verified by `ca`, and packages are
+    /// installed for workers as `python` says.
+    pub fn new(
+        config: BundleConfig,
+        readers: Option<u32>,
+        ca: Option<PathBuf>,
+        python: Option<&PythonConfig>,
+    ) -> Self {
         let middleware = config.middleware_path.clone().unwrap_or_else(|| MIDDLEWARE.into());
         let client = Client {
             connector: Connector::default(),
@@ -182,8 +200,65 @@ impl Bundles {
             patience: config.timeout,
             largest: config.max_size,
         };
-        let shelf = Shelf::new(Place::new(&middleware, readers));
-        Self { shelf, client, config }
+        let environments = Place::of_environments(&middleware);
+        let installer = python.and_then(|python| Installer::new(environments.clone(), python));
+        let shelf = Shelf::new(Place::new(&middleware, readers), environments);
+        Self { shelf, client, installer, in_use: Mutex::default(), config }
+    }
+
+    /// Ends what is being installed.
+    pub fn stop(&self) {
+        if let Some(installer) = &self.installer {
+            installer.stop();
+        }
+    }
+
+    /// Finds the packages that bundles of one API in Python ask for, which are installed first if they have to
+    /// be and `make` says so. What is returned keeps them.
+    fn furnish(&self, folders: &mut [Folder], make: bool) -> Result<Vec<Arc<Lease>>, String> {
+        let mut leases = Vec::new();
+        let Some(installer) = &self.installer else { return Ok(leases) };
+        for folder in folders {
+            let Some(name) = installer.wanted(folder)? else { continue };
+            let environment = installer.place().folder(&name, None);
+            leases.push(self.shelf.lease(environment.clone()));
+            if !installer.place().has(&name, None) {
+                if !make {
+                    return Err("its packages are not installed yet".to_owned());
+                }
+                installer.make(&name, &folder.folder)?;
+            }
+            folder.packages = Some(environment);
+        }
+        Ok(leases)
+    }
+
+    /// Why some of these bundles, by their hashes, cannot run beside the others.
+    fn conflicts(&self, listed: &Listed) -> BTreeMap<String, String> {
+        let wanted = listed.iter().flat_map(|(hash, folders)| {
+            folders.iter().filter_map(move |folder| {
+                let environment = folder.packages.as_deref()?;
+                Some(Wanted { hash, environment, packages: packages::packages(environment) })
+            })
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = packages::conflicts(&wanted, |environment| in_use.contains(environment));
+        let good = wanted.iter().filter(|one| !refused.contains_key(one.hash));
+        *in_use = good.map(|one| one.environment.to_owned()).collect();
+        refused
+    }
+
+    /// Whether packages of a bundle that is there would have to be installed.
+    fn lacks_packages(&self, names: &Names) -> bool {
+        let Some(installer) = &self.installer else { return false };
+        names.parts.iter().any(|part| {
+            let folder = self.place().folder(&names.hash, part.folder.as_deref());
+            let Ok(manifest) = Manifest::read(&folder) else { return false };
+            let files = manifest.files().to_vec();
+            let wanted = installer.wanted(&Folder { folder, files, ..Folder::default() });
+            wanted.is_ok_and(|name| name.is_some_and(|name| !installer.place().has(&name, None)))
+        })
     }
 
     /// Has bundles removed that no API names any more, by this runtime where requests still need them now.
@@ -211,10 +286,12 @@ impl Bundles {
         self.shelf.place()
     }
 
-    /// Whether a server is to be asked for one of these.
+    /// Whether a server is to be asked for one of these, or packages may have to be installed.
     pub fn waits<'a>(&self, names: impl IntoIterator<Item = &'a Names>) -> bool {
-        let server = matches!(self.config.base, Some(Base::Server(_)));
-        server && !self.to_bring(names).is_empty()
+        let names: Vec<_> = names.into_iter().collect();
+        let slow = matches!(self.config.base, Some(Base::Server(_))) || self.installer.is_some();
+        slow && !self.to_bring(names.iter().copied()).is_empty()
+            || names.iter().any(|names| self.lacks_packages(names))
     }
 
     /// Opens bundles, each of which is brought first if it has to be and `bring` says so. This waits for
@@ -367,6 +444,7 @@ impl Bundles {
                 content: content.unwrap_or_default(),
                 main: manifest.main().to_owned(),
                 files: manifest.files().to_vec(),
+                packages: None,
             });
             hooks.push((part, manifest.custom_middleware));
         }

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
-/// What the folder of all bundles is called.
+/// What the folder of all bundles is called, and that of their packages.
 const BUNDLES: &str = "bundles";
+const ENVIRONMENTS: &str = "virtualenvs";
 /// What the names of files end with that say where a bundle is from.
 const SOURCE: &str = ".source";
 /// How many characters the name of a bundle's folder has.
@@ -64,6 +65,12 @@ impl Drop for Draft {
 impl Place {
     pub(super) fn new(middleware: &Path, readers: Option<u32>) -> Self {
         Self { root: middleware.join(BUNDLES), readers }
+    }
+
+    /// The folder of environments with packages, which are kept as bundles are.
+    pub(super) fn of_environments(middleware: &Path) -> Self {
+        // Their owner is who uses them, and links in them lead elsewhere.
+        Self { root: middleware.join(ENVIRONMENTS), readers: None }
     }
 
     /// The folder of a bundle: that of the API's bundles, or one in it.
@@ -135,6 +142,7 @@ impl Place {
 
     /// Takes a folder away, to be gone when what is returned is dropped, with what is known of its source.
     pub(super) fn take_away(&self, folder: &Path) -> io::Result<Draft> {
+        debug_assert_eq!(folder.parent(), Some(self.root.as_path()));
         let draft = self.draft()?;
         match fs::rename(folder, draft.path().join("old")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

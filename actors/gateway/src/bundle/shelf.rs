@@ -13,6 +13,8 @@ use super::place::Place;
 /// The folders, and who needs them.
 pub(super) struct Shelf {
     place: Place,
+    /// The folder of environments with packages.
+    environments: Place,
     needs: Mutex<Needs>,
     /// Where folders are removed, which may take a while.
     background: OnceLock<Handle>,
@@ -71,8 +73,8 @@ impl Needs {
 }
 
 impl Shelf {
-    pub(super) fn new(place: Place) -> Arc<Self> {
-        Arc::new(Self { place, needs: Mutex::default(), background: OnceLock::new() })
+    pub(super) fn new(place: Place, environments: Place) -> Arc<Self> {
+        Arc::new(Self { place, environments, needs: Mutex::default(), background: OnceLock::new() })
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -102,19 +104,21 @@ impl Shelf {
     /// Removes what nobody needs. What was put there by hand stays.
     pub(super) fn clear(&self) {
         let mut gone = Vec::new();
-        for folder in self.place.got() {
+        let folders = [&self.place, &self.environments]
+            .map(|place| place.got().into_iter().map(move |folder| (place, folder)));
+        for (place, folder) in folders.into_iter().flatten() {
             // Nobody can begin to need it meanwhile.
             let needs = self.needs();
             if !needs.goes(&folder) {
                 continue;
             }
-            let taken = self.place.take_away(&folder);
+            let taken = place.take_away(&folder);
             drop(needs);
             let shown = folder.display();
             match taken {
                 Ok(draft) => {
                     gone.push(draft);
-                    tracing::info!(target: "gateway", "{shown} is removed: no API names it any more");
+                    tracing::info!(target: "gateway", "{shown} is removed: no API needs it any more");
                 }
                 Err(error) => {
                     tracing::warn!(target: "gateway", "{shown} cannot be removed: {error}")
@@ -131,7 +135,8 @@ mod tests {
     #[test]
     fn a_folder_goes_when_neither_a_name_nor_a_lease_keeps_it() {
         let place = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(Place::new(place.path(), None));
+        let environments = Place::of_environments(place.path());
+        let shelf = Shelf::new(Place::new(place.path(), None), environments);
         let put = |hash: &str| {
             let draft = shelf.place().draft().unwrap();
             std::fs::write(draft.path().join("a"), "a").unwrap();

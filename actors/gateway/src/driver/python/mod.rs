@@ -33,7 +33,7 @@ use super::admission::Admission;
 use super::breaker;
 use super::figures::{Counters, Figures};
 use super::{Attendant, Call, Driver, Failure};
-use crate::bundle::Listed;
+use crate::bundle::{InstallConfig, Listed};
 use crate::wire::{Event, Object};
 use bundles::Bundles;
 use codec::Kind;
@@ -90,6 +90,8 @@ pub struct PythonConfig {
     pub queue: usize,
     /// How long they wait at most.
     pub queue_timeout: Duration,
+    /// How packages are installed that bundles ask for; `None`: they are not.
+    pub install: Option<InstallConfig>,
     /// Where the Python side is written to.
     pub folder: PathBuf,
     /// The socket that workers connect to.
@@ -110,6 +112,7 @@ impl Default for PythonConfig {
             max_in_flight: 512,
             queue: 1024,
             queue_timeout: Duration::from_secs(5),
+            install: Some(InstallConfig::default()),
             folder: PathBuf::from(FOLDER),
             socket: PathBuf::from(SOCKET),
         }
