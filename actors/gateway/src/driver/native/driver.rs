@@ -1,5 +1,6 @@
 //! Hooks in native code, called on the thread that serves the request.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,8 +11,16 @@ use super::NativeConfig;
 use super::exports::ATTENDANT;
 use super::library::{BadReply, Library, OpenError};
 use crate::driver::handling::Handling;
-use crate::driver::{Attendant, Call, Driver, Failure};
+use crate::driver::{Attendant, Call, Driver, Failure, reply};
 use crate::wire::{Event, Object};
+
+/// The largest buffer that a thread keeps from one call to the next, in bytes.
+const KEPT: usize = 64 << 10;
+
+thread_local! {
+    /// What the last hook was sent in.
+    static SENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Hooks of a shared object.
 #[derive(Debug)]
@@ -43,7 +52,11 @@ impl Native {
     }
 
     fn call(&self, object: &Object, deadline: Instant) -> Result<Object, Failure> {
-        let mut bytes = object.encode_to_vec();
+        // Taken, and not borrowed: what a hook calls may come back here.
+        let mut bytes = SENT.take();
+        bytes.clear();
+        // It has the room that it needs.
+        let _ = object.encode(&mut bytes);
         let wrong = |why: BadReply| {
             let said = format!("Hook '{}': {why}", object.hook_name);
             match why {
@@ -52,8 +65,12 @@ impl Native {
                 BadReply::Length | BadReply::Beyond => Failure::Malformed(said),
             }
         };
-        let read = |reply: &[u8]| Object::decode(reply);
-        let returned = self.library.dispatch(&mut bytes, read).map_err(wrong)?;
+        let read = |answer: &[u8]| reply::read(object.hook_type, answer);
+        let returned = self.library.dispatch(&mut bytes, read);
+        if bytes.capacity() <= KEPT {
+            SENT.set(bytes);
+        }
+        let returned = returned.map_err(wrong)?;
         // Nothing ends a hook earlier.
         if Instant::now() > deadline {
             return Err(Failure::Late);

@@ -32,7 +32,7 @@ use tokio::sync::{Notify, oneshot};
 use super::admission::Admission;
 use super::breaker;
 use super::figures::{Counters, Figures};
-use super::{Attendant, Call, Driver, Failure};
+use super::{Attendant, Call, Driver, Failure, reply};
 use crate::bundle::{InstallConfig, Listed};
 use crate::wire::{Event, Object};
 use bundles::Bundles;
@@ -327,10 +327,10 @@ impl Driver for Python {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
         Box::pin(async move {
             let Call { object, deadline, .. } = call;
-            let since = self.shared.bundles.since(&object);
+            let (kind, since) = (object.hook_type, self.shared.bundles.since(&object));
             let answer =
                 self.counted(&self.shared.hooks, Kind::Dispatch, object, deadline, since).await?;
-            Object::decode(answer).map_err(|error| Failure::Malformed(error.to_string()))
+            reply::read(kind, answer).map_err(|error| Failure::Malformed(error.to_string()))
         })
     }
 
