@@ -162,9 +162,14 @@ fn workers_of_another_user_read_bundles_and_nobody_else_does() {
 
 /// A wheel of one module, `tiny`, as `pip` takes it.
 fn wheel(store: &Store, version: &str) {
-    let info = format!("tiny-{version}.dist-info");
+    wheel_of(store, "tiny", version);
+}
+
+/// The same under another name.
+fn wheel_of(store: &Store, name: &str, version: &str) {
+    let info = format!("{name}-{version}.dist-info");
     let module = format!("VERSION = '{version}'\n");
-    let metadata = format!("Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n");
+    let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
     let kind = "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
     let [named, tag, record] = ["METADATA", "WHEEL", "RECORD"].map(|name| format!("{info}/{name}"));
     let listed = format!("tiny.py,,\n{named},,\n{tag},,\n{record},,\n");
@@ -175,7 +180,7 @@ fn wheel(store: &Store, version: &str) {
         (&record, listed.as_bytes()),
     ];
     std::fs::create_dir_all(store.at("wheels")).unwrap();
-    let path = store.at("wheels").join(format!("tiny-{version}-py3-none-any.whl"));
+    let path = store.at("wheels").join(format!("{name}-{version}-py3-none-any.whl"));
     std::fs::write(path, archive::files(&files)).unwrap();
 }
 
@@ -272,6 +277,17 @@ fn packages_that_cannot_be_had_take_their_api_down_alone() {
 }
 
 #[test]
+fn a_package_that_the_interpreter_hides_is_told() {
+    let store = Store::new();
+    wheel_of(&store, "protobuf", "1.0");
+    let files = [("middleware.py", &*answering("Who", "'here'")), ("requirements.txt", "protobuf")];
+    offer(&store, "a.zip", "Who", &files);
+    let rig = start(&store, "", &offline(&store), &[("a", "a.zip")]);
+    comes_to_say(&rig, "/a/", "here");
+    rig.wrapper.wait_for("/requirements.txt: protobuf 1.0 is hidden by ");
+}
+
+#[test]
 fn packages_are_installed_by_the_workers_user() {
     if !is_root() {
         skipped("only root may switch users");
@@ -283,7 +299,7 @@ fn packages_are_installed_by_the_workers_user() {
     let open = |path: &str| {
         std::fs::set_permissions(store.at(path), PermissionsExt::from_mode(0o755)).unwrap();
     };
-    ["", "wheels"].map(open);
+    ["", "wheels"].into_iter().for_each(open);
     let upstream = Upstream::start();
     let tables = format!(
         "[gateway.python]\n{}\nuser = \"nobody\"\ninterpreter = \"/usr/bin/python3\"",

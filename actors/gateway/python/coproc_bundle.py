@@ -18,6 +18,9 @@ NO_BUNDLE = hashlib.md5(b"").hexdigest() if sys.version_info < (3, 9) else hashl
     b"", usedforsecurity=False
 ).hexdigest()
 
+# The file in which a bundle asks for packages.
+REQUIREMENTS = "requirements.txt"
+
 # How much of an error is told: characters of its text, and places that led to it.
 LONGEST = 2000
 DEEPEST = 8
@@ -147,7 +150,7 @@ def _use_packages(environment):
     version = "python%d.%d" % sys.version_info[:2]
     packages = os.path.join(environment, "lib", version, "site-packages")
     if not os.path.isdir(packages):
-        return ["there are no packages for %s in %s" % (version, environment)]
+        return ["%s: there are no packages for %s in %s" % (REQUIREMENTS, version, environment)]
     site.addsitedir(packages)
     problems = []
     for one in metadata.distributions(path=[packages]):
@@ -155,7 +158,8 @@ def _use_packages(environment):
         found = metadata.version(name) if name else wanted
         if found != wanted:
             problems.append(
-                "%s %s is hidden by %s of the interpreter's own environment" % (name, wanted, found)
+                "%s: %s %s is hidden by %s of the interpreter's own environment"
+                % (REQUIREMENTS, name, wanted, found)
             )
     return problems
 

@@ -119,6 +119,7 @@ impl Shared {
 
     /// Has drivers know of bundles, and then the APIs served. `anew`: hooks that run in this process are made
     /// anew. What is wrong is added to the assembly.
+    #[cfg_attr(not(any(feature = "lua", feature = "native")), allow(unused_variables))]
     fn take(&self, mut assembly: Assembly, anew: bool) -> Assembly {
         #[cfg(feature = "lua")]
         if let Some(lua) = &self.services.lua {

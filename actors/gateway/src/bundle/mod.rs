@@ -4,7 +4,9 @@
 //! counts. What is wrong with it takes down the APIs that name it, and nothing else.
 
 mod assembly;
+mod config;
 mod fetch;
+mod furnish;
 mod installing;
 mod manifest;
 mod merge;
@@ -21,7 +23,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -30,7 +31,7 @@ use tokio::runtime::{Builder, Handle};
 
 use self::fetch::Client;
 use self::manifest::{Came, Manifest};
-use self::packages::{Installer, Wanted};
+use self::packages::Installer;
 use self::place::{Draft, Place, Stamp};
 use self::shelf::Shelf;
 use self::signature::PublicKey;
@@ -41,6 +42,7 @@ use crate::tls::Connector;
 use crate::wire::Object;
 
 pub use self::assembly::Assembly;
+pub use self::config::BundleConfig;
 pub use self::name::{Names, Part};
 pub use self::packages::InstallConfig;
 pub use self::shelf::Lease;
@@ -59,65 +61,6 @@ pub const NO_BUNDLE: &str = "d41d8cd98f00b204e9800998ecf8427e";
 pub fn of_object(object: &Object) -> Option<&str> {
     let hash = object.spec.get("bundle_hash").map(String::as_str);
     hash.filter(|hash| !matches!(*hash, "" | NO_BUNDLE))
-}
-
-/// How bundles are got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BundleConfig {
-    /// The folder in which `bundles` is; `None`: the one in the run path.
-    pub middleware_path: Option<PathBuf>,
-    /// Whether sources are asked at all.
-    pub download: bool,
-    /// Where bundles come from; `None`: they have to be on disk.
-    pub base: Option<Base>,
-    /// Whether what is on disk is taken as it is.
-    pub skip_verify: bool,
-    /// The key that bundles have to be signed with; `None`: they need not be signed.
-    pub public_key: Option<PathBuf>,
-    /// Whether the source is asked each time that APIs are read whether a bundle has changed.
-    pub refresh: bool,
-    /// Whether servers need not prove who they are.
-    pub insecure: bool,
-    /// Whether bundles go that no API names any more.
-    pub remove_unused: bool,
-    /// How long an attempt to get one may take.
-    pub timeout: Duration,
-    /// The largest archive, in bytes.
-    pub max_size: u64,
-    /// What it may come to.
-    pub bounds: Bounds,
-}
-
-impl Default for BundleConfig {
-    fn default() -> Self {
-        Self {
-            middleware_path: None,
-            download: true,
-            base: None,
-            skip_verify: false,
-            public_key: None,
-            refresh: false,
-            insecure: false,
-            remove_unused: true,
-            timeout: Duration::from_secs(5),
-            max_size: 32 << 20,
-            bounds: Bounds { bytes: 128 << 20, entries: 10_000 },
-        }
-    }
-}
-
-impl BundleConfig {
-    /// The key that bundles have to be signed with.
-    ///
-    /// # Errors
-    /// Why there is none in its file.
-    pub fn key(&self) -> Result<Option<PublicKey>, String> {
-        let read = |path: &PathBuf| {
-            let key = PublicKey::read(path);
-            key.map_err(|why| format!("public_key_path: `{}` {why}", path.display()))
-        };
-        self.public_key.as_ref().map(read).transpose()
-    }
 }
 
 /// An API whose hooks are those of a bundle, before that is there.
@@ -204,61 +147,6 @@ impl Bundles {
         let installer = python.and_then(|python| Installer::new(environments.clone(), python));
         let shelf = Shelf::new(Place::new(&middleware, readers), environments);
         Self { shelf, client, installer, in_use: Mutex::default(), config }
-    }
-
-    /// Ends what is being installed.
-    pub fn stop(&self) {
-        if let Some(installer) = &self.installer {
-            installer.stop();
-        }
-    }
-
-    /// Finds the packages that bundles of one API in Python ask for, which are installed first if they have to
-    /// be and `make` says so. What is returned keeps them.
-    fn furnish(&self, folders: &mut [Folder], make: bool) -> Result<Vec<Arc<Lease>>, String> {
-        let mut leases = Vec::new();
-        let Some(installer) = &self.installer else { return Ok(leases) };
-        for folder in folders {
-            let Some(name) = installer.wanted(folder)? else { continue };
-            let environment = installer.place().folder(&name, None);
-            leases.push(self.shelf.lease(environment.clone()));
-            if !installer.place().has(&name, None) {
-                if !make {
-                    return Err("its packages are not installed yet".to_owned());
-                }
-                installer.make(&name, &folder.folder)?;
-            }
-            folder.packages = Some(environment);
-        }
-        Ok(leases)
-    }
-
-    /// Why some of these bundles, by their hashes, cannot run beside the others.
-    fn conflicts(&self, listed: &Listed) -> BTreeMap<String, String> {
-        let wanted = listed.iter().flat_map(|(hash, folders)| {
-            folders.iter().filter_map(move |folder| {
-                let environment = folder.packages.as_deref()?;
-                Some(Wanted { hash, environment, packages: packages::packages(environment) })
-            })
-        });
-        let wanted: Vec<_> = wanted.collect();
-        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = packages::conflicts(&wanted, |environment| in_use.contains(environment));
-        let good = wanted.iter().filter(|one| !refused.contains_key(one.hash));
-        *in_use = good.map(|one| one.environment.to_owned()).collect();
-        refused
-    }
-
-    /// Whether packages of a bundle that is there would have to be installed.
-    fn lacks_packages(&self, names: &Names) -> bool {
-        let Some(installer) = &self.installer else { return false };
-        names.parts.iter().any(|part| {
-            let folder = self.place().folder(&names.hash, part.folder.as_deref());
-            let Ok(manifest) = Manifest::read(&folder) else { return false };
-            let files = manifest.files().to_vec();
-            let wanted = installer.wanted(&Folder { folder, files, ..Folder::default() });
-            wanted.is_ok_and(|name| name.is_some_and(|name| !installer.place().has(&name, None)))
-        })
     }
 
     /// Has bundles removed that no API names any more, by this runtime where requests still need them now.

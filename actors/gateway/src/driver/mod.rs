@@ -11,7 +11,6 @@ mod handling;
 pub mod lua;
 pub mod native;
 pub mod python;
-#[cfg(any(feature = "python", feature = "native"))]
 mod reply;
 
 use std::collections::BTreeMap;
