@@ -37,7 +37,10 @@ const MAPS: [&[&str]; 3] =
     [&["env"], &["log", "formatter_options"], &["gateway", "event_handlers"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 24] = [
+pub(super) const FLAGS: [&str; 27] = [
+    "bundle_insecure_skip_verify",
+    "bundle_remove_unused",
+    "install_requirements",
     "enable_bundle_downloader",
     "skip_verify_existing_plugin_bundle",
     "bundle_refresh",

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use coproc_core::count::{Bytes, Count, Positive};
 use coproc_core::duration::Span;
+use coproc_core::flag::Flag;
 use coproc_core::process::Context;
 use coproc_core::process::table::{ContextKeys, LimitsTable as ProcessLimitsTable, Umask};
 use coproc_core::refusal::Refusal;
 use coproc_core::text::Text;
+use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::bundle::InstallConfig;
 use crate::driver::python::{PythonConfig, variable};
 
 /// Hooks in Python: they run in worker processes, which are coprocesses named `gateway-python-1` and so on.
@@ -54,6 +57,16 @@ pub struct PythonTable {
     /// How long a call may wait for others to end.
     #[schemars(example = &"1s")]
     pub queue_timeout: Option<Span>,
+    /// Whether packages are installed that a bundle asks for in its `requirements.txt`, in a virtual environment
+    /// that the interpreter makes.
+    #[schemars(example = false)]
+    pub install_requirements: Option<Flag>,
+    /// Options of `pip install`, such as where packages come from. Default: none.
+    #[schemars(example = ["--no-index", "--find-links=/srv/wheels"])]
+    pub pip_options: Option<Words>,
+    /// How long the packages of a bundle may take.
+    #[schemars(example = &"10m")]
+    pub install_timeout: Option<Span>,
     /// The user to run workers as, by name or number. Default: the wrapper's own.
     #[schemars(example = &"hooks")]
     pub user: Option<Text>,
@@ -78,7 +91,7 @@ pub struct PythonTable {
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 8] = [
+pub const DEFAULTS: [(&str, &str); 10] = [
     ("workers", "2"),
     ("threads", "4"),
     ("drain", "30s"),
@@ -87,6 +100,8 @@ pub const DEFAULTS: [(&str, &str); 8] = [
     ("max_in_flight", "512"),
     ("queue", "1024"),
     ("queue_timeout", "5s"),
+    ("install_requirements", "true"),
+    ("install_timeout", "2m"),
 ];
 
 /// The most workers; each has a name that others may not have.
@@ -140,6 +155,13 @@ impl PythonTable {
             max_in_flight: number(self.max_in_flight, default.max_in_flight),
             queue: self.queue.map_or(default.queue, |count| count.0 as usize),
             queue_timeout: time(self.queue_timeout, default.queue_timeout),
+            install: self.install_requirements.is_none_or(|flag| flag.0).then(|| {
+                let default = InstallConfig::default();
+                InstallConfig {
+                    options: self.pip_options.map_or(default.options, |words| words.0),
+                    timeout: time(self.install_timeout, default.timeout),
+                }
+            }),
             folder: default.folder,
             socket: default.socket,
         })
