@@ -313,6 +313,12 @@ case!(fn exec_sockets_at_one_path: ["check"] {
 case!(fn env_that_cannot_be_passed_on: ["check"] {
     "coproc.toml": "[main]\nenv = { \"A=B\" = \"c\" }\n[coprocess.consul]\nname = \"consul\"\nexec = \"consul\"\nrestarts = \"never\"\nexec_event = \"start\"\nenv = { \"\" = \"c\" }\n"
 });
+case!(fn rights_that_cannot_be: ["check"] {
+    "coproc.toml": "[main]\ncapabilities = [\"CAP_CHOWN\", \"CAP_NET_BIND\"]\noom_score_adj = 1001\nno_new_privs = \"maybe\"\n[exec_socket]\npath = \"/e\"\nenv_pass = [\"A*B\", \"\"]\nenv = { A = \"1\" }\n[exec_socket.secrets]\nA = \"/a\"\nB = \"\"\n\"C=D\" = \"/c\"\n[gateway.python]\nsecrets = { X = 7 }\n"
+});
+case!(fn rights_in_debug: ["debug"] {
+    "coproc.toml": "run_path = \"/r\"\n[main]\nexec = \"server\"\ncapabilities = [\"CAP_CHOWN\"]\n[main.secrets]\nDB_PASSWORD = \"/run/secrets/db\"\nOther = \"/run/secrets/other\"\n"
+} env { "COPROC_MAIN__NO_NEW_PRIVS": "true", "COPROC_MAIN__SECRETS__Third_file": "/run/secrets/third", "COPROC_MAIN__OOM_SCORE_ADJ": "-5" });
 case!(fn exec_socket_event: ["check"] {
     "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"
 });

@@ -63,7 +63,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
     let known = Known { top: &top, coprocesses: &keys };
     let above = [
         env::old(&variables, &known),
-        env::new(&variables, &known, &mut problems, &mut warnings),
+        env::new(&variables, &sources.folder, &known, &mut problems, &mut warnings),
         flags::layer(sources, &mut problems),
     ];
     if unread {

@@ -1,6 +1,5 @@
 //! The `[coprocess.NAME]` table as it is written, and what it resolves to.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coproc_core::count::Count;
@@ -9,9 +8,7 @@ use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
 use coproc_core::name::Name;
 use coproc_core::probe::{ProbeTable, Role};
-use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
-use coproc_core::text::Text;
 use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,6 +16,7 @@ use serde::Deserialize;
 use crate::config::{Backoff, Coprocess, OnGiveUp, Policy, RestartLimit, Restarts};
 use crate::scalars::{ExitCodes, Factor};
 
+coproc_core::program_table! {
 /// One coprocess: a program that runs beside the main process.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -35,13 +33,6 @@ pub struct CoprocessTable {
     /// is signalled. It is written as `exec` is. Default: none.
     #[schemars(example = ["/usr/local/bin/agent", "leave"])]
     pub stop_exec: Option<Words>,
-    /// The user to run both commands as, by name or number. Its group, its supplementary groups,
-    /// and HOME, USER, LOGNAME and SHELL come with it. Default: the wrapper's own.
-    #[schemars(example = &"agent")]
-    pub user: Option<Text>,
-    /// A group, by name or number, in place of the user's own. Default: the user's own.
-    #[schemars(example = &"adm")]
-    pub group: Option<Text>,
     /// How often the program is started again after it has ended, whatever its status: `never`,
     /// `unlimited`, or a number of restarts. The number is a total, not one in a row.
     #[schemars(required, example = &"unlimited")]
@@ -61,23 +52,6 @@ pub struct CoprocessTable {
     /// The event that runs `stop_exec` and stops the program.
     #[schemars(example = &"pre-reload")]
     pub stop_event: Option<EventName>,
-    /// Variables that are added to the wrapper's environment. Default: none.
-    #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
-    pub env: Option<BTreeMap<String, Text>>,
-    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it. Blank lines and
-    /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
-    /// around the value are taken off. Default: none.
-    #[schemars(example = &"/etc/default/agent")]
-    pub env_file: Option<String>,
-    /// The working directory. Default: the wrapper's own.
-    #[schemars(example = &"/var/lib/agent")]
-    pub cwd: Option<String>,
-    /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
-    #[schemars(example = &"0027")]
-    pub umask: Option<Umask>,
-    /// Limits of setrlimit(2). Default: the wrapper's own.
-    #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
-    pub limits: Option<LimitsTable>,
     /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
     /// as soon as it runs.
     #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
@@ -112,6 +86,7 @@ pub struct CoprocessTable {
     /// them waits for it within the request's time and is not refused. Default: none.
     #[schemars(example = ["Greet"])]
     pub tasks: Option<Words>,
+}
 }
 
 /// A pause that grows from restart to restart. Up to a quarter of it is added by chance, so that
@@ -168,7 +143,8 @@ const STOP_EXEC_TIMEOUT: Span = Span::from_secs(10);
 impl CoprocessTable {
     /// Checks what single values cannot show, and fills the defaults in. `refused` names the keys
     /// whose values are known to be wrong, so that they do not count as missing.
-    pub fn resolve(self, key: &str, refused: &[String]) -> Result<Coprocess, Vec<Refusal>> {
+    pub fn resolve(mut self, key: &str, refused: &[String]) -> Result<Coprocess, Vec<Refusal>> {
+        let context = self.context_keys();
         let mut refusals = Vec::new();
         let missing = |key: &str| !refused.iter().any(|k| k == key);
         if self.name.is_none() && missing("name") {
@@ -197,15 +173,6 @@ impl CoprocessTable {
             Some(table) => restart_limit(table, missing("restart_limit"), &mut refusals),
             None => None,
         };
-        let context = ContextKeys {
-            user: self.user,
-            group: self.group,
-            env: self.env,
-            env_file: self.env_file,
-            cwd: self.cwd,
-            umask: self.umask,
-            limits: self.limits,
-        };
         refusals.extend(context.refusals());
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             table.and_then(|table| table.resolve(role, missing(role.key()), &mut refusals))
@@ -222,7 +189,7 @@ impl CoprocessTable {
             name,
             exec: exec.0,
             stop_exec: stop_exec.map(|words| words.0),
-            context: context.into(),
+            context: context.of_helper(),
             ready,
             live,
             policy: Policy {
