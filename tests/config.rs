@@ -319,6 +319,9 @@ case!(fn rights_that_cannot_be: ["check"] {
 case!(fn rights_in_debug: ["debug"] {
     "coproc.toml": "run_path = \"/r\"\n[main]\nexec = \"server\"\ncapabilities = [\"CAP_CHOWN\"]\n[main.secrets]\nDB_PASSWORD = \"/run/secrets/db\"\nOther = \"/run/secrets/other\"\n"
 } env { "COPROC_MAIN__NO_NEW_PRIVS": "true", "COPROC_MAIN__SECRETS__Third_file": "/run/secrets/third", "COPROC_MAIN__OOM_SCORE_ADJ": "-5" });
+case!(fn schedules_that_cannot_be: ["check"] {
+    "coproc.toml": "[coprocess.a]\nname = \"a\"\nexec = \"true\"\nschedule = { }\n[coprocess.b]\nname = \"b\"\nexec = \"true\"\nschedule = { every = \"1h\", cron = \"@daily\" }\n[coprocess.c]\nname = \"c\"\nexec = \"true\"\nschedule = { every = \"10ms\", zone = \"UTC\", overlap = \"twice\" }\n[coprocess.d]\nname = \"d\"\nexec = \"true\"\nschedule = { cron = \"*/5 * 31 feb *\" }\n[coprocess.e]\nname = \"e\"\nexec = \"true\"\nschedule = { cron = \"0 25 * * *\", zone = \"Berlin\" }\n[coprocess.f]\nname = \"f\"\nexec = \"true\"\nschedule = { every = \"1m\", jitter = \"60s\", evry = 1 }\n[coprocess.g]\nname = \"g\"\nexec = \"true\"\nschedule = \"@daily\"\n"
+});
 case!(fn exec_socket_event: ["check"] {
     "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"
 });

@@ -166,7 +166,7 @@ fn secrets_are_read_at_each_start_and_shown_nowhere() {
     place.coproc(&["restart", "a"]);
     let line = wrapper.wait_for("a: `sh` cannot be started: reading a secret failed: `DB_PASSWORD`");
     assert!(line.contains("no such file"), "{line}");
-    assert_eq!(wrapper.stop(), 0);
+    assert_eq!(wrapper.stop(), 143);
     assert!(!wrapper.dump().contains("-hidden"), "{}", wrapper.dump());
 }
 

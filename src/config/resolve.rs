@@ -21,6 +21,7 @@ use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
 use coproc_gateway::config::Config as Gateway;
 use coproc_gateway::driver::{COMPILED, Drivers};
+use coproc_main::config::Kind;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
@@ -282,12 +283,20 @@ impl Resolver<'_> {
         let facts = Facts::unknown(nginx, root);
         let mut coprocesses = coprocesses.into_iter().collect::<Option<Vec<_>>>()?;
         let gateway = gateway?;
+        let main = main?;
+        if main.kind == Kind::None {
+            // Nothing else than the wrapper's own start could begin a schedule.
+            let unasked = |one: &&mut Coprocess| one.schedule.as_ref().is_some_and(|s| !s.at_once);
+            coprocesses.iter_mut().filter(unasked).for_each(|one| {
+                one.exec_event = Phase::PreStart.into();
+            });
+        }
         if let Some(gateway) = &gateway {
             coprocesses.extend(python::workers(gateway, &self.sources.folder, &run_path));
             self.check_workers(&coprocesses);
         }
         Some(Config {
-            main: main?,
+            main,
             coprocesses,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             coordinator: coordinator?,

@@ -409,6 +409,7 @@ fn status_of(child: &Supervised) -> Value {
         "policy": standing.policy.restarts.to_string(),
         "restarts": standing.machine.restarts,
         "uptime_s": uptime.map(seconds),
+        "next_run": standing.agenda.next.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
         "ready": standing.is_ready(),
         "probes": probes(&[Role::Ready, Role::Live].map(|role| standing.notes.wrong(role))),
         "status": standing.notes.status(),

@@ -8,6 +8,7 @@ use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 
 use crate::lifecycle::Readiness;
+use crate::schedule::Schedule;
 
 /// One configured coprocess.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +29,10 @@ pub struct Coprocess {
     pub live: Option<Probe>,
     /// How often it is started again.
     pub policy: Policy,
-    /// When it starts.
+    /// When it starts, or its schedule begins.
     pub exec_event: EventName,
+    /// At which times it is started from then on.
+    pub schedule: Option<Schedule>,
     /// When it stops; `exit` where the config is silent.
     pub stop_event: EventName,
     /// How long each of TERM, INT and KILL has to end it.

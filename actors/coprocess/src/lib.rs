@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod config;
+mod cron;
 pub mod lifecycle;
 pub mod messages;
 pub mod orders;
@@ -9,6 +10,9 @@ mod policy;
 mod probing;
 mod run;
 pub mod scalars;
+pub mod schedule;
+mod schedule_table;
+mod scheduling;
 pub mod standing;
 mod state;
 mod stop_command;

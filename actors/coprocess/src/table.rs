@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::config::{Backoff, Coprocess, OnGiveUp, Policy, RestartLimit, Restarts};
 use crate::scalars::{ExitCodes, Factor};
+use crate::schedule_table::ScheduleTable;
 
 coproc_core::program_table! {
 /// One coprocess: a program that runs beside the main process.
@@ -34,7 +35,8 @@ pub struct CoprocessTable {
     #[schemars(example = ["/usr/local/bin/agent", "leave"])]
     pub stop_exec: Option<Words>,
     /// How often the program is started again after it has ended, whatever its status: `never`,
-    /// `unlimited`, or a number of restarts. The number is a total, not one in a row.
+    /// `unlimited`, or a number of restarts. The number is a total, not one in a row. With `schedule` it is
+    /// about each run of it, and `never` where it is not set.
     #[schemars(required, example = &"unlimited")]
     pub restarts: Option<Restarts>,
     /// The pause before each restart, counted from the exit. After a run of less than a second it
@@ -46,10 +48,13 @@ pub struct CoprocessTable {
     #[schemars(example = true)]
     pub background: Option<Flag>,
     /// The event that starts the program. While it runs, the same event does nothing; after it has
-    /// ended, it starts anew.
+    /// ended, it starts anew. With `schedule` it need not be set: the schedule begins at `start` then.
     #[schemars(required, example = &"pre-start")]
     pub exec_event: Option<EventName>,
-    /// The event that runs `stop_exec` and stops the program.
+    /// The times at which it is started. Such a start holds no event. Default: none.
+    #[schemars(example = serde_json::json!({ "cron": "30 3 * * *", "jitter": "10m" }))]
+    pub schedule: Option<ScheduleTable>,
+    /// The event that runs `stop_exec` and stops the program, and ends its schedule.
     #[schemars(example = &"pre-reload")]
     pub stop_event: Option<EventName>,
     /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
@@ -158,10 +163,11 @@ impl CoprocessTable {
             Some(words) => check_words("exec", words, &mut refusals),
             None => {}
         }
-        if self.restarts.is_none() && missing("restarts") {
+        let scheduled = self.schedule.is_some() || !missing("schedule");
+        if self.restarts.is_none() && !scheduled && missing("restarts") {
             refusals.push(Refusal::missing("restarts", "restarts = \"unlimited\""));
         }
-        if self.exec_event.is_none() && missing("exec_event") {
+        if self.exec_event.is_none() && !scheduled && missing("exec_event") {
             refusals.push(Refusal::missing("exec_event", "exec_event = \"pre-start\""));
         }
         let stop_exec = self.stop_exec.filter(|words| !words.0.is_empty());
@@ -174,13 +180,19 @@ impl CoprocessTable {
             None => None,
         };
         refusals.extend(context.refusals());
+        let at_once = self.exec_event.is_some();
+        let schedule = self
+            .schedule
+            .and_then(|table| table.resolve(missing("schedule"), at_once, &mut refusals));
+        let restarts = self.restarts.or(scheduled.then_some(Restarts::Never));
+        let exec_event = self.exec_event.or(scheduled.then_some(Phase::Start.into()));
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             table.and_then(|table| table.resolve(role, missing(role.key()), &mut refusals))
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
         let (Some(name), Some(exec), Some(restarts), Some(exec_event), true) =
-            (self.name, self.exec, self.restarts, self.exec_event, refusals.is_empty())
+            (self.name, self.exec, restarts, exec_event, refusals.is_empty())
         else {
             return Err(refusals);
         };
@@ -206,6 +218,7 @@ impl CoprocessTable {
                 on_give_up: self.on_give_up.unwrap_or(OnGiveUp::Ignore),
             },
             exec_event,
+            schedule,
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
             stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).get(),
             stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).get(),

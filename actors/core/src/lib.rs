@@ -3,6 +3,7 @@
 //!
 //! Nothing in here knows the command line, the config files or any sibling crate.
 
+pub mod alarm;
 pub mod broker;
 pub mod count;
 pub mod duration;
@@ -23,3 +24,4 @@ pub mod socket;
 pub mod supervision;
 pub mod text;
 pub mod words;
+pub mod zone;
