@@ -322,6 +322,9 @@ case!(fn rights_in_debug: ["debug"] {
 case!(fn schedules_that_cannot_be: ["check"] {
     "coproc.toml": "[coprocess.a]\nname = \"a\"\nexec = \"true\"\nschedule = { }\n[coprocess.b]\nname = \"b\"\nexec = \"true\"\nschedule = { every = \"1h\", cron = \"@daily\" }\n[coprocess.c]\nname = \"c\"\nexec = \"true\"\nschedule = { every = \"10ms\", zone = \"UTC\", overlap = \"twice\" }\n[coprocess.d]\nname = \"d\"\nexec = \"true\"\nschedule = { cron = \"*/5 * 31 feb *\" }\n[coprocess.e]\nname = \"e\"\nexec = \"true\"\nschedule = { cron = \"0 25 * * *\", zone = \"Berlin\" }\n[coprocess.f]\nname = \"f\"\nexec = \"true\"\nschedule = { every = \"1m\", jitter = \"60s\", evry = 1 }\n[coprocess.g]\nname = \"g\"\nexec = \"true\"\nschedule = \"@daily\"\n"
 });
+case!(fn after_nobody_and_after_each_other: ["check"] {
+    "coproc.toml": "[coprocess.a]\nname = \"a\"\nexec = \"a\"\nrestarts = \"never\"\nafter = [\"b\", \"start\"]\n[coprocess.b]\nname = \"b\"\nexec = \"b\"\nrestarts = \"never\"\nafter = \"database.redy db\"\n[coprocess.db]\nname = \"database\"\nexec = \"db\"\nrestarts = \"never\"\nexec_event = \"coprocess.cache.ready\"\n[coprocess.cache]\nname = \"cache\"\nexec = \"cache\"\nrestarts = \"never\"\nafter = [\"cache2\", \"database\"]\n[coprocess.self]\nname = \"self\"\nexec = \"self\"\nrestarts = \"never\"\nafter = [\"self.started\"]\n[coprocess.nobody]\nname = \"nobody\"\nexec = \"nobody\"\nrestarts = \"never\"\nafter = []\n"
+});
 case!(fn exec_socket_event: ["check"] {
     "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"
 });

@@ -95,9 +95,8 @@ fn no_new_privs_is_for_good() {
 #[test]
 fn rights_that_nobody_has_cannot_be_given() {
     let place = Place::new();
-    let failing = |name: &str, rest: &str| {
-        coprocess(name, "\"true\"", &format!("background = true\n{rest}"))
-    };
+    let failing =
+        |name: &str, rest: &str| coprocess(name, "\"true\"", &format!("background = true\n{rest}"));
     place.config(
         &[
             failing("more", "capabilities = \"CAP_NET_BIND_SERVICE cap_net_admin\""),
@@ -132,8 +131,7 @@ fn only_what_passes_is_inherited() {
     let mut wrapper = place.run_with(&["--", "env"], &variables);
     assert_eq!(wrapper.wait(), 0);
     let said = wrapper.said("a");
-    let mut names: Vec<_> =
-        said.iter().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    let mut names: Vec<_> = said.iter().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     names.sort_unstable();
     // What coproc adds so that its own commands find it is not inherited.
     assert_eq!(names, ["APP_A", "COPROC_SOCKET", "OWN", "PATH"]);
@@ -164,7 +162,8 @@ fn secrets_are_read_at_each_start_and_shown_nowhere() {
     eventually("the second value", || wrapper.said("a").contains(&"elif-neddih-dnoces".to_owned()));
     std::fs::remove_file(place.at("db")).unwrap();
     place.coproc(&["restart", "a"]);
-    let line = wrapper.wait_for("a: `sh` cannot be started: reading a secret failed: `DB_PASSWORD`");
+    let line =
+        wrapper.wait_for("a: `sh` cannot be started: reading a secret failed: `DB_PASSWORD`");
     assert!(line.contains("no such file"), "{line}");
     assert_eq!(wrapper.stop(), 143);
     assert!(!wrapper.dump().contains("-hidden"), "{}", wrapper.dump());

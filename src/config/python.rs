@@ -52,6 +52,7 @@ fn worker(python: &PythonConfig, number: usize) -> Option<Coprocess> {
             on_give_up: OnGiveUp::Ignore,
         },
         exec_event: Phase::PreStart.into(),
+        after: Vec::new(),
         schedule: None,
         stop_event: Phase::Exit.into(),
         stop_timeout: STOP,

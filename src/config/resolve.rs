@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use coproc_coordinator::config::Coordinator;
 use coproc_coordinator::router::{MAX_NAME, RESERVED, is_task};
-use coproc_coprocess::config::Coprocess;
+use coproc_coprocess::config::{Coprocess, Restarts};
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
@@ -26,8 +26,9 @@ use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
+use super::after::{self, Known, event_of};
 use super::core::{Addresses, COMPUTED, ControlConfig, RootTable, top_level_keys};
-use super::env::Known;
+use super::env;
 
 use super::near::nearest;
 use super::origin::Origin;
@@ -36,7 +37,7 @@ use super::python;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
 use super::tree::{Data, Layer, Path};
-use super::{Config, Facts, Loaded, Sources, defaults, env, exec, file, flags, template};
+use super::{Config, Facts, Loaded, Sources, defaults, exec, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
 /// if nothing worse is wrong than keys that are not known.
@@ -61,7 +62,7 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         top.extend(layer.entries().iter().map(|entry| entry.key.clone()));
         append(&mut keys, coprocess_keys(layer));
     }
-    let known = Known { top: &top, coprocesses: &keys };
+    let known = env::Known { top: &top, coprocesses: &keys };
     let above = [
         env::old(&variables, &known),
         env::new(&variables, &sources.folder, &known, &mut problems, &mut warnings),
@@ -261,7 +262,8 @@ impl Resolver<'_> {
         }
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
-        let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        let mut coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        self.follow(keys, &mut coprocesses);
         let exec_paths = exec_sockets.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
         let exec_sockets = exec_sockets
             .into_iter()
@@ -407,6 +409,67 @@ impl Resolver<'_> {
         let refused = self.refused(&path);
         let table = self.table(key)?.clone();
         self.took(&path, table.resolve(key, &refused))
+    }
+
+    /// Finds out which events the words of `after` are. A word that is none would be waited for for
+    /// ever, and so would all of those be that wait for each other.
+    fn follow(&mut self, keys: &[String], coprocesses: &mut [Option<Coprocess>]) {
+        let known = |key: &String| {
+            let table = self.table(key)?;
+            let once = table.restarts.is_none_or(|restarts| restarts == Restarts::Never);
+            let is_step = once && table.ready.is_none();
+            Some(Known { name: table.name.clone()?, is_step })
+        };
+        let known = keys.iter().filter_map(known).collect::<Vec<_>>();
+        // A name that could not be read may be the one that is meant.
+        let complete = known.len() == keys.len();
+        let mut waits_for = BTreeMap::new();
+        let mut followers = Vec::new();
+        for (key, coprocess) in keys.iter().zip(coprocesses) {
+            let Some(table) = self.table(key) else { continue };
+            let (after, exec_event) = (table.after.clone(), table.exec_event.clone());
+            let Some(name) = table.name.clone() else { continue };
+            let path = ["coprocess", key, "after"].map(str::to_owned);
+            let mut events = Vec::new();
+            for word in after.iter().flat_map(|Words(words)| words) {
+                match event_of(word, &known) {
+                    Some(event) if events.contains(&event) => {}
+                    Some(event) => events.push(event),
+                    None if !complete => {}
+                    None => {
+                        let what = format!("`{}` is no coprocess and no event", printable(word));
+                        let mut problem = self.stack.wrong(&path, what);
+                        let words = after::words(&known);
+                        if let Some(near) = nearest(word, words.iter().map(String::as_str)) {
+                            problem = problem.hint(format!("did you mean `{near}`?"));
+                        }
+                        self.problems.push(problem);
+                    }
+                }
+            }
+            let others = events.iter().chain(&exec_event).filter_map(|event| match event {
+                EventName::Coprocess(name, _) => Some(name.to_string()),
+                _ => None,
+            });
+            waits_for.insert(name.to_string(), others.collect::<Vec<_>>());
+            let Some(first) = events.first().cloned() else { continue };
+            followers.push((path, name.to_string()));
+            if let Some(coprocess) = coprocess {
+                coprocess.exec_event = exec_event.unwrap_or(first);
+                coprocess.after = events;
+            }
+        }
+        let mut told = Vec::new();
+        for (path, name) in followers {
+            let Some(circle) = after::circle(&name, &waits_for) else { continue };
+            if circle.iter().any(|name| told.contains(name)) {
+                continue;
+            }
+            let what = format!("these wait for each other: {}", circle.join(" → "));
+            let problem = self.stack.wrong(&path, what).expected("a beginning that waits for none");
+            self.problems.push(problem);
+            told.extend(circle);
+        }
     }
 
     /// The second of two sockets at one path could not be bound. Names in paths count as they stand.

@@ -47,7 +47,7 @@ impl Stack {
     /// list or a key of a table that is not there is shown at what it is missing from.
     pub(super) fn wrong(&self, path: &[String], what: impl Into<String>) -> Problem {
         let mut what = what.into();
-                let nodes = (1..=path.len()).rev().find_map(|end| {
+        let nodes = (1..=path.len()).rev().find_map(|end| {
             let nodes = self.all(&path[..end]).collect::<Vec<_>>();
             (!nodes.is_empty()).then_some((end == path.len(), nodes))
         });

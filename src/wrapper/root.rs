@@ -206,6 +206,7 @@ impl Root {
                     let subscription = Subscription {
                         place: usize::MAX,
                         exec_event: event.clone(),
+                        after: Vec::new(),
                         stop_event: None,
                     };
                     let to = ctx.address().downgrade().recipient();
@@ -324,8 +325,11 @@ impl Root {
     /// Whether anybody waits for the programs of exec sockets: else their comings and goings are
     /// not worth a message.
     fn is_awaited(&self) -> bool {
-        let of_coprocesses =
-            self.config.coprocesses.iter().flat_map(|c| [&c.exec_event, &c.stop_event]);
+        let of_coprocesses = self
+            .config
+            .coprocesses
+            .iter()
+            .flat_map(|c| [&c.exec_event, &c.stop_event].into_iter().chain(&c.after));
         let mut all = of_coprocesses.chain(&self.config.main.exec_event);
         all.any(|event| matches!(event, EventName::Exec(_)))
     }

@@ -387,7 +387,15 @@ impl Root {
                     holds: standing.holds().cloned().collect(),
                 }
             };
-            let members = coprocesses.iter().map(member).collect();
+            let mut members: Vec<_> = coprocesses.iter().map(member).collect();
+            for (place, missing) in &ongoing.missing {
+                // Of several events the first that has not come is told.
+                if let (Some(Member { reason: Reason::Waits(event), .. }), Some(first)) =
+                    (members.get_mut(*place), missing.first())
+                {
+                    *event = first.clone();
+                }
+            }
             let main = main.map(|main| Main { status, ..main });
             let world = World { stage, cause, main, members, ongoing, now };
             // A client that hung up does not want to know.

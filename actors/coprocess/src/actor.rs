@@ -80,6 +80,7 @@ impl CoprocessActor {
         Subscription {
             place,
             exec_event: config.exec_event.clone(),
+            after: config.after.clone(),
             stop_event: Some(config.stop_event.clone()),
         }
     }

@@ -31,6 +31,8 @@ pub struct Coprocess {
     pub policy: Policy,
     /// When it starts, or its schedule begins.
     pub exec_event: EventName,
+    /// What else has to hold for that; with `exec_event` among them the last of them counts.
+    pub after: Vec<EventName>,
     /// At which times it is started from then on.
     pub schedule: Option<Schedule>,
     /// When it stops; `exit` where the config is silent.

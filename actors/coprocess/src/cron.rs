@@ -141,9 +141,7 @@ impl Cron {
     /// Whether a clock that was put back has shown this time before, and once is enough.
     fn came_before(&self, clock: DateTime, at: Timestamp, zone: &TimeZone) -> bool {
         match zone.to_ambiguous_timestamp(clock).offset() {
-            AmbiguousOffset::Fold { after, .. } => {
-                !self.hours.star && zone.to_offset(at) == after
-            }
+            AmbiguousOffset::Fold { after, .. } => !self.hours.star && zone.to_offset(at) == after,
             _ => false,
         }
     }
@@ -157,9 +155,8 @@ impl Cron {
         let Ok(before) = at.checked_sub(SignedDuration::from_secs(60)) else { return false };
         let last = zone.to_datetime(before);
         let leap = clock.duration_since(last).as_mins().min(LONGEST_GAP);
-        let mut leapt = (1..leap).filter_map(|minutes| {
-            last.checked_add(SignedDuration::from_mins(minutes)).ok()
-        });
+        let mut leapt = (1..leap)
+            .filter_map(|minutes| last.checked_add(SignedDuration::from_mins(minutes)).ok());
         leapt.any(|clock| self.matches(clock))
     }
 
@@ -200,10 +197,9 @@ fn field(text: &str, kind: &Kind) -> Result<Field, String> {
         };
         let (from, to) = match range.split_once('-') {
             _ if range == "*" => (kind.least, kind.most),
-            Some((from, to)) => (
-                value(from, kind).ok_or_else(wrong)?,
-                value(to, kind).ok_or_else(wrong)?,
-            ),
+            Some((from, to)) => {
+                (value(from, kind).ok_or_else(wrong)?, value(to, kind).ok_or_else(wrong)?)
+            }
             None => {
                 let from = value(range, kind).ok_or_else(wrong)?;
                 (from, if step.is_some() { kind.most } else { from })
@@ -260,7 +256,10 @@ mod tests {
     fn fields_of_every_form() {
         let from = "2026-01-01T00:00:00Z";
         assert_eq!(utc("*/20 * * * *", from, 3), ["01-01 00:20", "01-01 00:40", "01-01 01:00"]);
-        assert_eq!(utc("5,50-52/2 3 * * *", from, 3), ["01-01 03:05", "01-01 03:50", "01-01 03:52"]);
+        assert_eq!(
+            utc("5,50-52/2 3 * * *", from, 3),
+            ["01-01 03:05", "01-01 03:50", "01-01 03:52"]
+        );
         assert_eq!(utc("0 22/1 * * *", from, 3), ["01-01 22:00", "01-01 23:00", "01-02 22:00"]);
         assert_eq!(utc("0 0 * Feb-MAR mon", from, 2), ["02-02 00:00", "02-09 00:00"]);
         assert_eq!(utc("0 0 * * 7", from, 1), utc("0 0 * * sun", from, 1));

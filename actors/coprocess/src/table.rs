@@ -36,8 +36,8 @@ pub struct CoprocessTable {
     pub stop_exec: Option<Words>,
     /// How often the program is started again after it has ended, whatever its status: `never`,
     /// `unlimited`, or a number of restarts. The number is a total, not one in a row. With `schedule` it is
-    /// about each run of it, and `never` where it is not set.
-    #[schemars(required, example = &"unlimited")]
+    /// about each run of it. Default: `never` with `schedule`; else it is required.
+    #[schemars(example = &"unlimited")]
     pub restarts: Option<Restarts>,
     /// The pause before each restart, counted from the exit. After a run of less than a second it
     /// is 100ms at least.
@@ -48,9 +48,15 @@ pub struct CoprocessTable {
     #[schemars(example = true)]
     pub background: Option<Flag>,
     /// The event that starts the program. While it runs, the same event does nothing; after it has
-    /// ended, it starts anew. With `schedule` it need not be set: the schedule begins at `start` then.
-    #[schemars(required, example = &"pre-start")]
+    /// ended, it starts anew. Default: the events of `after`; `start` with `schedule`, which begins then
+    /// and starts nothing at once; else it is required.
+    #[schemars(example = &"pre-start")]
     pub exec_event: Option<EventName>,
+    /// What has to be there before it starts, besides `exec_event` or in its place: names of coprocesses,
+    /// which have to be ready, or ended well where they run once (`restarts = "never"`, and no `ready`);
+    /// `NAME.CHANGE`; names of events. What went down since does not count. Default: nothing.
+    #[schemars(example = ["migrate", "db.ready"])]
+    pub after: Option<Words>,
     /// The times at which it is started. Such a start holds no event. Default: none.
     #[schemars(example = serde_json::json!({ "cron": "30 3 * * *", "jitter": "10m" }))]
     pub schedule: Option<ScheduleTable>,
@@ -164,10 +170,14 @@ impl CoprocessTable {
             None => {}
         }
         let scheduled = self.schedule.is_some() || !missing("schedule");
+        let follows = match &self.after {
+            Some(Words(words)) => !words.is_empty(),
+            None => !missing("after"),
+        };
         if self.restarts.is_none() && !scheduled && missing("restarts") {
             refusals.push(Refusal::missing("restarts", "restarts = \"unlimited\""));
         }
-        if self.exec_event.is_none() && !scheduled && missing("exec_event") {
+        if self.exec_event.is_none() && !scheduled && !follows && missing("exec_event") {
             refusals.push(Refusal::missing("exec_event", "exec_event = \"pre-start\""));
         }
         let stop_exec = self.stop_exec.filter(|words| !words.0.is_empty());
@@ -180,12 +190,13 @@ impl CoprocessTable {
             None => None,
         };
         refusals.extend(context.refusals());
-        let at_once = self.exec_event.is_some();
+        let at_once = self.exec_event.is_some() || follows;
         let schedule = self
             .schedule
             .and_then(|table| table.resolve(missing("schedule"), at_once, &mut refusals));
         let restarts = self.restarts.or(scheduled.then_some(Restarts::Never));
-        let exec_event = self.exec_event.or(scheduled.then_some(Phase::Start.into()));
+        // Which events the words of `after` are, the whole config has to tell.
+        let exec_event = self.exec_event.or((scheduled || follows).then_some(Phase::Start.into()));
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             table.and_then(|table| table.resolve(role, missing(role.key()), &mut refusals))
         };
@@ -218,6 +229,7 @@ impl CoprocessTable {
                 on_give_up: self.on_give_up.unwrap_or(OnGiveUp::Ignore),
             },
             exec_event,
+            after: Vec::new(),
             schedule,
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
             stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).get(),

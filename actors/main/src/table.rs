@@ -1,6 +1,5 @@
 //! The `[main]` table as it is written, and what it resolves to.
 
-
 use coproc_core::duration::Span;
 use coproc_core::event::EventName;
 use coproc_core::probe::{ProbeTable, Role};

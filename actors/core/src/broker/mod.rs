@@ -5,6 +5,7 @@
 //! on meanwhile, each on its own.
 
 mod actor;
+mod join;
 mod log;
 mod walk;
 
