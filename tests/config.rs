@@ -325,6 +325,9 @@ case!(fn schedules_that_cannot_be: ["check"] {
 case!(fn after_nobody_and_after_each_other: ["check"] {
     "coproc.toml": "[coprocess.a]\nname = \"a\"\nexec = \"a\"\nrestarts = \"never\"\nafter = [\"b\", \"start\"]\n[coprocess.b]\nname = \"b\"\nexec = \"b\"\nrestarts = \"never\"\nafter = \"database.redy db\"\n[coprocess.db]\nname = \"database\"\nexec = \"db\"\nrestarts = \"never\"\nexec_event = \"coprocess.cache.ready\"\n[coprocess.cache]\nname = \"cache\"\nexec = \"cache\"\nrestarts = \"never\"\nafter = [\"cache2\", \"database\"]\n[coprocess.self]\nname = \"self\"\nexec = \"self\"\nrestarts = \"never\"\nafter = [\"self.started\"]\n[coprocess.nobody]\nname = \"nobody\"\nexec = \"nobody\"\nrestarts = \"never\"\nafter = []\n"
 });
+case!(fn replicas_that_cannot_be: ["check"] {
+    "coproc.toml": "[coprocess.web]\nname = \"web\"\nexec = \"a\"\nrestarts = \"never\"\nexec_event = \"start\"\nreplicas = 3\n[coprocess.other]\nname = \"web-2\"\nexec = \"a\"\nrestarts = \"never\"\nexec_event = \"coprocess.web-4.ready\"\n[coprocess.all]\nname = \"all\"\nexec = \"a\"\nrestarts = \"never\"\nreplicas = 1025\nexec_event = \"coprocess.web.ready\"\nstop_event = \"coprocess.web-3.failed\"\n"
+});
 case!(fn exec_socket_event: ["check"] {
     "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"
 });

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use coproc_coordinator::config::Coordinator;
 use coproc_coordinator::router::{MAX_NAME, RESERVED, is_task};
 use coproc_coprocess::config::{Coprocess, Restarts};
+use coproc_coprocess::replicas;
 use coproc_coprocess::table::CoprocessTable;
+use coproc_core::count::Positive;
 use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::mode::Mode;
+use coproc_core::name::Name;
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::printable;
 use coproc_core::scope::Scope;
@@ -283,7 +286,8 @@ impl Resolver<'_> {
         let (log, log_warnings) = log?;
         self.warnings.extend(log_warnings);
         let facts = Facts::unknown(nginx, root);
-        let mut coprocesses = coprocesses.into_iter().collect::<Option<Vec<_>>>()?;
+        let coprocesses = coprocesses.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut coprocesses = self.replicated(&coprocesses);
         let gateway = gateway?;
         let main = main?;
         if main.kind == Kind::None {
@@ -415,14 +419,17 @@ impl Resolver<'_> {
     /// ever, and so would all of those be that wait for each other.
     fn follow(&mut self, keys: &[String], coprocesses: &mut [Option<Coprocess>]) {
         let known = |key: &String| {
-            let table = self.table(key)?;
-            let once = table.restarts.is_none_or(|restarts| restarts == Restarts::Never);
-            let is_step = once && table.ready.is_none();
-            Some(Known { name: table.name.clone()?, is_step })
+            let once = |table: &CoprocessTable| {
+                table.ready.is_none() && table.restarts.is_none_or(|all| all == Restarts::Never)
+            };
+            let is_step = self.table(key).is_some_and(once);
+            let names = self.names(key).into_iter();
+            names.map(|name| Known { name, is_step }).collect::<Vec<_>>()
         };
-        let known = keys.iter().filter_map(known).collect::<Vec<_>>();
+        let known = keys.iter().map(known).collect::<Vec<_>>();
         // A name that could not be read may be the one that is meant.
-        let complete = known.len() == keys.len();
+        let complete = known.iter().all(|names| !names.is_empty());
+        let known = known.concat();
         let mut waits_for = BTreeMap::new();
         let mut followers = Vec::new();
         for (key, coprocess) in keys.iter().zip(coprocesses) {
@@ -472,6 +479,25 @@ impl Resolver<'_> {
         }
     }
 
+    /// Each as often as it is to be there.
+    fn replicated(&self, coprocesses: &[Coprocess]) -> Vec<Coprocess> {
+        let each = |one: &Coprocess| match self.table(&one.key).and_then(|table| table.replicas) {
+            Some(Positive(count)) => replicas::expand(one, count).collect(),
+            None => vec![one.clone()],
+        };
+        coprocesses.iter().flat_map(each).collect()
+    }
+
+    /// The names of a table's coprocesses: its own, and those of its replicas.
+    fn names(&self, key: &str) -> Vec<Name> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let Some(name) = table.name.clone() else { return Vec::new() };
+        let count = table.replicas.map_or(0, |Positive(count)| count.min(replicas::MOST));
+        let numbered = (1..=count).filter_map(|number| replicas::name(&name, number).ok());
+        let numbered = numbered.collect::<Vec<_>>();
+        [vec![name], numbered].concat()
+    }
+
     /// The second of two sockets at one path could not be bound. Names in paths count as they stand.
     fn check_sockets(&mut self, tables: &[Path], sockets: &[Option<ExecSocket>]) {
         let mut first = BTreeMap::new();
@@ -498,17 +524,14 @@ impl Resolver<'_> {
     fn check_names(&mut self, keys: &[String]) {
         let mut first = BTreeMap::new();
         for key in keys {
-            let Some(name) = self.table(key).and_then(|table| table.name.clone()) else { continue };
-            match first.get(&name) {
-                None => {
-                    first.insert(name, key);
-                }
-                Some(other) => {
-                    let path = ["coprocess", key, "name"].map(str::to_owned);
-                    let what = format!("`{name}` is the name of `coprocess.{other}` already");
-                    let problem = self.stack.wrong(&path, what).expected("a name of its own");
-                    self.problems.push(problem);
-                }
+            for name in self.names(key) {
+                let Some(other) = first.insert(name.clone(), key) else { continue };
+                let path = ["coprocess", key, "name"].map(str::to_owned);
+                let what = format!("`{name}` is the name of `coprocess.{other}` already");
+                let problem = self.stack.wrong(&path, what).expected("a name of its own");
+                self.problems.push(problem);
+                first.insert(name, other);
+                break;
             }
         }
     }
@@ -572,12 +595,11 @@ impl Resolver<'_> {
     /// An event of a coprocess that does not exist would never happen, and main's own events not
     /// before it is started.
     fn check_events(&mut self, keys: &[String]) {
-        let names = keys
-            .iter()
-            .filter_map(|key| Some(self.table(key)?.name.as_ref()?.as_str().to_owned()))
-            .collect::<Vec<_>>();
+        let named = keys.iter().map(|key| self.names(key)).collect::<Vec<_>>();
         // A name that could not be read may be the one that is meant.
-        let complete = names.len() == keys.len();
+        let complete = named.iter().all(|names| !names.is_empty());
+        let names = named.iter().flatten().map(|name| name.as_str().to_owned());
+        let names = names.collect::<Vec<_>>();
         let main = self.root.main.as_ref().and_then(|main| main.exec_event.clone());
         let mut events = vec![(["main", "exec_event"].map(str::to_owned).to_vec(), main.clone())];
         for key in keys {

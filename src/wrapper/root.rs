@@ -39,6 +39,7 @@ use super::cause::Cause;
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::record::Record;
+use super::replicas::groups;
 use super::templates::Templates;
 use super::why::MainStop;
 use crate::builtin::{self, BuiltIn, Offers};
@@ -194,7 +195,8 @@ impl Root {
         match child {
             Child::Broker => {
                 let lifeline = self.lifeline(child, ctx);
-                let broker = EventBroker::new(self.events.clone(), lifeline).start();
+                let broker = EventBroker::new(self.events.clone(), lifeline);
+                let broker = broker.with_groups(groups(&self.config)).start();
                 self.broker = Some(broker.clone());
                 for place in 0..self.coprocesses.len() {
                     self.subscribe(place);

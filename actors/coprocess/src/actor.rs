@@ -1,6 +1,7 @@
 //! The actor of one coprocess: it takes messages to the machine and carries out its effects.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix::{Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
@@ -17,6 +18,7 @@ use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit};
 use crate::messages::{BrokerIs, Command, GaveUp};
 use crate::orders::{Asked, By};
 use crate::probing::newly_unfit;
+use crate::replicas;
 use crate::standing::SharedStanding;
 use crate::succession::Waiting;
 
@@ -55,10 +57,16 @@ impl CoprocessActor {
     pub fn new(
         config: Rc<Coprocess>,
         standing: SharedStanding,
-        surroundings: Surroundings,
+        mut surroundings: Surroundings,
         broker: Addr<EventBroker>,
         lifeline: Lifeline,
     ) -> Self {
+        if let Some(replica) = &config.replica {
+            let Launcher { scope, added, .. } = &mut surroundings.launcher;
+            let number = replica.number.to_string();
+            *scope = Arc::new(scope.with(replicas::IN_COMMANDS, number.clone()));
+            added.push((replicas::VARIABLE, number));
+        }
         Self {
             config,
             standing,

@@ -8,6 +8,7 @@ use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 
 use crate::lifecycle::Readiness;
+use crate::replicas::Replica;
 use crate::schedule::Schedule;
 
 /// One configured coprocess.
@@ -17,6 +18,8 @@ pub struct Coprocess {
     pub key: String,
     /// By which commands, events and logs name it.
     pub name: Name,
+    /// Which it is of several that are alike.
+    pub replica: Option<Replica>,
     /// Program and arguments, not yet interpolated; at least one word.
     pub exec: Vec<String>,
     /// Run at the stop event, before the program is signalled.

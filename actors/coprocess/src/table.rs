@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coproc_core::count::Count;
+use coproc_core::count::{Count, Positive};
 use coproc_core::duration::{GoDuration, Span};
 use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{Backoff, Coprocess, OnGiveUp, Policy, RestartLimit, Restarts};
+use crate::replicas::MOST;
 use crate::scalars::{ExitCodes, Factor};
 use crate::schedule_table::ScheduleTable;
 
@@ -63,6 +64,11 @@ pub struct CoprocessTable {
     /// The event that runs `stop_exec` and stops the program, and ends its schedule.
     #[schemars(example = &"pre-reload")]
     pub stop_event: Option<EventName>,
+    /// How many of it there are, each a coprocess by itself that is named `NAME-1` and so on, with its
+    /// number as `${replica}` in commands and probes and as COPROC_REPLICA. Commands and events that
+    /// name `NAME` are about all of them. Default: one, whose name has no number.
+    #[schemars(example = 3)]
+    pub replicas: Option<Positive>,
     /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
     /// as soon as it runs.
     #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
@@ -190,6 +196,10 @@ impl CoprocessTable {
             None => None,
         };
         refusals.extend(context.refusals());
+        if self.replicas.is_some_and(|Positive(count)| count > MOST) {
+            let wrong = Refusal::wrong("replicas", "is too many");
+            refusals.push(wrong.expected(format!("{MOST} replicas at most")));
+        }
         let at_once = self.exec_event.is_some() || follows;
         let schedule = self
             .schedule
@@ -210,6 +220,7 @@ impl CoprocessTable {
         Ok(Coprocess {
             key: key.to_owned(),
             name,
+            replica: None,
             exec: exec.0,
             stop_exec: stop_exec.map(|words| words.0),
             context: context.of_helper(),

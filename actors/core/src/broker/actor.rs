@@ -11,6 +11,7 @@ use actix::{
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::group::Group;
 use super::join::Join;
 use super::walk::{self, Step};
 use super::{Deliver, EventLog, Order, Outcome, Subscription, Walked, held};
@@ -118,6 +119,7 @@ struct Walk {
 /// The actor.
 pub struct EventBroker {
     slots: HashMap<usize, Slot>,
+    groups: Vec<Group>,
     log: Rc<RefCell<EventLog>>,
     walks: HashMap<u64, Walk>,
     next_walk: u64,
@@ -134,6 +136,7 @@ impl EventBroker {
     pub fn new(log: Rc<RefCell<EventLog>>, lifeline: Lifeline) -> Self {
         Self {
             slots: HashMap::new(),
+            groups: Vec::new(),
             log,
             walks: HashMap::new(),
             next_walk: 0,
@@ -144,11 +147,23 @@ impl EventBroker {
         }
     }
 
+    /// The same, with groups whose events it publishes as well.
+    pub fn with_groups(mut self, mut groups: Vec<Group>) -> Self {
+        for stamped in self.log.borrow().since(0) {
+            groups.iter_mut().for_each(|group| drop(group.hears(&stamped.event)));
+        }
+        self.groups = groups;
+        self
+    }
+
     fn begin(&mut self, publish: Publish, ctx: &mut Context<Self>) {
         let Publish { event, done } = publish;
         tracing::debug!(target: "event", "[{}] triggered: {}", event.name, Facts(&event));
         self.log.borrow_mut().record(event.clone(), SystemTime::now());
         let subscriptions: Vec<_> = self.slots.values().map(|s| s.subscription.clone()).collect();
+        for told in self.groups.iter_mut().filter_map(|group| group.hears(&event)) {
+            ctx.notify(Publish::new(told));
+        }
         let hears = |slot: &mut Slot| slot.join.hears(&event).then_some(slot.subscription.place);
         let started: Vec<_> = self.slots.values_mut().filter_map(hears).collect();
         let steps = walk::steps(&event.name, &subscriptions, &started).into();
