@@ -329,10 +329,12 @@ fn row(name: &str, value: &Value) -> [String; 8] {
         (None, None) => dash(),
     };
     let yes_or_no = if value["ready"] == true { "yes" } else { "no" };
+    let next_run = value["next_run"].as_str().map(|at| format!("next run at {at}"));
     let wrong: Vec<_> = ["ready", "live"]
         .iter()
         .filter_map(|probe| value["probes"][probe].as_str())
         .chain(value["status"].as_str())
+        .chain(next_run.as_deref())
         .collect();
     let ready = match wrong.is_empty() {
         true => yes_or_no.to_owned(),

@@ -1,5 +1,6 @@
 //! The config: its sources, their precedence, and what they resolve to.
 
+mod after;
 mod core;
 mod debug;
 mod defaults;

@@ -24,6 +24,7 @@ mod paths;
 mod plan;
 mod plugin;
 mod record;
+mod replicas;
 mod root;
 mod run;
 mod stop;

@@ -39,6 +39,7 @@ use super::cause::Cause;
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::record::Record;
+use super::replicas::groups;
 use super::templates::Templates;
 use super::why::MainStop;
 use crate::builtin::{self, BuiltIn, Offers};
@@ -194,7 +195,8 @@ impl Root {
         match child {
             Child::Broker => {
                 let lifeline = self.lifeline(child, ctx);
-                let broker = EventBroker::new(self.events.clone(), lifeline).start();
+                let broker = EventBroker::new(self.events.clone(), lifeline);
+                let broker = broker.with_groups(groups(&self.config)).start();
                 self.broker = Some(broker.clone());
                 for place in 0..self.coprocesses.len() {
                     self.subscribe(place);
@@ -206,6 +208,7 @@ impl Root {
                     let subscription = Subscription {
                         place: usize::MAX,
                         exec_event: event.clone(),
+                        after: Vec::new(),
                         stop_event: None,
                     };
                     let to = ctx.address().downgrade().recipient();
@@ -324,8 +327,11 @@ impl Root {
     /// Whether anybody waits for the programs of exec sockets: else their comings and goings are
     /// not worth a message.
     fn is_awaited(&self) -> bool {
-        let of_coprocesses =
-            self.config.coprocesses.iter().flat_map(|c| [&c.exec_event, &c.stop_event]);
+        let of_coprocesses = self
+            .config
+            .coprocesses
+            .iter()
+            .flat_map(|c| [&c.exec_event, &c.stop_event].into_iter().chain(&c.after));
         let mut all = of_coprocesses.chain(&self.config.main.exec_event);
         all.any(|event| matches!(event, EventName::Exec(_)))
     }

@@ -8,6 +8,8 @@ use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 
 use crate::lifecycle::Readiness;
+use crate::replicas::Replica;
+use crate::schedule::Schedule;
 
 /// One configured coprocess.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,8 @@ pub struct Coprocess {
     pub key: String,
     /// By which commands, events and logs name it.
     pub name: Name,
+    /// Which it is of several that are alike.
+    pub replica: Option<Replica>,
     /// Program and arguments, not yet interpolated; at least one word.
     pub exec: Vec<String>,
     /// Run at the stop event, before the program is signalled.
@@ -28,8 +32,12 @@ pub struct Coprocess {
     pub live: Option<Probe>,
     /// How often it is started again.
     pub policy: Policy,
-    /// When it starts.
+    /// When it starts, or its schedule begins.
     pub exec_event: EventName,
+    /// What else has to hold for that; with `exec_event` among them the last of them counts.
+    pub after: Vec<EventName>,
+    /// At which times it is started from then on.
+    pub schedule: Option<Schedule>,
     /// When it stops; `exit` where the config is silent.
     pub stop_event: EventName,
     /// How long each of TERM, INT and KILL has to end it.

@@ -4,6 +4,7 @@
 //! Nothing in here knows the command line, the config files or any sibling crate.
 
 pub mod accounts;
+pub mod alarm;
 pub mod broker;
 pub mod count;
 pub mod duration;
@@ -24,3 +25,4 @@ pub mod socket;
 pub mod supervision;
 pub mod text;
 pub mod words;
+pub mod zone;

@@ -117,7 +117,11 @@ fn start(
         .map_err(|error| SpawnError::system(shown, Step::Spawn, &error.into()))?;
     // Our copies of the write ends go with `own` and `passed`: the last writer's end is the end of
     // what it says.
-    Ok((Leader::adopt(pid), stage))
+    let leader = Leader::adopt(pid);
+    // Dropping the leader ends it.
+    let scored = setting.oom.apply(leader.pid());
+    scored.map_err(|error| SpawnError::system(shown, Step::OomScore, &error))?;
+    Ok((leader, stage))
 }
 
 /// Marks every descriptor that coproc itself inherited, beyond the three standard ones, so that no
