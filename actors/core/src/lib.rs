@@ -22,4 +22,5 @@ pub mod signal;
 pub mod socket;
 pub mod supervision;
 pub mod text;
+pub mod watched;
 pub mod words;
