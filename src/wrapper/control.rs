@@ -35,7 +35,7 @@ pub(super) type Reply = oneshot::Sender<Result<Value, Refused>>;
 impl Handler<Ask> for Root {
     type Result = ();
 
-    fn handle(&mut self, Ask { request, reply }: Ask, _: &mut Context<Self>) {
+    fn handle(&mut self, Ask { request, reply }: Ask, ctx: &mut Context<Self>) {
         let answer = match request {
             Request::Status => return self.status(reply),
             Request::Health(health) => return self.health(health, reply),
@@ -43,6 +43,7 @@ impl Handler<Ask> for Root {
             Request::Plan => self.plan(),
             Request::Metrics => return self.metrics(reply),
             Request::Reload => return self.answer_reload(reply),
+            Request::Reconfigure { apply } => return self.reconfigure(apply, reply, ctx),
             Request::Order(name, order) => match self.order(&name, order) {
                 Ok((standing, taken)) => {
                     return answer_when_settled(name, standing, taken, order, reply);
@@ -368,7 +369,7 @@ fn answer_when_settled(
 }
 
 /// The state, if there is nothing left to wait for.
-fn settled(standing: &Standing, order: Order) -> Option<String> {
+pub(super) fn settled(standing: &Standing, order: Order) -> Option<String> {
     let state = &standing.machine.state;
     let settled = match order {
         Order::Background | Order::Foreground => true,

@@ -73,16 +73,17 @@ impl CoprocessActor {
     }
 
     /// What this coprocess waits for, for the broker.
-    pub fn subscription(config: &Coprocess, place: usize) -> Subscription {
+    pub fn subscription(config: &Coprocess, place: usize, rank: usize) -> Subscription {
         Subscription {
             place,
+            rank,
             exec_event: config.exec_event.clone(),
             stop_event: Some(config.stop_event.clone()),
         }
     }
 
     /// What happens at somebody's wish.
-    fn asked(&mut self, event: Event, by: By, ctx: &mut Context<Self>) {
+    pub(crate) fn asked(&mut self, event: Event, by: By, ctx: &mut Context<Self>) {
         self.note_order(event, by);
         self.happened(event, ctx);
     }

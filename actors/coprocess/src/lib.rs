@@ -7,6 +7,7 @@ pub mod messages;
 pub mod orders;
 mod policy;
 mod probing;
+mod reconfigure;
 mod run;
 pub mod scalars;
 pub mod standing;

@@ -4,7 +4,7 @@ use actix::{Addr, Message};
 use coproc_core::broker::EventBroker;
 use coproc_core::signal::Signal;
 
-use crate::config::Restarts;
+use crate::config::{Coprocess, Restarts};
 
 /// What an operator, or the tree, asks of a coprocess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
@@ -26,6 +26,16 @@ pub enum Command {
     SetPause(std::time::Duration),
     /// Let go of events, or hold them from the next start on.
     SetBackground(bool),
+}
+
+/// From now on this is the config.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure {
+    /// All of it.
+    pub config: Box<Coprocess>,
+    /// Whether the program is stopped, with the stop command that it had, and started again.
+    pub restart: bool,
 }
 
 /// Where the broker is, after it was built anew.

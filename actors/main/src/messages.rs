@@ -11,6 +11,8 @@ use coproc_core::signal::Signal;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::config::Main;
+
 /// Start the main process.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -35,6 +37,11 @@ pub struct ReloadMain {
     /// Who waits for the outcome; the error is a sentence.
     pub done: Option<oneshot::Sender<Result<(), String>>>,
 }
+
+/// From now on this is the config. What the process was started with stays as it is until it ends.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure(pub Box<Main>);
 
 /// Pass a signal on to the main process itself.
 #[derive(Clone, Copy, Debug, Message)]

@@ -130,6 +130,12 @@ impl Reload {
         Self { state: State::Idle, again: false, reading: false, timeout, confirms, checks }
     }
 
+    /// The same with another time and with a check or without, from the next step on.
+    #[must_use]
+    pub fn changed(self, timeout: Duration, checks: bool) -> Self {
+        Self { timeout, checks, ..self }
+    }
+
     /// When [`Input::Timer`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {

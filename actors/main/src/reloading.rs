@@ -1,6 +1,7 @@
 //! What the actor of the main process does for a reload: it carries out the machine's effects and
 //! answers who asked.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{AsyncContext, Context, Handler, Message, SpawnHandle};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use crate::actor::MainActor;
 use crate::check;
 use crate::config::{Check, Kind, Main};
-use crate::messages::ReloadMain;
+use crate::messages::{Reconfigure, ReloadMain};
 use crate::reload::{Effect, Input, Reload};
 use crate::time::now_in_go;
 
@@ -218,6 +219,16 @@ impl Handler<ReloadMain> for MainActor {
             false => self.reloading.next_waiters.extend(done),
         }
         self.reload_input(Input::Asked, ctx);
+    }
+}
+
+impl Handler<Reconfigure> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Reconfigure(config): Reconfigure, _: &mut Context<Self>) {
+        let checks = config.check != Check::Off;
+        self.reloading.machine = self.reloading.machine.changed(config.reload_timeout, checks);
+        self.config = Rc::new(*config);
     }
 }
 
