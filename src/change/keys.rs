@@ -168,6 +168,8 @@ fn main(old: &Main, new: &Main) -> Changed {
         check,
         check_timeout,
         reload_timeout,
+        watch,
+        watch_delay,
     } = new;
     // Of its own words follows what checks them.
     let exec_differs = *exec != old.exec;
@@ -193,6 +195,8 @@ fn main(old: &Main, new: &Main) -> Changed {
             ("main.check", !exec_differs && *check != old.check),
             ("main.check_timeout", *check_timeout != old.check_timeout),
             ("main.reload_timeout", *reload_timeout != old.reload_timeout),
+            ("main.watch", *watch != old.watch),
+            ("main.watch_delay", *watch_delay != old.watch_delay),
         ]),
     }
 }

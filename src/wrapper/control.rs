@@ -193,7 +193,7 @@ impl Root {
         actix_rt::spawn(async move {
             let answer = match outcome.await {
                 Ok(Ok(())) => Ok(json!({ "reloaded": true })),
-                Ok(Err(why)) => Err(Refused::new(409, format!("not reloaded: {why}"))),
+                Ok(Err(why)) => Err(Refused::new(409, why)),
                 Err(_) => Err(Refused::new(503, "the main process is gone")),
             };
             let _ = reply.send(answer);
@@ -233,6 +233,7 @@ impl Root {
                 "ready": main.ready,
                 "probes": probes(&main.wrong),
                 "status": main.status,
+                "generation": (main.generation > 0).then_some(main.generation),
                 "memory_bytes": main.pid.and_then(memory),
             });
             if let Some(exit) = last_exit {

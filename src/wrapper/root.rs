@@ -508,6 +508,7 @@ impl Handler<MainNews> for Root {
     fn handle(&mut self, news: MainNews, ctx: &mut Context<Self>) {
         let (pid, status, daemonised) = match news {
             MainNews::Failed(error) => return self.main_failed(&error, ctx),
+            MainNews::FileChanged(path) => return self.reload(format!("`{path}` changed"), None),
             MainNews::Unfit(why) => {
                 tracing::error!(target: "pm", "the main process {why}: shutting down with status {FAILURE}");
                 self.leaves_because(Cause::MainUnfit(why));

@@ -77,6 +77,8 @@ pub struct MainStatus {
     pub heard: Option<Note>,
     /// What it last said that it does.
     pub status: Option<String>,
+    /// The number of the configuration that it serves with, from 1 on; 0 before its start.
+    pub generation: u64,
 }
 
 impl MainStatus {
@@ -92,6 +94,8 @@ pub enum MainNews {
     Failed(SpawnError),
     /// It runs and is of no use, for this reason.
     Unfit(String),
+    /// A file that the config says to watch has changed: which of its paths.
+    FileChanged(String),
     /// It is gone and its output was read to the end.
     Exited {
         /// Its process, as it was.
