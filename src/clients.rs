@@ -103,7 +103,20 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             let call = Call::post(&["coprocesses", &signal.name, "signal"], Some(body));
             (&signal.client, call, Show::Nothing)
         }
-        Command::Reload(client) => (client, Call::post(&["reload"], None).waiting(), Show::Nothing),
+        Command::Reload(reload) if reload.is_of_config() => {
+            let call = match reload.plan {
+                true => Call::get(&["reconfigure", "plan"], &[]),
+                false => Call::post(&["reconfigure"], None),
+            };
+            let show = match reload.format {
+                StatusFormat::Text => Show::Told(plans::change),
+                StatusFormat::Json => Show::Raw,
+            };
+            (&reload.client, call.waiting(), show)
+        }
+        Command::Reload(reload) => {
+            (&reload.client, Call::post(&["reload"], None).waiting(), Show::Nothing)
+        }
         Command::Emit(one) => {
             let body = serde_json::json!({ "name": one.name });
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
@@ -186,7 +199,14 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
         Ok(()) => {
             if let Show::Told(tell) = show {
                 written = match serde_json::from_slice(&whole) {
-                    Ok(value) => answer(&tell(&value)),
+                    Ok(value) => {
+                        let told = answer(&tell(&value));
+                        if let Some(failing) = plans::failing(&value) {
+                            complain(&failing);
+                            return ExitCode::from(FAILURE);
+                        }
+                        told
+                    }
                     Err(error) => {
                         complain(&format!("error: the wrapper's answer is not valid: {error}\n"));
                         return ExitCode::from(FAILURE);
@@ -201,7 +221,11 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
             ExitCode::from(FAILURE)
         }
         Err(error) => {
-            complain(&format!("error: {error}\n"));
+            complain(&match &error {
+                // The report of a config that is not valid is whole as it is.
+                ClientError::Refused(report) if report.ends_with('\n') => report.clone(),
+                error => format!("error: {error}\n"),
+            });
             ExitCode::from(match error {
                 _ if matches!(show, Show::Culprits) => FAILURE,
                 ClientError::NobodyThere { .. } => NOBODY_THERE,

@@ -24,7 +24,8 @@ use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
 use coproc_gateway::config::Config as Gateway;
 use coproc_gateway::driver::{COMPILED, Drivers};
-use coproc_main::config::Kind;
+use coproc_main::config::{Kind, Main};
+use coproc_template::Settings;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
@@ -263,6 +264,7 @@ impl Resolver<'_> {
         if self.template {
             self.problems.extend(template::empty(self.stack));
         }
+        self.check_watch(main.as_ref(), template.as_ref());
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
         let mut coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
@@ -556,6 +558,24 @@ impl Resolver<'_> {
                 let what = "there is no [coordinator] whose requests would wait for them";
                 let problem = self.stack.wrong(&path, what).expected("a table `coordinator`");
                 self.problems.push(problem);
+            }
+        }
+    }
+
+    /// A watched folder that is rendered to would change with each reload.
+    fn check_watch(&mut self, main: Option<&Main>, template: Option<&Settings>) {
+        let (Some(main), Some(settings)) = (main, template) else { return };
+        for path in &main.watch {
+            let whole = self.sources.folder.join(path).components().collect::<PathBuf>();
+            if settings.output.starts_with(&whole) || whole.starts_with(&settings.output) {
+                let key = ["main", "watch"].map(str::to_owned);
+                let what = format!(
+                    "`{}` changes with each reload, which renders templates to `{}`",
+                    printable(path),
+                    settings.output.display()
+                );
+                let problem = self.stack.wrong(&key, what);
+                self.problems.push(problem.expected("files that reloads leave as they are"));
             }
         }
     }

@@ -194,6 +194,25 @@ fn child<'a>(node: &'a mut Node, key: &str, origin: &Origin) -> &'a mut Node {
     &mut entries[at].node
 }
 
+/// The values at a path and below it by their dotted keys, as texts.
+pub(super) fn flatten(
+    path: &str,
+    value: Option<&serde_json::Value>,
+    out: &mut std::collections::BTreeMap<String, String>,
+) {
+    use serde_json::Value as Json;
+    match value {
+        None | Some(Json::Null) => {}
+        Some(Json::Object(map)) if !map.is_empty() => {
+            for (key, value) in map {
+                flatten(&format!("{path}.{key}"), Some(value), out);
+            }
+        }
+        Some(Json::String(text)) => drop(out.insert(path.to_owned(), text.clone())),
+        Some(other) => drop(out.insert(path.to_owned(), other.to_string())),
+    }
+}
+
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.name.clone())

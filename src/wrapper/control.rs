@@ -35,7 +35,7 @@ pub(super) type Reply = oneshot::Sender<Result<Value, Refused>>;
 impl Handler<Ask> for Root {
     type Result = ();
 
-    fn handle(&mut self, Ask { request, reply }: Ask, _: &mut Context<Self>) {
+    fn handle(&mut self, Ask { request, reply }: Ask, ctx: &mut Context<Self>) {
         let answer = match request {
             Request::Status => return self.status(reply),
             Request::Health(health) => return self.health(health, reply),
@@ -46,6 +46,7 @@ impl Handler<Ask> for Root {
             Request::Order(name, order) if !self.replicas(&name).is_empty() => {
                 return self.order_all(name, order, reply);
             }
+            Request::Reconfigure { apply } => return self.reconfigure(apply, reply, ctx),
             Request::Order(name, order) => match self.order(&name, order) {
                 Ok((standing, taken)) => {
                     return answer_when_settled(name, standing, taken, order, reply);
@@ -206,7 +207,7 @@ impl Root {
         actix_rt::spawn(async move {
             let answer = match outcome.await {
                 Ok(Ok(())) => Ok(json!({ "reloaded": true })),
-                Ok(Err(why)) => Err(Refused::new(409, format!("not reloaded: {why}"))),
+                Ok(Err(why)) => Err(Refused::new(409, why)),
                 Err(_) => Err(Refused::new(503, "the main process is gone")),
             };
             let _ = reply.send(answer);
@@ -246,6 +247,7 @@ impl Root {
                 "ready": main.ready,
                 "probes": probes(&main.wrong),
                 "status": main.status,
+                "generation": (main.generation > 0).then_some(main.generation),
                 "memory_bytes": main.pid.and_then(memory),
             });
             if let Some(exit) = last_exit {
@@ -398,7 +400,7 @@ pub(super) fn command_of(order: Order) -> Command {
 }
 
 /// The state, if there is nothing left to wait for.
-fn settled(standing: &Standing, order: Order) -> Option<String> {
+pub(super) fn settled(standing: &Standing, order: Order) -> Option<String> {
     let state = &standing.machine.state;
     let settled = match order {
         Order::Background | Order::Foreground => true,

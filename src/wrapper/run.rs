@@ -26,7 +26,7 @@ use super::paths::PidFiles;
 use super::record::{Places, Record};
 use super::root::{Gated, Parts, Root};
 use super::templates::Templates;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, Loaded, Sources};
 use crate::console::complain;
 use crate::init::{self, Side};
 use crate::{event_loop, log, signals};
@@ -106,13 +106,14 @@ fn begin(sources: &Sources, manner: Manner, places: &mut Places) -> Result<u8, (
             }
             Ok(code)
         }
-        Ok(Side::Runtime) => runtime(config, pid, manner, places, kills).map_err(failed),
+        Ok(Side::Runtime) => runtime(loaded, config, pid, manner, places, kills).map_err(failed),
         Err(error) => Err(failed(format!("the wrapper cannot be started: {error}"))),
     }
 }
 
 /// The runtime below the init; an error is a sentence about why there is none.
 fn runtime(
+    loaded: Loaded,
     config: Config,
     pid: u32,
     manner: Manner,
@@ -202,6 +203,7 @@ fn runtime(
         record: record.clone(),
         kills,
         config: Rc::new(config),
+        loaded: Rc::new(loaded),
     };
     let system = event_loop::start()?;
     let root = system.block_on(async { Root::new(parts).start() });

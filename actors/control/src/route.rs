@@ -53,7 +53,11 @@ pub(crate) fn route(
     let expected = match (entrance, words.as_slice()) {
         (_, ["livez" | "readyz" | "metrics"]) => "GET",
         (Entrance::Socket, ["v1", "status" | "plan" | "why" | "events" | "logs"]) => "GET",
-        (Entrance::Socket, ["v1", "reload" | "emit"] | ["v1", "coprocesses", _, _]) => "POST",
+        (Entrance::Socket, ["v1", "reconfigure", "plan"]) => "GET",
+        (
+            Entrance::Socket,
+            ["v1", "reload" | "reconfigure" | "emit"] | ["v1", "coprocesses", _, _],
+        ) => "POST",
         _ => return Err(Refused::new(404, format!("there is nothing at `{path}`"))),
     };
     // What comes to an end can be asked for its head alone.
@@ -80,6 +84,8 @@ pub(crate) fn route(
             let name = query.get("name")?.filter(|name| !name.is_empty());
             Ok(Route::Logs { name, count, follow: query.flag("follow") })
         }
+        ["v1", "reconfigure", "plan"] => Ok(Route::Ask(Request::Reconfigure { apply: false })),
+        ["v1", "reconfigure"] => Ok(Route::Ask(Request::Reconfigure { apply: true })),
         ["v1", "emit"] => Ok(Route::Ask(Request::Emit(field(&object(body)?, "name")?))),
         ["v1", "coprocesses", name, action] => Ok(Route::Ask(action_of(name, action, body)?)),
         _ => Ok(Route::Ask(Request::Reload)),
@@ -218,6 +224,9 @@ mod tests {
         assert_eq!(ask("HEAD", "/livez", ""), Ok(Route::Health(Health::Alive)));
         assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
         assert_eq!(ask("GET", "/v1/plan", ""), coprocess(Request::Plan));
+        let reconfigure = |apply| coprocess(Request::Reconfigure { apply });
+        assert_eq!(ask("GET", "/v1/reconfigure/plan", ""), reconfigure(false));
+        assert_eq!(ask("POST", "/v1/reconfigure", ""), reconfigure(true));
         assert_eq!(ask("GET", "/v1/why", ""), coprocess(Request::Why(None)));
         assert_eq!(
             ask("GET", "/v1/why?name=a%20b", ""),
@@ -279,6 +288,8 @@ mod tests {
         assert_eq!(ask("POST", "/readyz", ""), Err(405));
         assert_eq!(ask("HEAD", "/v1/events?follow=1", ""), Err(405));
         assert_eq!(ask("GET", "/v1/reload", ""), Err(405));
+        assert_eq!(ask("GET", "/v1/reconfigure", ""), Err(405));
+        assert_eq!(ask("POST", "/v1/reconfigure/plan", ""), Err(405));
         assert_eq!(ask("GET", "/v1/emit", ""), Err(405));
         assert_eq!(ask("GET", "/v1/coprocesses/a/set", ""), Err(405));
         assert_eq!(ask("POST", "/v1/coprocesses/a/dance", ""), Err(404));

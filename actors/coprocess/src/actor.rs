@@ -84,9 +84,10 @@ impl CoprocessActor {
     }
 
     /// What this coprocess waits for, for the broker.
-    pub fn subscription(config: &Coprocess, place: usize) -> Subscription {
+    pub fn subscription(config: &Coprocess, place: usize, rank: usize) -> Subscription {
         Subscription {
             place,
+            rank,
             exec_event: config.exec_event.clone(),
             after: config.after.clone(),
             stop_event: Some(config.stop_event.clone()),
@@ -248,7 +249,7 @@ impl Handler<Deliver> for CoprocessActor {
         match order {
             Order::Start => {
                 self.begin_schedule(ctx);
-                if self.config.schedule.as_ref().is_some_and(|schedule| !schedule.at_once) {
+                if self.config.starts_by_the_clock() {
                     drop(hold);
                     return self.standing.borrow().mark_changed();
                 }
@@ -297,6 +298,13 @@ impl Handler<Command> for CoprocessActor {
             Command::Start => {
                 self.begin_schedule(ctx);
                 self.asked(Event::Start, By::Command("start"), ctx);
+            }
+            Command::Begin => {
+                self.begin_schedule(ctx);
+                match self.config.starts_by_the_clock() {
+                    true => self.standing.borrow().mark_changed(),
+                    false => self.asked(Event::Start, By::Command("reload --config"), ctx),
+                }
             }
             Command::Stop => {
                 self.end_schedule(ctx);

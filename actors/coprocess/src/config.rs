@@ -49,6 +49,11 @@ pub struct Coprocess {
 }
 
 impl Coprocess {
+    /// Whether its event only puts its schedule in force.
+    pub fn starts_by_the_clock(&self) -> bool {
+        self.schedule.as_ref().is_some_and(|schedule| !schedule.at_once)
+    }
+
     /// When its program counts as ready.
     pub fn readiness(&self) -> Readiness {
         match &self.ready {

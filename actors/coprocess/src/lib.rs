@@ -8,6 +8,7 @@ pub mod messages;
 pub mod orders;
 mod policy;
 mod probing;
+mod reconfigure;
 pub mod replicas;
 mod run;
 pub mod scalars;

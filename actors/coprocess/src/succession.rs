@@ -6,12 +6,13 @@ use coproc_core::broker::Deliver;
 
 use crate::actor::CoprocessActor;
 use crate::lifecycle::Effect;
-use crate::messages::Command;
+use crate::messages::{Command, Reconfigure};
 
 /// What came before the actor could heed it.
 pub(crate) enum Waiting {
     Deliver(Deliver),
     Command(Command),
+    Reconfigure(Reconfigure),
 }
 
 /// The process of the actor before this one is gone.
@@ -73,6 +74,7 @@ impl CoprocessActor {
             match message {
                 Waiting::Deliver(deliver) => ctx.notify(deliver),
                 Waiting::Command(command) => ctx.notify(command),
+                Waiting::Reconfigure(message) => ctx.notify(message),
             }
         }
     }

@@ -24,5 +24,6 @@ pub mod signal;
 pub mod socket;
 pub mod supervision;
 pub mod text;
+pub mod watched;
 pub mod words;
 pub mod zone;

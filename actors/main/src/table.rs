@@ -59,20 +59,32 @@ pub struct MainTable {
     /// How long the check may take until it is killed and counts as a refusal.
     #[schemars(example = &"5s")]
     pub check_timeout: Option<Span>,
-    /// How long nginx may take to show that it has taken a new configuration, until the reload
-    /// counts as refused.
+    /// How long nginx may take to have new workers, until the reload counts as refused and what was
+    /// rendered is put back.
     #[schemars(example = &"1m")]
     pub reload_timeout: Option<Span>,
+    /// Files and folders whose change asks for a reload, as `coproc reload` does: a folder with all that
+    /// is in it and below, but for hidden files and what editors leave. What links lead to, and what
+    /// takes a file's place, is seen as well. `${name}` is replaced. Default: none.
+    #[schemars(example = ["/etc/nginx/conf.d", "/etc/tls/tls.crt"])]
+    pub watch: Option<Words>,
+    /// How long nothing has to change until what `watch` names counts as changed, so that several
+    /// changes are one reload.
+    #[schemars(example = &"2s")]
+    pub watch_delay: Option<Span>,
 }
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 4] = [
+pub const DEFAULTS: [(&str, &str); 5] = [
     ("check_timeout", "30s"),
     ("reload_signal", "HUP"),
     ("reload_timeout", "30s"),
     ("stop_signal", "TERM"),
+    ("watch_delay", "500ms"),
 ];
+
+const WATCH_DELAY: Span = Span::from_millis(500);
 
 /// The word that turns the check off.
 const NO_CHECK: &str = "none";
@@ -130,6 +142,14 @@ impl MainTable {
             refusals.extend(no_command("check", &words, expected));
             words
         });
+        let Words(watch) = self.watch.unwrap_or(Words(Vec::new()));
+        if kind == Kind::None && !watch.is_empty() {
+            let wrong = Refusal::wrong("watch", "is set although `kind` is `none`");
+            refusals.push(wrong.expected("no `watch`: there is nobody to reload"));
+        }
+        if watch.iter().any(|path| path.trim().is_empty()) {
+            refusals.push(Refusal::wrong("watch", "names a blank path").expected("paths"));
+        }
         refusals.extend(context.refusals());
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             let report = !refused.iter().any(|key| key == role.key());
@@ -172,6 +192,8 @@ impl MainTable {
             reload_signal: self.reload_signal.unwrap_or(Signal::HUP),
             check_timeout: self.check_timeout.unwrap_or(Span::from_secs(30)).get(),
             reload_timeout: self.reload_timeout.unwrap_or(Span::from_secs(30)).get(),
+            watch,
+            watch_delay: self.watch_delay.unwrap_or(WATCH_DELAY).get(),
         })
     }
 }

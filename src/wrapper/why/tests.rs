@@ -10,7 +10,7 @@ fn event(text: &str) -> EventName {
 }
 
 fn member(name: &str, state: &'static str, reason: Reason) -> Member {
-    Member { name: name.into(), state, reason, holds: Vec::new() }
+    Member { place: usize::MAX, name: name.into(), state, reason, holds: Vec::new() }
 }
 
 fn runs() -> Reason {

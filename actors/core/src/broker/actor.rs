@@ -37,6 +37,11 @@ pub struct Subscribe {
 #[rtype(result = "()")]
 pub struct Unsubscribe(pub usize);
 
+/// From now on these are the groups.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Regroup(pub Vec<Group>);
+
 /// An event happened.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -148,12 +153,17 @@ impl EventBroker {
     }
 
     /// The same, with groups whose events it publishes as well.
-    pub fn with_groups(mut self, mut groups: Vec<Group>) -> Self {
+    pub fn with_groups(mut self, groups: Vec<Group>) -> Self {
+        self.regroup(groups);
+        self
+    }
+
+    /// What has come has come, also to the groups before these.
+    fn regroup(&mut self, mut groups: Vec<Group>) {
         for stamped in self.log.borrow().since(0) {
             groups.iter_mut().for_each(|group| drop(group.hears(&stamped.event)));
         }
         self.groups = groups;
-        self
     }
 
     fn begin(&mut self, publish: Publish, ctx: &mut Context<Self>) {
@@ -245,7 +255,9 @@ impl Handler<Subscribe> for EventBroker {
     fn handle(&mut self, Subscribe { subscription, to }: Subscribe, _: &mut Context<Self>) {
         let place = subscription.place;
         let (waiting, join) = match self.slots.remove(&place) {
-            Some(slot) if slot.subscription == subscription => (slot.waiting, Some(slot.join)),
+            Some(slot) if slot.subscription.starts_as(&subscription) => {
+                (slot.waiting, Some(slot.join))
+            }
             Some(slot) => (slot.waiting, None),
             None => (Vec::new(), None),
         };
@@ -275,6 +287,14 @@ impl Handler<Unsubscribe> for EventBroker {
                 drop(deliver.take());
             }
         }
+    }
+}
+
+impl Handler<Regroup> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, Regroup(groups): Regroup, _: &mut Context<Self>) {
+        self.regroup(groups);
     }
 }
 

@@ -67,6 +67,7 @@ mod tests {
     fn join(exec_event: &str, after: &[&str]) -> Join {
         Join::new(&Subscription {
             place: 0,
+            rank: 0,
             exec_event: exec_event.parse().unwrap(),
             after: after.iter().map(|event| event.parse().unwrap()).collect(),
             stop_event: None,

@@ -11,7 +11,7 @@ mod log;
 mod walk;
 
 pub use actor::{
-    Cancel, EventBroker, Ongoing, OngoingWalk, Publish, Subscribe, Unsubscribe, WhatGoesOn,
+    Cancel, EventBroker, Ongoing, OngoingWalk, Publish, Regroup, Subscribe, Unsubscribe, WhatGoesOn,
 };
 pub use group::Group;
 pub use log::{EventLog, Stamped};

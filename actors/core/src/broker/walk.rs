@@ -6,11 +6,13 @@ use tokio::sync::oneshot;
 use crate::event::EventName;
 use crate::process::SpawnError;
 
-/// What a subscriber waits for. Its place is its place in the config file.
+/// What a subscriber waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
-    /// The order among all subscribers.
+    /// By which it is known; nobody else ever has it.
     pub place: usize,
+    /// The order among all subscribers, that of the config file.
+    pub rank: usize,
     /// The event that starts it.
     pub exec_event: EventName,
     /// What has to hold besides, or if `exec_event` is among them, with it: then the last of them to come
@@ -18,6 +20,13 @@ pub struct Subscription {
     pub after: Vec<EventName>,
     /// The event that stops it; `None` for one that never is stopped by an event.
     pub stop_event: Option<EventName>,
+}
+
+impl Subscription {
+    /// Whether both are started by the same.
+    pub(super) fn starts_as(&self, other: &Self) -> bool {
+        (&self.exec_event, &self.after) == (&other.exec_event, &other.after)
+    }
 }
 
 /// What an event asks of a subscriber.
@@ -117,7 +126,7 @@ pub(super) fn steps(
     started: &[usize],
 ) -> Vec<Step> {
     let mut sorted: Vec<_> = subscriptions.iter().collect();
-    sorted.sort_by_key(|subscription| subscription.place);
+    sorted.sort_by_key(|subscription| subscription.rank);
     let places = |concerned: &dyn Fn(&Subscription) -> bool| -> Vec<usize> {
         sorted.iter().filter(|s| concerned(s)).map(|s| s.place).collect()
     };
@@ -138,12 +147,19 @@ mod tests {
     use crate::event::Phase;
 
     fn subscription(place: usize, exec: Phase, stop: Phase) -> Subscription {
-        Subscription {
-            place,
-            exec_event: exec.into(),
-            after: Vec::new(),
-            stop_event: Some(stop.into()),
-        }
+        let (rank, stop_event) = (place, Some(stop.into()));
+        Subscription { place, rank, exec_event: exec.into(), after: Vec::new(), stop_event }
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_file_whoever_came_first() {
+        let mut subscriptions =
+            [0, 1, 2].map(|place| subscription(place, Phase::Start, Phase::Exit));
+        subscriptions[2].rank = 0;
+        subscriptions[0].rank = 2;
+        let steps = steps(&Phase::Exit.into(), &subscriptions, &[]);
+        let places: Vec<_> = steps.iter().map(|step| step.places.as_slice()).collect();
+        assert_eq!(places, [&[2][..], &[1], &[0], &[2, 1, 0]]);
     }
 
     #[test]
