@@ -40,6 +40,7 @@ use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Superv
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::record::Record;
 use super::templates::Templates;
+use super::tokens;
 use super::why::MainStop;
 use crate::builtin::{self, BuiltIn, Offers};
 use crate::config::Config;
@@ -236,7 +237,7 @@ impl Root {
                 self.main = Some(MainActor::new(config, surroundings, broker, lifeline).start());
             }
             Child::Control => {
-                let Entrances { socket, ports } = &*self.entrances;
+                let Entrances { socket, ports, .. } = &*self.entrances;
                 if socket.is_none() && ports.is_empty() {
                     return;
                 }
@@ -485,6 +486,7 @@ impl Root {
     /// anew meanwhile.
     pub(super) fn reload(&self, cause: String, done: Option<oneshot::Sender<Result<(), String>>>) {
         drop(self.reload_gateway());
+        drop(self.reread_tokens());
         if let Some(main) = &self.main {
             main.do_send(ReloadMain { cause, done });
         }
@@ -494,6 +496,11 @@ impl Root {
     pub(super) fn reload_gateway(&self) -> Option<actix_rt::task::JoinHandle<()>> {
         let bound = self.gateway.as_ref()?.bound.clone();
         Some(actix_rt::task::spawn_blocking(move || bound.reload()))
+    }
+
+    /// Has the tokens of the control's ports read anew; `None` where there are none.
+    pub(super) fn reread_tokens(&self) -> Option<actix_rt::task::JoinHandle<()>> {
+        tokens::reread(&self.config.control, self.entrances.door.clone())
     }
 
     /// What each exec socket does just now, for the log.
