@@ -97,8 +97,9 @@ pub enum Command {
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema
-    /// complete and check config files by it.
-    Schema,
+    /// complete and check config files by it. With --openapi it is the description of the control
+    /// API instead, as a wrapper serves it at /openapi.json.
+    Schema(SchemaArgs),
     /// Print a shell's completion script.
     ///
     /// In bash and zsh `coproc` is a reserved word; the scripts for both complete `command coproc
@@ -277,6 +278,14 @@ pub enum DebugFormat {
     Toml,
     /// JSON, for programs.
     Json,
+}
+
+/// `coproc schema`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the description of the control API in OpenAPI 3.1.
+    #[arg(long)]
+    pub openapi: bool,
 }
 
 /// `coproc completions`.

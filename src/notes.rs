@@ -137,7 +137,10 @@ pub fn of(command: &str) -> Notes {
             ("coproc keys set KEY --json - < session.json", "A session from a file."),
             ("coproc keys delete KEY", "Nobody is let in by it any more."),
         ]),
-        "schema" => printer(&[("coproc schema > coproc.schema.json", "For an editor.")]),
+        "schema" => printer(&[
+            ("coproc schema > coproc.schema.json", "For an editor."),
+            ("coproc schema --openapi > coproc.openapi.json", "For a client of the control API."),
+        ]),
         "version" => printer(&[("coproc version", "Version, commit and time of the build.")]),
         "completions" => printer(&[
             ("coproc completions bash > /etc/bash_completion.d/coproc", "For all users of bash."),

@@ -246,6 +246,7 @@ impl Root {
                     root: ctx.address().recipient(),
                     events: self.events.clone(),
                     output: self.output.clone(),
+                    version: crate::commands::VERSION,
                 };
                 let (entrances, guests) = (self.entrances.clone(), self.guests.clone());
                 self.control =

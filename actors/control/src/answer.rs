@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::caller::Caller;
+use crate::openapi;
 use crate::openmetrics;
 use crate::request::{Ask, Refused, Request};
 use crate::route::{Denied, Given, Query, Route, find};
@@ -68,6 +69,7 @@ async fn respond(
     Ok(match route {
         Route::Ask(request) => whole(200, &ask(shared, request).await?),
         Route::Health(health) => self::health(caller, &ask(shared, Request::Health(health)).await?),
+        Route::Description => whole(200, &openapi::document(shared.sources.version)),
         Route::Metrics => metrics(ask(shared, Request::Metrics).await?),
         Route::Events { since, .. } if pushed => {
             let since = sse::last_seen(&parts.headers)?.or(since);

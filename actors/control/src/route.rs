@@ -15,6 +15,8 @@ pub(crate) enum Route {
     Health(Health),
     /// One answer in the text of OpenMetrics.
     Metrics,
+    /// The description of all that can be asked.
+    Description,
     /// Events after a number, and further ones as they come.
     Events { since: Option<u64>, follow: bool },
     /// The last lines, and further ones as they come.
@@ -51,12 +53,17 @@ impl Given<'_> {
         self.word.clone().unwrap_or_default()
     }
 
-    /// A text or a number of the body, which is an object.
-    pub(crate) fn field(&self, key: &str) -> Result<String, Refused> {
-        match object(self.body)?.get(key) {
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(Value::Number(number)) => Ok(number.to_string()),
-            _ => Err(Refused::new(400, format!("the body has no `{key}`"))),
+    /// A field of the body, which is an object.
+    fn field(&self, key: &str) -> Result<Value, Refused> {
+        let missing = || Refused::new(400, format!("the body has no `{key}`"));
+        object(self.body)?.remove(key).ok_or_else(missing)
+    }
+
+    /// A field that is a text.
+    pub(crate) fn text(&self, key: &str) -> Result<String, Refused> {
+        match self.field(key)? {
+            Value::String(text) => Ok(text),
+            _ => Err(Refused::new(400, format!("`{key}` is not a text"))),
         }
     }
 }
@@ -133,14 +140,17 @@ pub(crate) fn keys(given: &Given<'_>) -> Result<Route, Refused> {
     Ok(Route::Ask(Request::Keys(KeysOrder {
         method: given.method.to_owned(),
         id: given.word.clone(),
-        hashed: given.query.flag("hashed"),
+        hashed: given.query.flag("hashed")?,
         body: given.body.to_vec(),
-        go_on: given.query.flag("suppress_reset"),
+        go_on: given.query.flag("suppress_reset")?,
     })))
 }
 
 pub(crate) fn signal(name: &str, given: &Given<'_>) -> Result<Route, Refused> {
-    let text = given.field("signal")?;
+    let text = match given.field("signal")? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
     let signal: Signal = text.parse().map_err(|error| Refused::new(400, format!("{error}")))?;
     Ok(Route::Ask(Request::Signal(name.to_owned(), signal)))
 }
@@ -184,8 +194,13 @@ impl Query<'_> {
         self.get(key)?.map(parse).transpose()
     }
 
-    pub(crate) fn flag(&self, key: &str) -> bool {
-        matches!(self.get(key), Ok(Some(text)) if text != "0" && text != "false")
+    /// A key without a value is a yes.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, Refused> {
+        match self.get(key)?.as_deref() {
+            None | Some("0" | "false") => Ok(false),
+            Some("" | "1" | "true") => Ok(true),
+            Some(_) => Err(Refused::new(400, format!("`{key}` is neither true nor false"))),
+        }
     }
 }
 
@@ -363,6 +378,7 @@ mod tests {
         assert_eq!(ask("POST", "/v1/coprocesses/a/signal", r#"{"signal":"NO"}"#), Err(400));
         assert_eq!(ask("POST", "/v1/emit", "nonsense"), Err(400));
         assert_eq!(ask("GET", "/v1/events?since=x", ""), Err(400));
+        assert_eq!(ask("GET", "/v1/events?follow=perhaps", ""), Err(400));
         assert_eq!(ask("GET", "/v1/coprocesses/a/wait?for=dinner", ""), Err(400));
         assert_eq!(ask("GET", "/v1/%zz", ""), Err(400));
     }

@@ -21,13 +21,39 @@ pub(crate) struct Entry {
     /// The schema of its body, if it takes one.
     pub(crate) body: Option<&'static str>,
     pub(crate) answer: Kind,
+    /// Whether it can be had as server-sent events as well.
+    pub(crate) streams: bool,
     pub(crate) read: fn(&Given<'_>) -> Result<Route, Refused>,
+}
+
+impl Entry {
+    /// What it is refused with besides for want of a role, and when.
+    pub(crate) fn refusals(&self) -> Vec<(&'static str, &'static str)> {
+        let mut refusals = Vec::new();
+        if !self.query.is_empty() || self.body.is_some() || self.path.contains('{') {
+            refusals.push(("400", "The path, the query or the body is not valid."));
+        }
+        if self.path.contains('{')
+            || self.path == "/v1/keys"
+            || self.query.iter().any(|one| one.name == "name")
+        {
+            refusals.push(("404", "There is nothing of this name."));
+        }
+        if self.body.is_some() {
+            refusals.push(("408", "The body did not come in time."));
+        }
+        if !self.open {
+            refusals.push(("409", "It cannot be done in the state that things are in."));
+        }
+        refusals.push(("503", "The wrapper is leaving, or cannot do it just now."));
+        refusals
+    }
 }
 
 /// A parameter of a query, none of which is required.
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
-    /// A type of JSON Schema; a boolean may be written in several ways.
+    /// A type of JSON Schema, or words with `|` between them.
     pub(crate) kind: &'static str,
     pub(crate) about: &'static str,
 }
@@ -49,10 +75,12 @@ const fn parameter(name: &'static str, kind: &'static str, about: &'static str) 
     Parameter { name, kind, about }
 }
 
-const FOLLOW: Parameter =
-    parameter("follow", "boolean", "Whether to stay, and tell of what comes.");
+/// Yes or no; nothing after the name is a yes.
+const FLAG: &str = "true|false|1|0|";
 
-const HASHED: Parameter = parameter("hashed", "boolean", "Whether the key is named by its hash.");
+const FOLLOW: Parameter = parameter("follow", FLAG, "Whether to stay, and tell of what comes.");
+
+const HASHED: Parameter = parameter("hashed", FLAG, "Whether the key is named by its hash.");
 
 /// What is asked for by GET alone and changes nothing.
 const fn get(
@@ -72,6 +100,7 @@ const fn get(
         query: &[],
         body: None,
         answer,
+        streams: false,
         read,
     }
 }
@@ -152,17 +181,21 @@ pub(crate) const ROUTES: &[Entry] = &[
             |given| ask(Request::Why(given.query.get("name")?.filter(|name| !name.is_empty()))),
         )
     },
+    get("/openapi.json", "openapi", "This description.", Kind::Json("Description"), |_| {
+        Ok(Route::Description)
+    }),
     get("/v1/plan", "plan", "What a stop of all would be like now.", Kind::Json("Plan"), |_| {
         ask(Request::Plan)
     }),
     Entry {
+        streams: true,
         query: &[
             parameter("since", "integer", "The number of the last event that is known already."),
             FOLLOW,
         ],
         ..get("/v1/events", "events", "What happened.", Kind::Lines("Event"), |given| {
             let since = given.query.number("since")?;
-            Ok(Route::Events { since, follow: given.query.flag("follow") })
+            Ok(Route::Events { since, follow: given.query.flag("follow")? })
         })
     },
     Entry {
@@ -174,7 +207,7 @@ pub(crate) const ROUTES: &[Entry] = &[
         ..get("/v1/logs", "logs", "The latest output.", Kind::Lines("LogLine"), |given| {
             let count = wanted_lines(given)?;
             let name = given.query.get("name")?.filter(|name| !name.is_empty());
-            Ok(Route::Logs { name, count, follow: given.query.flag("follow") })
+            Ok(Route::Logs { name, count, follow: given.query.flag("follow")? })
         })
     },
     post(
@@ -187,7 +220,7 @@ pub(crate) const ROUTES: &[Entry] = &[
     Entry {
         body: Some("EmitBody"),
         ..post("/v1/emit", "emit", "Publish `custom.NAME`.", "Emitted", |given| {
-            ask(Request::Emit(given.field("name")?))
+            ask(Request::Emit(given.text("name")?))
         })
     },
     Entry {
@@ -280,10 +313,7 @@ pub(crate) const ROUTES: &[Entry] = &[
         ..key("POST", KEY, "setKey", "Set a key's session; its quota begins anew.")
     },
     Entry {
-        query: &[
-            HASHED,
-            parameter("suppress_reset", "boolean", "Whether the quota goes on as it is."),
-        ],
+        query: &[HASHED, parameter("suppress_reset", FLAG, "Whether the quota goes on as it is.")],
         body: Some("Session"),
         ..key("PUT", KEY, "changeKey", "Change a key's session.")
     },

@@ -72,6 +72,8 @@ pub struct Sources {
     pub events: Rc<RefCell<EventLog>>,
     /// The log.
     pub output: Output,
+    /// The version of the program.
+    pub version: &'static str,
 }
 
 /// What every connection needs.
