@@ -8,7 +8,7 @@ use coproc_gateway::definition::{self, Rules};
 use coproc_gateway::page::Templates;
 use coproc_gateway::policy::Policies;
 
-use crate::cli::{DebugFormat, StatusFormat};
+use crate::cli::{DebugFormat, SchemaArgs, StatusFormat};
 use crate::config::{self, Config, Format, Loaded, Sources};
 use crate::console::{answer, complain, status};
 
@@ -154,8 +154,12 @@ fn explain(
 }
 
 /// `coproc schema`.
-pub fn schema() -> ExitCode {
-    status(answer(&format!("{:#}\n", config::schema())))
+pub fn schema(args: SchemaArgs) -> ExitCode {
+    let schema = match args.openapi {
+        true => coproc_control::openapi::document(VERSION),
+        false => config::schema(),
+    };
+    status(answer(&format!("{schema:#}\n")))
 }
 
 /// `coproc version`.

@@ -24,9 +24,11 @@ pub(super) const PREFIX: &str = "COPROC_";
 const OLD_PREFIX: &str = "NW_";
 
 /// Variables that start with the prefix and are no keys.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 6] = [
     CONFIG_VARIABLE,
     "COPROC_SOCKET",
+    "COPROC_URL",
+    "COPROC_TOKEN_FILE",
     crate::task::COORDINATOR_VARIABLE,
     crate::task::TOKEN_VARIABLE,
 ];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coproc_control::table::ControlConfig;
 use coproc_coordinator::config::Coordinator;
 use coproc_coordinator::router::{MAX_NAME, RESERVED, is_task};
 use coproc_coprocess::config::{Coprocess, Restarts};
@@ -13,7 +14,6 @@ use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Positive;
 use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
-use coproc_core::mode::Mode;
 use coproc_core::name::Name;
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::printable;
@@ -31,7 +31,7 @@ use serde_json::Map;
 use figment::value::{Dict, Value};
 
 use super::after::{self, Known, event_of};
-use super::core::{Addresses, COMPUTED, ControlConfig, RootTable, top_level_keys};
+use super::core::{COMPUTED, RootTable, top_level_keys};
 use super::env;
 
 use super::near::nearest;
@@ -281,6 +281,7 @@ impl Resolver<'_> {
         self.check_sockets(&exec_paths, &exec_sockets);
         let coordinator = self.coordinator();
         let gateway = self.gateway();
+        let control = self.control(&run_path);
         self.check_names(keys);
         self.check_tasks(keys);
         self.check_events(keys);
@@ -310,7 +311,7 @@ impl Resolver<'_> {
             coordinator: coordinator?,
             gateway,
             log,
-            control: self.control(&run_path),
+            control: control?,
             run_path,
             conf_path,
             template,
@@ -338,21 +339,10 @@ impl Resolver<'_> {
         self.sources.folder.join(path)
     }
 
-    fn control(&self, run_path: &std::path::Path) -> ControlConfig {
-        let table = self.root.control.as_ref();
-        let set = table.and_then(|table| table.socket.as_deref()).filter(|s| !s.is_empty());
-        ControlConfig {
-            socket: match set {
-                Some("none") => None,
-                Some(path) => Some(self.sources.folder.join(path)),
-                None => Some(run_path.join("control.sock")),
-            },
-            configured: set.is_some(),
-            mode: table.and_then(|table| table.mode).unwrap_or(Mode(0o600)).0,
-            listen: table
-                .and_then(|table| table.listen.clone())
-                .map_or_else(Vec::new, |Addresses(addresses)| addresses),
-        }
+    /// The control socket; `None` where its table is wrong.
+    fn control(&mut self, run_path: &std::path::Path) -> Option<ControlConfig> {
+        let table = self.root.control.clone().unwrap_or_default();
+        self.took(&["control".to_owned()], table.resolve(&self.sources.folder, run_path))
     }
 
     /// The coordinator, if there is one; `None` where its table is wrong.

@@ -84,7 +84,7 @@ impl Root {
                 self.main = Some(MainActor::new(config, surroundings, broker, lifeline).start());
             }
             Child::Control => {
-                let Entrances { socket, ports } = &*self.entrances;
+                let Entrances { socket, ports, .. } = &*self.entrances;
                 if socket.is_none() && ports.is_empty() {
                     return;
                 }
@@ -93,6 +93,7 @@ impl Root {
                     root: ctx.address().recipient(),
                     events: self.events.clone(),
                     output: self.output.clone(),
+                    version: crate::commands::VERSION,
                 };
                 let (entrances, guests) = (self.entrances.clone(), self.guests.clone());
                 self.control =

@@ -56,6 +56,7 @@ impl Handler<Ask> for Root {
             Request::Set(name, changes) => self.set(&name, &changes),
             Request::Signal(name, signal) => self.signal(&name, signal),
             Request::Emit(name) => self.emit(&name),
+            Request::Wait(name, until) => return self.wait(name, until, reply),
             Request::Keys(order) => return self.keys(order, reply),
             Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
             Request::LoggerOf(name) => {
@@ -78,7 +79,7 @@ impl Root {
         Refused::new(404, format!("there is no coprocess `{name}`; {known}"))
     }
 
-    fn find(&self, name: &str) -> Result<&Supervised, Refused> {
+    pub(super) fn find(&self, name: &str) -> Result<&Supervised, Refused> {
         self.coprocesses
             .iter()
             .find(|child| child.config.name.as_str() == name)
@@ -191,14 +192,19 @@ impl Root {
 
     fn answer_reload(&self, reply: Reply) {
         if self.config.main.kind == Kind::None {
-            let Some(reloaded) = self.reload_gateway() else {
+            let reloaded = [self.reload_gateway(), self.reread_tokens()];
+            if reloaded.iter().all(Option::is_none) {
                 let _ = reply.send(Err(Refused::new(409, "there is no main process")));
                 return;
-            };
+            }
             actix_rt::spawn(async move {
-                let failed = |_| Refused::new(503, "the APIs cannot be read just now");
-                let answer = reloaded.await.map_err(failed);
-                let _ = reply.send(answer.map(|()| json!({ "reloaded": true })));
+                let mut answer = Ok(json!({ "reloaded": true }));
+                for reloaded in reloaded.into_iter().flatten() {
+                    if reloaded.await.is_err() {
+                        answer = Err(Refused::new(503, "what is reloaded cannot be read just now"));
+                    }
+                }
+                let _ = reply.send(answer);
             });
             return;
         }

@@ -32,6 +32,8 @@ mod run;
 mod stop;
 mod tasks;
 mod templates;
+mod tokens;
+mod wait;
 mod why;
 mod workers;
 

@@ -295,7 +295,9 @@ impl Root {
                 What::Restart => taken.extend(child.reconfigure(new, true)),
                 What::Start => taken.extend(child.actor.as_ref().map(|actor| {
                     let start = actor.send(Command::Begin);
-                    Box::pin(async { drop(start.await) }) as Taken
+                    Box::pin(async {
+                        let _ = start.await;
+                    }) as Taken
                 })),
                 What::Stop | What::Live | What::Next | What::Wait(_) => continue,
             }
@@ -336,7 +338,9 @@ impl Supervised {
             Some(actor) => {
                 let told = actor.send(Reconfigure { config: Box::new(new.clone()), restart });
                 // Polled once it is waited for, but sent now.
-                Some(Box::pin(async { drop(told.await) }))
+                Some(Box::pin(async {
+                    let _ = told.await;
+                }))
             }
             // The one that is built next begins with it.
             None => {
