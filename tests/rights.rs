@@ -170,6 +170,7 @@ fn secrets_are_read_at_each_start_and_shown_nowhere() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn a_variable_can_name_the_file_of_a_value() {
     let place = Place::new();
     place.write("id", "edge-17-hidden\n");
@@ -230,5 +231,39 @@ fn helpers_die_before_the_main_process() {
     }
     wrapper.wait_for(&format!("msg=\"main: {own}\""));
     assert_eq!(oom_score(wrapper.pid()), own);
+    assert_eq!(wrapper.stop(), 143);
+}
+
+#[test]
+fn with_a_control_group_all_that_comes_of_it_ends_with_it() {
+    let place = Place::new();
+    // A daemon as of old: it leaves group and session, and its parent ends.
+    let script = "[\"sh\", \"-c\", \"cat /proc/self/cgroup; setsid sleep 1000 & echo left $!; exec sleep 1000\"]";
+    place.config(&coprocess("a", script, "background = true\ncgroup = true"));
+    let mut wrapper = place.run_with(&["--", "sleep", "1000"], &[]);
+    wrapper.wait_for("msg=\"a: left ");
+    if wrapper.count("has no control group of its own") > 0 {
+        // It runs all the same.
+        wrapper.wait_for("event: [coprocess.a.started]");
+        assert_eq!(wrapper.stop(), 143);
+        return support::skipped("no control group can be made here");
+    }
+    let leader = wrapper.started("a", 1);
+    let said = wrapper.said("a");
+    let own = said.iter().find_map(|line| line.strip_prefix("0::")).unwrap();
+    assert!(own.ends_with("-a") && own.contains("/coproc-"), "{own}");
+    let left: i32 =
+        said.iter().find_map(|line| line.strip_prefix("left ")).unwrap().parse().unwrap();
+    assert!(support::alive(left));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(leader), nix::sys::signal::SIGKILL).unwrap();
+    wrapper.wait_for("event: [coprocess.a.exited]");
+    eventually("what it left is gone too", || !support::alive(left));
+    assert!(support::alive(wrapper.pid()));
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let points = mounts.lines().filter(|line| line.contains(" - cgroup2 "));
+    let points: Vec<_> = points.map(|line| line.split(' ').nth(4).unwrap()).collect();
+    eventually("the group is gone", || {
+        !points.iter().any(|point| std::path::Path::new(&format!("{point}{own}")).exists())
+    });
     assert_eq!(wrapper.stop(), 143);
 }

@@ -45,6 +45,7 @@ fn worker(python: &PythonConfig) -> Option<Coprocess> {
         exec: python.command(),
         stop_exec: None,
         context: python.context.clone(),
+        cgroup: false,
         ready: None,
         live: None,
         policy: Policy {

@@ -168,7 +168,7 @@ impl Root {
     }
 
     /// The coprocesses that a name stands for: replicas, or one.
-    fn meant_by(&self, name: &str) -> Vec<String> {
+    pub(super) fn meant_by(&self, name: &str) -> Vec<String> {
         let replicas = self.replicas(name);
         match replicas.is_empty() {
             true => vec![name.to_owned()],

@@ -26,6 +26,8 @@ pub struct Coprocess {
     pub stop_exec: Option<Vec<String>>,
     /// User, environment, folder and limits of both commands.
     pub context: Context,
+    /// Whether it has a control group of its own, and all that is in it ends with it.
+    pub cgroup: bool,
     /// How it is asked whether it is ready; without it, it is when it runs.
     pub ready: Option<Probe>,
     /// How it is asked whether it is still alive.

@@ -69,6 +69,11 @@ pub struct CoprocessTable {
     /// name `NAME` are about all of them. Default: one, whose name has no number.
     #[schemars(example = 3)]
     pub replicas: Option<Positive>,
+    /// Whether it has a control group of its own, below the wrapper's in the unified hierarchy, and when it
+    /// ends all that is in it is killed, also what left its process group. Where no such group can be made
+    /// a warning says so, and it runs without. Default: `false`.
+    #[schemars(example = true)]
+    pub cgroup: Option<Flag>,
     /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
     /// as soon as it runs.
     #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
@@ -224,6 +229,7 @@ impl CoprocessTable {
             exec: exec.0,
             stop_exec: stop_exec.map(|words| words.0),
             context: context.of_helper(),
+            cgroup: self.cgroup.is_some_and(|flag| flag.0),
             ready,
             live,
             policy: Policy {

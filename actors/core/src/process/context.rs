@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::{Capabilities, OomAdjustment};
+use super::{Capabilities, Cgroup, OomAdjustment};
 
 /// Everything about a process but its argument vector. Absent means: as the wrapper has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Context {
     pub no_new_privs: bool,
     /// How soon it is killed when memory runs out.
     pub oom: OomAdjustment,
+    /// A control group for it alone, which ends with it.
+    pub cgroup: Option<Cgroup>,
 }
 
 impl Context {

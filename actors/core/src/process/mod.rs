@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 mod capability;
+mod cgroup;
 mod command;
 mod context;
 mod credentials;
@@ -32,6 +33,7 @@ pub mod stage;
 pub mod table;
 
 pub use capability::Capabilities;
+pub use cgroup::Cgroup;
 pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
 pub use credentials::identity;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credentials::Credentials;
 use super::rights::Rights;
-use super::{Context, Resource, SpawnError, Step};
+use super::{Cgroup, Context, Resource, SpawnError, Step};
 
 /// The hidden first argument.
 const ARGUMENT: &CStr = c"exec-stage\u{1}";
@@ -34,6 +34,8 @@ pub(super) struct Plan {
     /// Resource, soft and hard limit.
     limits: Vec<(u32, u64, u64)>,
     rights: Rights,
+    /// The file by which it enters its control group.
+    cgroup: Option<PathBuf>,
 }
 
 impl Plan {
@@ -49,6 +51,7 @@ impl Plan {
                 .map(|(resource, limit)| (resource.number(), value(limit.soft), value(limit.hard)))
                 .collect(),
             rights: Rights::new(context),
+            cgroup: context.cgroup.as_ref().map(Cgroup::entrance),
         }
     }
 
@@ -135,6 +138,11 @@ fn become_program(
 }
 
 fn apply(plan: &Plan) -> Result<(), Failure> {
+    if let Some(entrance) = &plan.cgroup {
+        // While it is still the wrapper's user. That it can be entered was seen before; a program that
+        // stays outside all the same runs without.
+        let _ = std::fs::write(entrance, "0");
+    }
     if let Some(mask) = plan.umask {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
     }

@@ -359,6 +359,7 @@ impl From<ContextKeys> for Context {
             capabilities: keys.capabilities,
             no_new_privs: keys.no_new_privs.is_some_and(|flag| flag.0),
             oom: keys.oom_score_adj.map_or(OomAdjustment::Inherited, OomAdjustment::Set),
+            cgroup: None,
         }
     }
 }
