@@ -42,6 +42,7 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
         stop_timeout,
         stop_exec_timeout,
         tasks,
+        cgroup,
     } = new;
     let Policy {
         restarts,
@@ -55,6 +56,7 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
     let was = &old.policy;
     let mut anew = differ([("exec", *exec != old.exec)]);
     anew.extend(of_context(&old.context, context));
+    anew.extend(differ([("cgroup", *cgroup != old.cgroup)]));
     anew.extend(differ([("ready", *ready != old.ready), ("live", *live != old.live)]));
     Changed {
         anew,
@@ -92,6 +94,8 @@ fn of_context(old: &Context, new: &Context) -> Vec<&'static str> {
         capabilities,
         no_new_privs,
         oom,
+        // Made of its coprocess's own key and name.
+        cgroup: _,
     } = new;
     differ([
         ("user", *user != old.user),
