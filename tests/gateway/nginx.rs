@@ -66,6 +66,10 @@ fn a_path_that_nginx_would_resolve_is_refused() {
     let rig = Rig::with(&keys, "", &[api]);
     let ask = |uri: &str| rig.request("GET", "/auth/api1").header("X-Original-URI", uri).send();
     assert_eq!(ask("/api/open/x").status(), 200);
+    assert_eq!(ask("/api1/open/x").status(), 200);
+    for uri in ["/apiopen/x", "/api1open/x", "/api/x"] {
+        assert_eq!(ask(uri).status(), 403, "{uri}");
+    }
     for uri in ["/api/open/../x", "/api/open/%2e%2e/x", "/api/open/..;/x", "/api/open/..%2Fx"] {
         let answer = ask(uri);
         assert_eq!(
