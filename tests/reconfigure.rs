@@ -193,7 +193,11 @@ fn one_that_was_given_up_starts_when_its_program_is_mended() {
     let (code, told, _) = reload(&place, &[]);
     assert_eq!((code, told.as_str()), (Some(0), "a: restarts (exec)\n"));
     assert_eq!(of(&status(&place), "a")["state"], "running");
-    config(&place, MAIN, &[&background("a", "[\"sh\", \"-c\", \"exit 3\"]", "restarts = \"never\"")]);
+    config(
+        &place,
+        MAIN,
+        &[&background("a", "[\"sh\", \"-c\", \"exit 3\"]", "restarts = \"never\"")],
+    );
     let (code, told, stderr) = reload(&place, &[]);
     assert_eq!((code, told.as_str()), (Some(1), "a: restarts (exec, restarts)\n"));
     assert_eq!(stderr, "error: `a` does not run: it is in state failed\n");
@@ -230,7 +234,9 @@ fn values_of_templates_are_rendered_anew_or_all_stays() {
         let (run, suffix) = (place.at("run"), "[template]\nrun_path_subdirs = \"conf\"\n");
         place.write(
             "coproc.toml",
-            &format!("run_path = {run:?}\nword = \"{word}\"\n[log]\nlevel = \"DEBUG\"\n{suffix}{more}"),
+            &format!(
+                "run_path = {run:?}\nword = \"{word}\"\n[log]\nlevel = \"DEBUG\"\n{suffix}{more}"
+            ),
         );
     };
     let a = background("a", "\"sleep 1000\"", "");

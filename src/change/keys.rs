@@ -129,10 +129,11 @@ pub(super) fn of_whole(old: &Loaded, new: &Loaded) -> Vec<String> {
     .map(str::to_owned)
     .collect();
     // Names in commands and paths stand for them.
-    for key in ["host_id", "vcpu_count", "conf_path", "modules_path", "nginx_binary", "plugin_path"] {
+    for key in ["host_id", "vcpu_count", "conf_path", "modules_path", "nginx_binary", "plugin_path"]
+    {
         whole.extend(old.differing(new, key));
     }
-    let mut keys = main(&before.main, &new_main.clone()).anew;
+    let mut keys = main(&before.main, new_main).anew;
     keys.extend(log(&before.log, new_log).anew);
     whole.extend(keys.into_iter().map(str::to_owned));
     for table in ["exec_socket", "coordinator", "gateway", "control"] {

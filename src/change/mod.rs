@@ -132,9 +132,8 @@ impl Plan {
                 None => {
                     // What is to run anew makes its events then.
                     let stays = |other: &str| {
-                        let restarts = |found: &(What, _)| {
-                            matches!(found.0, What::Restart | What::Start)
-                        };
+                        let restarts =
+                            |found: &(What, _)| matches!(found.0, What::Restart | What::Start);
                         settled.get(other).is_some_and(|one| !one.as_ref().is_some_and(restarts))
                     };
                     let what = match holds(&one.exec_event, now, stays) {
@@ -178,7 +177,10 @@ impl Plan {
                 .map(|(key, _)| key)
         };
         let main = matches!(old.main.exec_event, Some(EventName::Exec(_)));
-        if new.exec_sockets.is_empty() || main || old.coprocesses.iter().any(|c| awaited(c).is_some()) {
+        if new.exec_sockets.is_empty()
+            || main
+            || old.coprocesses.iter().any(|c| awaited(c).is_some())
+        {
             return;
         }
         let named = |one: &Coprocess| Some(format!("coprocess.{}.{}", one.key, awaited(one)?));

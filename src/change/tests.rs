@@ -121,6 +121,7 @@ fn one_that_is_named_anew_is_another() {
 fn the_order_alone() {
     let (a, b) = (coprocess("a", ""), coprocess("b", ""));
     let told = plan(&[&a[..], &b].concat(), &[&b[..], &a].concat(), &[("a", UP), ("b", UP)]);
-    let expected = "the coprocesses have another order from now on\n2 coprocesses are not touched\n";
+    let expected =
+        "the coprocesses have another order from now on\n2 coprocesses are not touched\n";
     assert_eq!(told, expected);
 }

@@ -126,7 +126,9 @@ impl Loaded {
         config.facts = running.facts.clone();
         config.scope = running.scope.clone();
         let own = self.root.main.as_ref().is_some_and(|main| main.exec.is_some());
-        if let (Kind::Nginx, false, Some(program)) = (config.main.kind, own, config.main.exec.first_mut()) {
+        if let (Kind::Nginx, false, Some(program)) =
+            (config.main.kind, own, config.main.exec.first_mut())
+        {
             program.clone_from(&config.facts.nginx_binary);
         }
         if config.template.is_some() {

@@ -289,7 +289,7 @@ impl Resolver<'_> {
             coprocesses.extend(python::workers(gateway, &self.sources.folder, &run_path));
             self.check_workers(&coprocesses);
         }
-        Some(Config {
+        let mut config = Config {
             main: main?,
             coprocesses,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
@@ -307,7 +307,9 @@ impl Resolver<'_> {
             scope: Arc::new(Scope::default()),
             facts,
             warnings: self.warnings.clone(),
-        })
+        };
+        config.warnings.extend(crate::budget::odd(&config));
+        Some(config)
     }
 
     /// `RUN_PATH`, by default in the folder of temporary files.
@@ -400,7 +402,14 @@ impl Resolver<'_> {
         let path = ["coprocess".to_owned(), key.to_owned()];
         let refused = self.refused(&path);
         let table = self.table(key)?.clone();
-        self.took(&path, table.resolve(key, &refused))
+        let mut coprocess = self.took(&path, table.resolve(key, &refused))?;
+        let said = |field: &str| {
+            let path = ["coprocess", key, field].map(str::to_owned);
+            self.stack.said(&path).is_some()
+        };
+        coprocess.stop_timeout.said = said("stop_timeout");
+        coprocess.stop_exec_timeout.said = said("stop_exec_timeout");
+        Some(coprocess)
     }
 
     /// The second of two sockets at one path could not be bound. Names in paths count as they stand.

@@ -232,11 +232,15 @@ impl Root {
                 continue;
             };
             let mut child = before.remove(at);
-            let restarts = plan.members.iter().any(|one| {
-                one.name == new.name.as_str() && one.what == What::Restart
-            });
+            let restarts = plan
+                .members
+                .iter()
+                .any(|one| one.name == new.name.as_str() && one.what == What::Restart);
             if !restarts && *child.config != *new {
-                drop(child.reconfigure(new, false));
+                // An order whose outcome nobody waits for would not be given.
+                if let Some(taken) = child.reconfigure(new, false) {
+                    actix_rt::spawn(taken);
+                }
             }
             self.coprocesses.push(child);
         }
@@ -290,7 +294,9 @@ impl Root {
                 What::Restart => taken.extend(child.reconfigure(new, true)),
                 What::Start => taken.extend(child.actor.as_ref().map(|actor| {
                     let start = actor.send(Command::Start);
-                    Box::pin(async { drop(start.await) }) as Taken
+                    Box::pin(async move {
+                        let _ = start.await;
+                    }) as Taken
                 })),
                 What::Stop | What::Live | What::Next | What::Wait(_) => continue,
             }
@@ -327,8 +333,9 @@ impl Supervised {
         match &self.actor {
             Some(actor) => {
                 let told = actor.send(Reconfigure { config: Box::new(new.clone()), restart });
-                // Polled once it is waited for, but sent now.
-                Some(Box::pin(async { drop(told.await) }))
+                Some(Box::pin(async move {
+                    let _ = told.await;
+                }))
             }
             // The one that is built next begins with it.
             None => {

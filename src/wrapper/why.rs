@@ -116,7 +116,7 @@ impl World {
     }
 
     fn member_json(&self, member: &Member) -> Value {
-        let Member { name, state, reason, holds } = member;
+        let Member { place: _, name, state, reason, holds } = member;
         let behind = match reason {
             Reason::Waits(event) => self.behind(event, self.place(name)),
             _ => None,

@@ -54,7 +54,10 @@ pub(crate) fn route(
         (_, ["livez" | "readyz" | "metrics"]) => "GET",
         (Entrance::Socket, ["v1", "status" | "plan" | "why" | "events" | "logs"]) => "GET",
         (Entrance::Socket, ["v1", "reconfigure", "plan"]) => "GET",
-        (Entrance::Socket, ["v1", "reload" | "reconfigure" | "emit"] | ["v1", "coprocesses", _, _]) => "POST",
+        (
+            Entrance::Socket,
+            ["v1", "reload" | "reconfigure" | "emit"] | ["v1", "coprocesses", _, _],
+        ) => "POST",
         _ => return Err(Refused::new(404, format!("there is nothing at `{path}`"))),
     };
     // What comes to an end can be asked for its head alone.

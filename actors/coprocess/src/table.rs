@@ -16,7 +16,7 @@ use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{Backoff, Coprocess, OnGiveUp, Policy, RestartLimit, Restarts};
+use crate::config::{Backoff, Coprocess, OnGiveUp, Patience, Policy, RestartLimit, Restarts};
 use crate::scalars::{ExitCodes, Factor};
 
 /// One coprocess: a program that runs beside the main process.
@@ -102,10 +102,12 @@ pub struct CoprocessTable {
     #[schemars(example = &"shutdown")]
     pub on_give_up: Option<OnGiveUp>,
     /// How long TERM and INT each have to end it, and its whole process group, before the next
-    /// signal; the last one is KILL.
+    /// signal; the last one is KILL. Unless it is set, it is less where `shutdown_timeout` leaves
+    /// less.
     #[schemars(example = &"10s")]
     pub stop_timeout: Option<Span>,
-    /// How long `stop_exec` may take before it is killed.
+    /// How long `stop_exec` may take before it is killed. Unless it is set, it is less where
+    /// `shutdown_timeout` leaves less.
     #[schemars(example = &"30s")]
     pub stop_exec_timeout: Option<Span>,
     /// The tasks that it offers to the coordinator. While it is started again, a request for one of
@@ -240,11 +242,16 @@ impl CoprocessTable {
             },
             exec_event,
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
-            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).get(),
-            stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).get(),
+            stop_timeout: patience(self.stop_timeout.unwrap_or(STOP_TIMEOUT)),
+            stop_exec_timeout: patience(self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT)),
             tasks: self.tasks.map(|Words(tasks)| tasks).unwrap_or_default(),
         })
     }
+}
+
+/// Whether the config itself says it, a table with defaults filled in does not know.
+fn patience(span: Span) -> Patience {
+    Patience::default_of(span.get())
 }
 
 fn check_words(key: &'static str, words: &Words, refusals: &mut Vec<Refusal>) {
@@ -314,7 +321,7 @@ mod tests {
         assert_eq!(coprocess.context.user, None);
         assert_eq!(coprocess.stop_event, EventName::Phase(Phase::Exit));
         assert!(!coprocess.policy.background);
-        assert_eq!(coprocess.stop_timeout, Duration::from_secs(5));
+        assert_eq!(coprocess.stop_timeout, Patience::default_of(Duration::from_secs(5)));
         assert_eq!(coprocess.policy.success_exit_codes, [0]);
     }
 

@@ -294,8 +294,8 @@ mod tests {
 
     use Effect::{Check, Done, EndCheck, Failed, GivenUp, Prepare, Signal};
     use Input::{
-        Announced, Approved, Asked, Confirmed, Disapproved, MainGone, MainStops, PrepareFailed, Prepared,
-        Reading, Refused, Timer, WorkerStarted,
+        Announced, Approved, Asked, Confirmed, Disapproved, MainGone, MainStops, PrepareFailed,
+        Prepared, Reading, Refused, Timer, WorkerStarted,
     };
 
     #[test]
@@ -307,7 +307,8 @@ mod tests {
 
     #[test]
     fn workers_that_the_log_does_not_tell_of_are_workers() {
-        for inputs in [&[Asked, Prepared, Confirmed][..], &[Asked, Prepared, Announced, Confirmed]] {
+        for inputs in [&[Asked, Prepared, Confirmed][..], &[Asked, Prepared, Announced, Confirmed]]
+        {
             assert_eq!(play(true, inputs), (State::Idle, vec![Prepare, Signal, Done]));
         }
         let (state, effects) = play_checked(true, &[Asked, Confirmed, Prepared, Confirmed]);

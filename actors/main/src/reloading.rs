@@ -276,7 +276,8 @@ impl Handler<Reconfigure> for MainActor {
     fn handle(&mut self, Reconfigure(config): Reconfigure, _: &mut Context<Self>) {
         let checks = config.check != Check::Off;
         self.reloading.machine = self.reloading.machine.changed(config.reload_timeout, checks);
-        let watches = (&config.watch, config.watch_delay) != (&self.config.watch, self.config.watch_delay);
+        let watches =
+            (&config.watch, config.watch_delay) != (&self.config.watch, self.config.watch_delay);
         self.config = Rc::new(*config);
         if watches {
             self.watch_files();
