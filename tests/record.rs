@@ -130,7 +130,7 @@ fn a_stop_that_had_to_kill_says_so() {
     main_is(
         &place,
         "exec sleep 1000",
-        &coprocess("deaf", deaf, "background = true\nstop_timeout = \"5s\""),
+        &coprocess("deaf", deaf, "background = true\nstop_timeout = \"6s\""),
     );
     let text = place.read("coproc.toml");
     place.write("coproc.toml", &format!("shutdown_timeout = \"500ms\"\n{text}"));

@@ -465,11 +465,11 @@ fn without_new_workers_what_was_rendered_is_put_back() {
     place.config(text);
     let mut wrapper = place.run_with(&[], &[("F_EV", "1"), ("F_REFUSE", "1")]);
     wrapper.wait_for(": up\"");
-    assert_eq!(place.read("run/conf/in"), "old\n");
+    assert_eq!(place.read("run/conf/nginx.conf"), "old\n");
     place.write("in.tmpl", "new\n");
     let (code, stderr) = reload(&place);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("there were no new workers within 0.1 s"), "{stderr}");
-    support::eventually("it is put back", || place.read("run/conf/in") == "old\n");
+    support::eventually("it is put back", || place.read("run/conf/nginx.conf") == "old\n");
     assert_eq!(wrapper.stop(), 0);
 }

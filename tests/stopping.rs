@@ -384,7 +384,7 @@ fn the_time_of_a_stop_is_divided_among_all() {
     place.write(
         "coproc.toml",
         &format!(
-            "shutdown_timeout = \"2s\"\n{}{}{}{}",
+            "shutdown_timeout = \"10s\"\n{}{}{}{}",
             place.preamble(),
             background("deaf", &deaf, ""),
             background("b", "\"sleep 1000\"", &format!("stop_exec = \"sleep {mark}\"")),

@@ -402,14 +402,7 @@ impl Resolver<'_> {
         let path = ["coprocess".to_owned(), key.to_owned()];
         let refused = self.refused(&path);
         let table = self.table(key)?.clone();
-        let mut coprocess = self.took(&path, table.resolve(key, &refused))?;
-        let said = |field: &str| {
-            let path = ["coprocess", key, field].map(str::to_owned);
-            self.stack.said(&path).is_some()
-        };
-        coprocess.stop_timeout.said = said("stop_timeout");
-        coprocess.stop_exec_timeout.said = said("stop_exec_timeout");
-        Some(coprocess)
+        self.took(&path, table.resolve(key, &refused))
     }
 
     /// The second of two sockets at one path could not be bound. Names in paths count as they stand.

@@ -55,8 +55,8 @@ impl Coprocess {
 pub struct Patience {
     /// So long.
     pub time: Duration,
-    /// Whether the config says so itself: then it does not shrink where the wrapper's own time for
-    /// stopping is short.
+    /// Whether the config says so, and not just the default: then it does not shrink where the
+    /// wrapper's own time for stopping is short.
     pub said: bool,
 }
 

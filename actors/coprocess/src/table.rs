@@ -102,13 +102,12 @@ pub struct CoprocessTable {
     #[schemars(example = &"shutdown")]
     pub on_give_up: Option<OnGiveUp>,
     /// How long TERM and INT each have to end it, and its whole process group, before the next
-    /// signal; the last one is KILL. Unless it is set, it is less where `shutdown_timeout` leaves
-    /// less.
-    #[schemars(example = &"10s")]
+    /// signal; the last one is KILL. The default is less where `shutdown_timeout` leaves less.
+    #[schemars(example = &"2s")]
     pub stop_timeout: Option<Span>,
-    /// How long `stop_exec` may take before it is killed. Unless it is set, it is less where
-    /// `shutdown_timeout` leaves less.
-    #[schemars(example = &"30s")]
+    /// How long `stop_exec` may take before it is killed. The default is less where `shutdown_timeout`
+    /// leaves less.
+    #[schemars(example = &"3s")]
     pub stop_exec_timeout: Option<Span>,
     /// The tasks that it offers to the coordinator. While it is started again, a request for one of
     /// them waits for it within the request's time and is not refused. Default: none.
@@ -242,16 +241,17 @@ impl CoprocessTable {
             },
             exec_event,
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
-            stop_timeout: patience(self.stop_timeout.unwrap_or(STOP_TIMEOUT)),
-            stop_exec_timeout: patience(self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT)),
+            stop_timeout: patience(self.stop_timeout, STOP_TIMEOUT),
+            stop_exec_timeout: patience(self.stop_exec_timeout, STOP_EXEC_TIMEOUT),
             tasks: self.tasks.map(|Words(tasks)| tasks).unwrap_or_default(),
         })
     }
 }
 
-/// Whether the config itself says it, a table with defaults filled in does not know.
-fn patience(span: Span) -> Patience {
-    Patience::default_of(span.get())
+/// A time that is the default counts as one that nobody said, as defaults may be written out.
+fn patience(set: Option<Span>, default: Span) -> Patience {
+    let time = set.unwrap_or(default);
+    Patience { time: time.get(), said: time != default }
 }
 
 fn check_words(key: &'static str, words: &Words, refusals: &mut Vec<Refusal>) {
