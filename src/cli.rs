@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use coproc_control::request::Until;
 use coproc_core::duration::GoDuration;
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
@@ -95,8 +97,9 @@ pub enum Command {
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema
-    /// complete and check config files by it.
-    Schema,
+    /// complete and check config files by it. With --openapi it is the description of the control
+    /// API instead, as a wrapper serves it at /openapi.json.
+    Schema(SchemaArgs),
     /// Print a shell's completion script.
     ///
     /// In bash and zsh `coproc` is a reserved word; the scripts for both complete `command coproc
@@ -129,6 +132,11 @@ pub enum Command {
     ///
     /// The wrapper remembers as much of each as log.history says.
     Logs(Logs),
+    /// Wait until a process is ready, or as --for says.
+    ///
+    /// What is so already is not waited for. A process that was given up does not become ready by
+    /// itself: that ends the waiting with 1.
+    Wait(Wait),
     /// Start a coprocess.
     ///
     /// Waits until it is ready, or has ended. One that runs already is left alone.
@@ -278,6 +286,14 @@ pub enum DebugFormat {
     Json,
 }
 
+/// `coproc schema`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the description of the control API in OpenAPI 3.1.
+    #[arg(long)]
+    pub openapi: bool,
+}
+
 /// `coproc completions`.
 #[derive(Clone, Debug, Args)]
 pub struct Completions {
@@ -304,6 +320,14 @@ pub struct Client {
     /// The control socket of the wrapper, in place of the one that the config names.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+
+    /// A port of the wrapper, `http://HOST:PORT`, in place of its socket.
+    #[arg(long, value_name = "URL", conflicts_with = "socket")]
+    pub url: Option<String>,
+
+    /// The file with the token that is shown there.
+    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
+    pub token_file: Option<PathBuf>,
 
     /// The config, as `run` reads it.
     #[command(flatten)]
@@ -389,6 +413,29 @@ pub struct OneName {
     pub client: Client,
 
     /// The name.
+    #[arg(value_parser = process_name)]
+    pub name: String,
+}
+
+/// `coproc wait`.
+#[derive(Clone, Debug, Args)]
+pub struct Wait {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// What is waited for: `started`, its program runs; `ready`, it serves; `exited`, a run of it has
+    /// ended and none is under way; `stopped`, it is down and stays so unless an order or an event
+    /// starts it; `failed`, it was given up.
+    #[arg(long = "for", value_name = "WHAT", default_value = "ready")]
+    #[arg(value_parser = PossibleValuesParser::new(Until::WORDS.split('|')))]
+    pub until: String,
+
+    /// How long it may take, such as 30s; without it, and with 0, as long as it takes.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<GoDuration>,
+
+    /// The name of the coprocess, or `main`.
     #[arg(value_parser = process_name)]
     pub name: String,
 }

@@ -8,7 +8,7 @@ use coproc_gateway::definition::{self, Rules};
 use coproc_gateway::page::Templates;
 use coproc_gateway::policy::Policies;
 
-use crate::cli::{DebugFormat, StatusFormat};
+use crate::cli::{DebugFormat, SchemaArgs, StatusFormat};
 use crate::config::{self, Config, Format, Loaded, Sources};
 use crate::console::{answer, complain, status};
 
@@ -77,6 +77,8 @@ fn definitions(loaded: &Loaded, odd: &mut String) -> Result<Option<usize>, Strin
     if let Err(why) = gateway.bundles.key() {
         problems.push(format!("gateway.{why}"));
     }
+    let tls = coproc_gateway::tls::problems(gateway.tls.as_ref(), gateway.upstream_ca.as_deref());
+    problems.extend(tls.into_iter().map(|why| format!("gateway.{why}")));
     if let Some(Err(all)) = gateway.template_path.as_deref().map(Templates::read) {
         problems.extend(all.into_iter().map(|why| format!("gateway.template_path: {why}")));
     }
@@ -152,8 +154,12 @@ fn explain(
 }
 
 /// `coproc schema`.
-pub fn schema() -> ExitCode {
-    status(answer(&format!("{:#}\n", config::schema())))
+pub fn schema(args: SchemaArgs) -> ExitCode {
+    let schema = match args.openapi {
+        true => coproc_control::openapi::document(VERSION),
+        false => config::schema(),
+    };
+    status(answer(&format!("{schema:#}\n")))
 }
 
 /// `coproc version`.

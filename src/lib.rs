@@ -67,7 +67,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Why(Why { name: Some(key), client, format }) if key.contains('.') => {
             commands::why(&sources(&cli, &client.config, &[]), key, *format)
         }
-        Command::Schema => commands::schema(),
+        Command::Schema(args) => commands::schema(*args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),

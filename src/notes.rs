@@ -28,6 +28,11 @@ const COPROC_SOCKET: Entry = (
     "COPROC_SOCKET",
     "The control socket where --socket names none. Every process that coproc starts finds it set.",
 );
+const COPROC_URL: Entry = (
+    "COPROC_URL, COPROC_TOKEN_FILE",
+    "A port of the wrapper and the file with the token for it, where neither --socket, --url nor \
+     COPROC_SOCKET names a wrapper.",
+);
 const COPROC_KEYS: Entry = (
     "COPROC_KEY, COPROC_TABLE__KEY",
     "A value of the config: the key in upper case, `__` between levels, `_` for each dash, such as \
@@ -46,7 +51,8 @@ const SOCKET_FILE: Entry =
     ("RUN_PATH/control.sock", "The control socket, unless the config moves it.");
 
 const CONFIG_ENVIRONMENT: &[Entry] = &[COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
-const CLIENT_ENVIRONMENT: &[Entry] = &[COPROC_SOCKET, COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
+const CLIENT_ENVIRONMENT: &[Entry] =
+    &[COPROC_SOCKET, COPROC_URL, COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
 const CLIENT_FILES: &[Entry] = &[SOCKET_FILE, CONFIG_FILES];
 
 const CLIENT_STATUS: &[Entry] = &[
@@ -54,6 +60,7 @@ const CLIENT_STATUS: &[Entry] = &[
     ("1", "The wrapper refused; standard error says why."),
     ("2", "The command line, or the config that names the socket, is wrong."),
     ("3", "No wrapper answers on the control socket."),
+    ("4", "The wrapper refused because of who asks: a role or a token is missing."),
 ];
 const PRINTED: Entry = ("0", "Printed.");
 const NOT_PRINTED: Entry = ("1", "Standard output cannot be written.");
@@ -92,6 +99,7 @@ pub fn of(command: &str) -> Notes {
             ("coproc logs", "The last 100 lines of all."),
             ("coproc logs --follow -n 10 agent", "Ten lines of one coprocess, and what comes."),
         ]),
+        "wait" => WAIT,
         "start" => client(&[("coproc start agent", "Starts it, whatever its event.")]),
         "stop" => client(&[
             ("coproc stop agent", "Stops it until an event or a command starts it."),
@@ -131,7 +139,10 @@ pub fn of(command: &str) -> Notes {
             ("coproc keys set KEY --json - < session.json", "A session from a file."),
             ("coproc keys delete KEY", "Nobody is let in by it any more."),
         ]),
-        "schema" => printer(&[("coproc schema > coproc.schema.json", "For an editor.")]),
+        "schema" => printer(&[
+            ("coproc schema > coproc.schema.json", "For an editor."),
+            ("coproc schema --openapi > coproc.openapi.json", "For a client of the control API."),
+        ]),
         "version" => printer(&[("coproc version", "Version, commit and time of the build.")]),
         "completions" => printer(&[
             ("coproc completions bash > /etc/bash_completion.d/coproc", "For all users of bash."),
@@ -142,6 +153,27 @@ pub fn of(command: &str) -> Notes {
         _ => WHOLE,
     }
 }
+
+const WAIT: Notes = Notes {
+    examples: &[
+        ("coproc wait agent", "Until it is ready."),
+        (
+            "coproc wait main --timeout 30s",
+            "Until the main process serves, or 30 seconds are over.",
+        ),
+        ("coproc wait migrate --for exited", "Until a run of it has ended, however it did."),
+    ],
+    status: &[
+        ("0", "It is so."),
+        ("1", "It cannot come to be so by itself, or the wrapper refused or left."),
+        ("2", "The command line, or the config that names the socket, is wrong."),
+        ("3", "No wrapper answers on the control socket."),
+        ("4", "The wrapper refused because of who asks: a role or a token is missing."),
+        ("124", "It was not so within --timeout."),
+    ],
+    environment: CLIENT_ENVIRONMENT,
+    files: CLIENT_FILES,
+};
 
 const COORDINATOR: Notes = Notes {
     examples: &[
@@ -181,6 +213,7 @@ const WHOLE: Notes = Notes {
         ("1", "coproc itself failed, or a wrapper refused what it was asked for."),
         ("2", "The config or the command line is wrong; nothing was started."),
         ("3", "No wrapper answers on the control socket."),
+        ("4", "A wrapper refused because of who asks."),
         ("126", "The main program cannot be executed."),
         ("127", "The main program was not found."),
         ("128+N", "Signal N ended the main process."),

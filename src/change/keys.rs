@@ -27,6 +27,8 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
         // The name tells it from others, and the key is for the environment alone.
         key: _,
         name: _,
+        // It follows from the name.
+        replica: _,
         exec,
         stop_exec,
         context,
@@ -34,6 +36,8 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
         live,
         policy,
         exec_event,
+        after,
+        schedule,
         stop_event,
         stop_timeout,
         stop_exec_timeout,
@@ -56,6 +60,8 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
         anew,
         live: differ([
             ("exec_event", *exec_event != old.exec_event),
+            ("after", *after != old.after),
+            ("schedule", *schedule != old.schedule),
             ("stop_event", *stop_event != old.stop_event),
             ("stop_exec", *stop_exec != old.stop_exec),
             ("stop_exec_timeout", *stop_exec_timeout != old.stop_exec_timeout),
@@ -73,15 +79,33 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
 }
 
 fn of_context(old: &Context, new: &Context) -> Vec<&'static str> {
-    let Context { user, group, env, env_file, cwd, umask, limits } = new;
+    let Context {
+        user,
+        group,
+        env,
+        env_file,
+        env_pass,
+        secrets,
+        cwd,
+        umask,
+        limits,
+        capabilities,
+        no_new_privs,
+        oom,
+    } = new;
     differ([
         ("user", *user != old.user),
         ("group", *group != old.group),
         ("env", *env != old.env),
         ("env_file", *env_file != old.env_file),
+        ("env_pass", *env_pass != old.env_pass),
+        ("secrets", *secrets != old.secrets),
         ("cwd", *cwd != old.cwd),
         ("umask", *umask != old.umask),
         ("limits", *limits != old.limits),
+        ("capabilities", *capabilities != old.capabilities),
+        ("no_new_privs", *no_new_privs != old.no_new_privs),
+        ("oom_score_adj", *oom != old.oom),
     ])
 }
 
@@ -136,6 +160,8 @@ pub(super) fn of_whole(old: &Loaded, new: &Loaded) -> Vec<String> {
     let mut keys = main(&before.main, new_main).anew;
     keys.extend(log(&before.log, new_log).anew);
     whole.extend(keys.into_iter().map(str::to_owned));
+    let context = of_context(&before.main.context, &new_main.context);
+    whole.extend(context.into_iter().map(|key| format!("main.{key}")));
     for table in ["exec_socket", "coordinator", "gateway", "control"] {
         whole.extend(old.differing(new, table));
     }
@@ -160,7 +186,8 @@ fn main(old: &Main, new: &Main) -> Changed {
         kind,
         exec,
         exec_event,
-        context,
+        // Of what any program is started with, which all programs have.
+        context: _,
         ready,
         live,
         stop_signal,
@@ -179,13 +206,6 @@ fn main(old: &Main, new: &Main) -> Changed {
             ("main.kind", *kind != old.kind),
             ("main.exec", exec_differs),
             ("main.exec_event", *exec_event != old.exec_event),
-            ("main.user", context.user != old.context.user),
-            ("main.group", context.group != old.context.group),
-            ("main.env", context.env != old.context.env),
-            ("main.env_file", context.env_file != old.context.env_file),
-            ("main.cwd", context.cwd != old.context.cwd),
-            ("main.umask", context.umask != old.context.umask),
-            ("main.limits", context.limits != old.context.limits),
             ("main.ready", *ready != old.ready),
             ("main.live", *live != old.live),
         ]),

@@ -136,7 +136,7 @@ impl Plan {
                             |found: &(What, _)| matches!(found.0, What::Restart | What::Start);
                         settled.get(other).is_some_and(|one| !one.as_ref().is_some_and(restarts))
                     };
-                    let what = match holds(&one.exec_event, now, stays) {
+                    let what = match is_due(one, now, stays) {
                         true => What::Start,
                         false => What::Wait(one.exec_event.clone()),
                     };
@@ -156,8 +156,8 @@ impl Plan {
         let keys::Changed { anew, live } = keys::of_coprocess(old, new);
         let life = now.lives.get(new.name.as_str()).copied().unwrap_or(Life::Waiting);
         let due = life == Life::Waiting
-            && old.exec_event != new.exec_event
-            && holds(&new.exec_event, now, |_| true);
+            && (&old.exec_event, &old.after) != (&new.exec_event, &new.after)
+            && is_due(new, now, |_| true);
         let what = match (anew.is_empty(), life) {
             (true, _) if live.is_empty() => return None,
             _ if due => What::Start,
@@ -171,8 +171,10 @@ impl Plan {
     /// Exec sockets tell of their programs only if somebody waited for that when they began.
     fn awaits_exec(&mut self, old: &Config, new: &Config) {
         let awaited = |one: &Coprocess| {
+            let after = one.after.iter().map(|event| ("after", event));
             [("exec_event", &one.exec_event), ("stop_event", &one.stop_event)]
                 .into_iter()
+                .chain(after)
                 .find(|(_, event)| matches!(event, EventName::Exec(_)))
                 .map(|(key, _)| key)
         };
@@ -188,9 +190,23 @@ impl Plan {
     }
 }
 
+/// Whether all that starts a coprocess has come.
+fn is_due(one: &Coprocess, now: &Now, stays: impl Fn(&str) -> bool) -> bool {
+    // What follows a step starts when that has ended, which it has.
+    let has_ended = |event: &EventName| match event {
+        EventName::Coprocess(name, Change::Stopped) => {
+            now.lives.get(name.as_str()) == Some(&Life::Ended) && stays(name.as_str())
+        }
+        _ => false,
+    };
+    let alone = !one.after.contains(&one.exec_event);
+    (!alone || holds(&one.exec_event, now, &stays))
+        && one.after.iter().all(|event| holds(event, now, &stays) || has_ended(event))
+}
+
 /// Whether what an event tells of is so already. `stays` says of a coprocess that the change leaves it
 /// running.
-fn holds(event: &EventName, now: &Now, stays: impl Fn(&str) -> bool) -> bool {
+fn holds(event: &EventName, now: &Now, stays: &impl Fn(&str) -> bool) -> bool {
     match event {
         EventName::Phase(Phase::PreStart) => true,
         EventName::Phase(Phase::Start) => now.started,

@@ -1,5 +1,6 @@
 //! The config: its sources, their precedence, and what they resolve to.
 
+mod after;
 mod core;
 mod debug;
 mod defaults;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coproc_control::table::ControlConfig;
 use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
@@ -40,7 +42,7 @@ use serde_json::{Map, Value};
 
 use crate::log::LogConfig;
 
-pub use self::core::{ControlConfig, RootTable};
+pub use self::core::RootTable;
 pub use self::debug::{Format, debug, origin_of};
 pub use self::facts::{Facts, FactsError};
 pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};

@@ -223,27 +223,19 @@ impl Provider for Layer {
     }
 }
 
+/// The keys below which names of variables stand.
+const OF_VARIABLES: [&str; 2] = ["env", "secrets"];
+
 /// Whether keys keep their case at this depth: below an `env` they are names of variables.
 pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
-    match parents {
-        [env, ..] if env.as_ref() == "env" => true,
-        [gateway, handlers, ..]
-            if gateway.as_ref() == "gateway" && handlers.as_ref() == "event_handlers" =>
-        {
-            parents.len() > 2
-        }
-        [gateway, python, env, ..]
-            if gateway.as_ref() == "gateway"
-                && python.as_ref() == "python"
-                && env.as_ref() == "env" =>
-        {
-            true
-        }
-        [main, env, ..] if main.as_ref() == "main" && env.as_ref() == "env" => true,
-        [socket, env] if socket.as_ref() == "exec_socket" && env.as_ref() == "env" => true,
-        [table, _, env, ..] => {
-            ["coprocess", "exec_socket"].contains(&table.as_ref()) && env.as_ref() == "env"
-        }
+    let parents = parents.iter().map(AsRef::as_ref).collect::<Vec<_>>();
+    let of_variables = |key: &str| OF_VARIABLES.contains(&key);
+    match parents[..] {
+        ["env", ..] => true,
+        ["gateway", "event_handlers", ..] => parents.len() > 2,
+        ["gateway", "python", key, ..] | ["main", key, ..] => of_variables(key),
+        ["exec_socket", key] if of_variables(key) => true,
+        ["coprocess" | "exec_socket", _, key, ..] => of_variables(key),
         _ => false,
     }
 }

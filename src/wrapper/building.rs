@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::cause::Cause;
 use super::children::Child;
 use super::lifecycle::{Input, Stage};
+use super::replicas::groups;
 use super::root::Root;
 use crate::builtin::{self, BuiltIn};
 use crate::task::COORDINATOR_VARIABLE;
@@ -38,7 +39,8 @@ impl Root {
         match child {
             Child::Broker => {
                 let lifeline = self.lifeline(child, ctx);
-                let broker = EventBroker::new(self.events.clone(), lifeline).start();
+                let broker = EventBroker::new(self.events.clone(), lifeline);
+                let broker = broker.with_groups(groups(&self.config)).start();
                 self.broker = Some(broker.clone());
                 for child in &self.coprocesses {
                     self.subscribe(child.place);
@@ -51,6 +53,7 @@ impl Root {
                         place: usize::MAX,
                         rank: usize::MAX,
                         exec_event: event.clone(),
+                        after: Vec::new(),
                         stop_event: None,
                     };
                     let to = ctx.address().downgrade().recipient();
@@ -81,7 +84,7 @@ impl Root {
                 self.main = Some(MainActor::new(config, surroundings, broker, lifeline).start());
             }
             Child::Control => {
-                let Entrances { socket, ports } = &*self.entrances;
+                let Entrances { socket, ports, .. } = &*self.entrances;
                 if socket.is_none() && ports.is_empty() {
                     return;
                 }
@@ -90,6 +93,7 @@ impl Root {
                     root: ctx.address().recipient(),
                     events: self.events.clone(),
                     output: self.output.clone(),
+                    version: crate::commands::VERSION,
                 };
                 let (entrances, guests) = (self.entrances.clone(), self.guests.clone());
                 self.control =
@@ -173,8 +177,11 @@ impl Root {
     /// Whether anybody waits for the programs of exec sockets: else their comings and goings are
     /// not worth a message.
     fn is_awaited(&self) -> bool {
-        let of_coprocesses =
-            self.config.coprocesses.iter().flat_map(|c| [&c.exec_event, &c.stop_event]);
+        let of_coprocesses = self
+            .config
+            .coprocesses
+            .iter()
+            .flat_map(|c| [&c.exec_event, &c.stop_event].into_iter().chain(&c.after));
         let mut all = of_coprocesses.chain(&self.config.main.exec_event);
         all.any(|event| matches!(event, EventName::Exec(_)))
     }

@@ -26,11 +26,14 @@ mod plan;
 mod plugin;
 mod reconfigure;
 mod record;
+mod replicas;
 mod root;
 mod run;
 mod stop;
 mod tasks;
 mod templates;
+mod tokens;
+mod wait;
 mod why;
 mod workers;
 

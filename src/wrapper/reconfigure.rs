@@ -16,7 +16,7 @@ use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::lifecycle::State;
 use coproc_coprocess::messages::{Command, Reconfigure};
 use coproc_coprocess::standing::SharedStanding;
-use coproc_core::broker::Unsubscribe;
+use coproc_core::broker::{Regroup, Unsubscribe};
 use coproc_core::output::Sink;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, ReloadMain};
@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use super::children::{Child, Supervised};
 use super::control::{Reply, settled};
 use super::lifecycle::Stage;
+use super::replicas::groups;
 use super::root::Root;
 use crate::change::{Life, Now, Plan, What};
 use crate::commands;
@@ -212,6 +213,9 @@ impl Root {
                 false => self.subscribe(place),
             }
         }
+        if let Some(broker) = &self.broker {
+            broker.do_send(Regroup(groups(&self.config)));
+        }
         self.await_tasks();
         let gone = self.dismiss();
         ctx.spawn(gone.into_actor(self).map(move |(), root, _| {
@@ -293,14 +297,17 @@ impl Root {
             match member.what {
                 What::Restart => taken.extend(child.reconfigure(new, true)),
                 What::Start => taken.extend(child.actor.as_ref().map(|actor| {
-                    let start = actor.send(Command::Start);
+                    let start = actor.send(Command::Begin);
                     Box::pin(async move {
                         let _ = start.await;
                     }) as Taken
                 })),
                 What::Stop | What::Live | What::Next | What::Wait(_) => continue,
             }
-            awaited.push((member.name.clone(), child.standing.clone()));
+            // One that is started by the clock has nothing to come to yet.
+            if member.what == What::Restart || !new.starts_by_the_clock() {
+                awaited.push((member.name.clone(), child.standing.clone()));
+            }
             let place = child.place;
             self.subscribe(place);
         }

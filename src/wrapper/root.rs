@@ -38,6 +38,7 @@ use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Superv
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::record::Record;
 use super::templates::Templates;
+use super::tokens;
 use super::why::MainStop;
 use crate::builtin::Offers;
 use crate::config::{Config, Loaded};
@@ -334,6 +335,7 @@ impl Root {
     /// anew meanwhile.
     pub(super) fn reload(&self, cause: String, done: Option<oneshot::Sender<Result<(), String>>>) {
         drop(self.reload_gateway());
+        drop(self.reread_tokens());
         if let Some(main) = &self.main {
             main.do_send(ReloadMain { cause, done });
         }
@@ -343,6 +345,11 @@ impl Root {
     pub(super) fn reload_gateway(&self) -> Option<JoinHandle<()>> {
         let bound = self.gateway.as_ref()?.bound.clone();
         Some(actix_rt::task::spawn_blocking(move || bound.reload()))
+    }
+
+    /// Has the tokens of the control's ports read anew; `None` where there are none.
+    pub(super) fn reread_tokens(&self) -> Option<actix_rt::task::JoinHandle<()>> {
+        tokens::reread(&self.config.control, self.entrances.door.clone())
     }
 
     /// What each exec socket does just now, for the log.

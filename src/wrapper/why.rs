@@ -116,9 +116,9 @@ impl World {
     }
 
     fn member_json(&self, member: &Member) -> Value {
-        let Member { place: _, name, state, reason, holds } = member;
+        let Member { name, state, reason, holds, place } = member;
         let behind = match reason {
-            Reason::Waits(event) => self.behind(event, self.place(name)),
+            Reason::Waits(event) => self.behind(event, *place),
             _ => None,
         };
         let mut sentence = reason.to_string();
@@ -250,11 +250,6 @@ impl World {
         }
     }
 
-    fn place(&self, name: &str) -> usize {
-        let member = self.members.iter().find(|member| member.name == name);
-        member.map_or(usize::MAX, |member| member.place)
-    }
-
     /// Who makes an event wait.
     fn held(&self, walk: &OngoingWalk) -> String {
         let names = self.names(&walk.places).join(", ");
@@ -354,10 +349,20 @@ impl fmt::Display for MainReason {
     }
 }
 
+/// The answer without the processes of other names.
+fn of_these(mut answer: Value, names: &[String]) -> Value {
+    if let Some(processes) = answer["processes"].as_array_mut() {
+        processes.retain(|one| names.iter().any(|name| one["name"] == name.as_str()));
+    }
+    answer
+}
+
 impl Root {
     /// Answers with the reasons of all, or of one.
     pub(super) fn why(&self, name: Option<String>, reply: Reply) {
         let status = self.main_status();
+        let replicas = name.as_deref().map(|name| self.replicas(name)).unwrap_or_default();
+        let replicas: Vec<_> = replicas.iter().map(|one| one.config.name.to_string()).collect();
         let ongoing = self.broker.as_ref().map(|broker| broker.send(WhatGoesOn));
         let main = (self.config.main.kind != Kind::None).then(|| Main {
             status: MainStatus::default(),
@@ -390,11 +395,23 @@ impl Root {
                     holds: standing.holds().cloned().collect(),
                 }
             };
-            let members = coprocesses.iter().map(member).collect();
+            let mut members: Vec<_> = coprocesses.iter().map(member).collect();
+            for (place, missing) in &ongoing.missing {
+                // Of several events the first that has not come is told.
+                if let (Some(Member { reason: Reason::Waits(event), .. }), Some(first)) =
+                    (members.get_mut(*place), missing.first())
+                {
+                    *event = first.clone();
+                }
+            }
             let main = main.map(|main| Main { status, ..main });
             let world = World { stage, cause, main, members, ongoing, now };
+            let answer = match replicas.is_empty() {
+                true => world.answer(name.as_deref()),
+                false => world.answer(None).map(|answer| of_these(answer, &replicas)),
+            };
             // A client that hung up does not want to know.
-            let _ = reply.send(world.answer(name.as_deref()));
+            let _ = reply.send(answer);
         });
     }
 }

@@ -12,6 +12,8 @@ use crate::config::{Coprocess, Restarts};
 pub enum Command {
     /// Be up.
     Start,
+    /// What starts it has come already: be up, or from now on at the times of the schedule.
+    Begin,
     /// Run the stop command, then be down.
     Stop,
     /// Run the stop command, be down, then be up again.

@@ -55,6 +55,14 @@ impl Handler<Reconfigure> for CoprocessActor {
         }
         let old = std::mem::replace(&mut self.config, Rc::new(*config));
         self.standing.borrow_mut().reconfigure(&old, &self.config);
+        if old.schedule != self.config.schedule {
+            let in_force = self.standing.borrow().agenda.begun.is_some();
+            self.end_schedule(ctx);
+            // One that had none begins with the next event that starts it, or now if that has come.
+            if in_force || (old.schedule.is_none() && runs) {
+                self.begin_schedule(ctx);
+            }
+        }
         if restart && !runs {
             self.asked(Event::Restart, ASKED, ctx);
         } else {

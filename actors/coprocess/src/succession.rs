@@ -69,6 +69,7 @@ impl CoprocessActor {
                 self.rearm(ctx);
             }
         }
+        self.arm_schedule(ctx);
         for message in self.backlog.take().unwrap_or_default() {
             match message {
                 Waiting::Deliver(deliver) => ctx.notify(deliver),
