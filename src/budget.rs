@@ -21,10 +21,24 @@ const LAST: Duration = Duration::from_secs(1);
 /// The part of a short time that is.
 const LAST_OF_SHORT: u32 = 10;
 
-/// What of the stop time there is before the coprocesses are told to stop.
-pub(crate) fn share(limit: Duration) -> Duration {
-    // Of a short time both get a half.
-    limit.saturating_sub(COPROCESSES_SHARE).max(limit / 2)
+/// What of the stop time there is before the coprocesses are told to stop, where the config does not say
+/// it: what they do not need, and half of it at least.
+pub(crate) fn share(limit: Duration, parts: &[Part]) -> Duration {
+    let Want { said, more } = wanted(parts);
+    let more = more.min(COPROCESSES_SHARE.saturating_sub(LAST));
+    let kept = COPROCESSES_SHARE.max(said + more + last(limit));
+    limit.saturating_sub(kept).max(limit / 2)
+}
+
+/// What the stop commands and the signals of all come to.
+fn wanted(parts: &[Part]) -> Want {
+    let commands = parts.iter().filter(|part| part.at_exit).filter_map(|part| part.stop_command);
+    let signals = |at_exit| Want::of_signals(parts.iter().filter(|p| p.is_signalled(at_exit)));
+    let all = commands.map(Want::of).chain([signals(true), signals(false)]);
+    all.fold(Want::default(), |all, one| Want {
+        said: all.said + one.said,
+        more: all.more + one.more,
+    })
 }
 
 /// What of the stop time is kept for the death of those who are killed last.
@@ -123,7 +137,7 @@ impl Shares {
             said: Duration::ZERO,
             more: if wanted { more } else { Duration::ZERO },
         };
-        let drain = flexible(drains, share(limit));
+        let drain = flexible(drains, share(limit, parts));
         let starts = flexible(parts.iter().any(|part| part.starts), limit);
         let command = |part: &Part| Some(Want::of(part.stop_command.filter(|_| part.at_exit)?));
         let commands: Vec<_> = parts.iter().map(command).collect();
@@ -165,13 +179,9 @@ pub(crate) fn odd(config: &Config) -> Option<String> {
     let main = match (config.main.kind, config.main.stop_timeout) {
         (Kind::None, _) => Duration::ZERO,
         (_, Some(time)) => time,
-        (_, None) => share(limit),
+        (_, None) => share(limit, &parts),
     };
-    let commands = parts.iter().filter(|part| part.at_exit).filter_map(|part| part.stop_command);
-    let said: Duration = commands.map(Want::of).map(|want| want.said).sum();
-    let signals = [true, false]
-        .map(|at_exit| Want::of_signals(parts.iter().filter(|p| p.is_signalled(at_exit))).said);
-    let said = said + signals.into_iter().sum::<Duration>();
+    let said = wanted(&parts).said;
     let last = last(limit);
     let left = limit.saturating_sub(main).saturating_sub(last);
     if parts.is_empty() || (said <= left && main + last < limit) {
@@ -264,6 +274,14 @@ mod tests {
     #[test]
     fn the_moment_for_the_last_is_part_of_the_whole() {
         assert_eq!((last(S(30)), last(S(2))), (S(1), Duration::from_millis(200)));
-        assert_eq!((share(S(30)), share(S(2))), (S(25), S(1)));
+        assert_eq!((share(S(30), &[]), share(S(2), &[])), (S(25), S(1)));
+    }
+
+    #[test]
+    fn the_main_process_has_what_the_others_do_not_need() {
+        let parts = [part("a", Some(3), 4, true), part("b", None, 5, false)];
+        assert_eq!(share(S(30), &parts), S(30 - 1 - 3 - 8 - 2));
+        assert_eq!(share(S(20), &parts), S(10), "half of it at least");
+        assert_eq!(share(S(30), &parts[1..]), S(25));
     }
 }

@@ -38,7 +38,8 @@ impl Root {
     /// Has the gateway answer what it has accepted, for which it may take half of the time, and then the
     /// main process stop.
     pub(super) fn stop_main(&mut self, signal: Signal, ctx: &mut Context<Self>) {
-        let (share, now) = (share(self.config.shutdown_timeout), Instant::now());
+        let (limit, now) = (self.config.shutdown_timeout, Instant::now());
+        let share = share(limit, &self.parts());
         let until = now + share;
         let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.clone()) else {
             return self.signal_main(signal, until);

@@ -74,7 +74,7 @@ impl Plan {
                 at += *time;
             }
             plan.step(at, MAIN, What::Signal(*signal));
-            at = stop_timeout.map_or(share(*limit), |time| at + time);
+            at = stop_timeout.map_or(share(*limit, coprocesses), |time| at + time);
             plan.step(at, MAIN, What::Signal(Signal::KILL));
         }
         let left = limit.saturating_sub(last(*limit)).saturating_sub(at);
@@ -151,7 +151,7 @@ impl Root {
         let limit = self.config.shutdown_timeout;
         let budget = Budget {
             limit,
-            gateway: self.gateway.as_ref().map(|_| share(limit) / 2),
+            gateway: self.gateway.as_ref().map(|_| share(limit, &self.parts()) / 2),
             main: runs.then_some(self.config.main.stop_signal),
             stop_timeout: self.config.main.stop_timeout,
             drains: self.gateway.is_some() || self.coordinator.is_some(),
@@ -271,10 +271,15 @@ mod tests {
     #[test]
     fn who_may_come_too_late_is_named() {
         let mut agent = part("agent", true, true, Some(10));
+        agent.stop_command = Some(Patience { time: S(20), said: true });
+        let plan = Plan::of(&budget(30, vec![agent.clone()]));
+        assert_eq!(told(&plan), ["0 main QUIT", "15 main KILL", "15 agent command of 20"]);
+        assert_eq!(plan.cut, ["agent"]);
         agent.stop_command = Some(Patience { time: S(10), said: true });
         let plan = Plan::of(&budget(30, vec![agent]));
-        assert_eq!(told(&plan), ["0 main QUIT", "25 main KILL", "25 agent command of 10"]);
-        assert_eq!(plan.cut, ["agent"]);
+        let steps = ["0 main QUIT", "15 main KILL", "15 agent command of 10", "25 agent TERM"];
+        assert_eq!(told(&plan)[..4], steps, "main has what the others do not need");
+        assert!(plan.cut.is_empty());
     }
 
     #[test]
