@@ -461,6 +461,9 @@ pub struct Stop {
     pub name: Option<String>,
 }
 
+/// What `coproc reload --config` is taken for where no file follows; no file can have that name.
+const ANEW: &str = "-";
+
 /// `coproc reload`.
 #[derive(Clone, Debug, Args)]
 pub struct Reload {
@@ -474,7 +477,7 @@ pub struct Reload {
         long = "config",
         value_name = "FILE",
         num_args = 0..=1,
-        default_missing_value = "",
+        default_missing_value = ANEW,
         help_heading = "Config"
     )]
     pub config: Vec<PathBuf>,
@@ -491,7 +494,7 @@ pub struct Reload {
 impl Reload {
     /// Whether it is about coproc's own config.
     pub fn is_of_config(&self) -> bool {
-        self.plan || self.config.iter().any(|file| file.as_os_str().is_empty())
+        self.plan || self.config.iter().any(|file| file.as_os_str() == ANEW)
     }
 }
 
@@ -607,7 +610,20 @@ impl Cli {
 
     /// The config files in the order of the command line: `--config` first, then `-c`.
     pub fn files(&self, args: &ConfigArgs) -> Vec<PathBuf> {
-        self.config.iter().chain(&args.files).cloned().collect()
+        let all = self.config.iter().chain(&args.files);
+        match &self.command {
+            // Its own `--config` may stand without a file, and clap may have passed it up or not.
+            Some(Command::Reload(reload)) => {
+                let mut files: Vec<PathBuf> = Vec::new();
+                for file in self.config.iter().chain(&reload.config).chain(&args.files) {
+                    if file.as_os_str() != ANEW && !files.contains(file) {
+                        files.push(file.clone());
+                    }
+                }
+                files
+            }
+            _ => all.cloned().collect(),
+        }
     }
 }
 

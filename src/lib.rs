@@ -1,5 +1,6 @@
 //! coproc: a main process and its coprocesses under one supervision tree.
 
+mod budget;
 pub mod builtin;
 mod change;
 pub mod cli;

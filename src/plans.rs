@@ -18,7 +18,12 @@ pub(crate) fn table(plan: &Value) -> String {
             (None, Some("stop-command")) => {
                 format!("its stop command, killed after {}", time(&step["limit_s"]))
             }
-            (None, Some("start")) => "is started by exit, which waits for its end".to_owned(),
+            (None, Some("start")) => {
+                format!(
+                    "is started by exit, which waits for its end for {}",
+                    time(&step["limit_s"])
+                )
+            }
             (None, Some("drain")) => "finish what they have".to_owned(),
             (None, other) => other.unwrap_or_default().to_owned(),
         };

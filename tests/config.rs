@@ -208,6 +208,9 @@ case!(fn a_long_line_is_shown_in_part: ["check"] {
     )
 });
 case!(fn main_kind: ["check"] { "coproc.toml": "[main]\nkind = \"apache\"\n" });
+case!(fn main_watch: ["check"] { "coproc.toml": "[main]\nkind = \"none\"\nwatch = [\"a\", \" \"]\nwatch_delay = \"soon\"\n" });
+case!(fn main_watch_of_what_is_rendered: ["check"] { "coproc.toml": "[main]\nwatch = \"conf.d conf\"\n[template]\nconf_output_path = \"conf/out\"\n" });
+case!(fn times_that_do_not_fit: ["check"] { "coproc.toml": "shutdown_timeout = \"20s\"\n[main]\nstop_timeout = \"15s\"\n[coprocess.a]\nname = \"a\"\nexec = \"a\"\nrestarts = 0\nexec_event = \"start\"\nstop_timeout = \"10s\"\n" });
 case!(fn main_signal: ["check"] { "coproc.toml": "[main]\nstop_signal = \"STOPP\"\nreload_signal = 65\n" });
 case!(fn main_waits_for_itself: ["check"] { "coproc.toml": "[main]\nexec_event = \"start\"\n" });
 case!(fn control_mode: ["check"] { "coproc.toml": "[control]\nmode = \"rw-------\"\n" });

@@ -161,7 +161,7 @@ pub(super) fn of_whole(old: &Loaded, new: &Loaded) -> Vec<String> {
     {
         whole.extend(old.differing(new, key));
     }
-    let mut keys = main(&before.main, &new_main.clone()).anew;
+    let mut keys = main(&before.main, new_main).anew;
     keys.extend(log(&before.log, new_log).anew);
     whole.extend(keys.into_iter().map(str::to_owned));
     let context = of_context(&before.main.context, &new_main.context);

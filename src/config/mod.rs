@@ -257,7 +257,7 @@ impl Loaded {
     }
 
     /// The dotted keys at `key` and below it that have another value in the other config; the same
-    /// value in another type is none.
+    /// value in another type is none. What only one of both has at all is named by `key` alone.
     pub fn differing(&self, other: &Self, key: &str) -> Vec<String> {
         let [ours, theirs] = [self, other].map(|loaded| {
             let value = loaded.stack.merged().remove(key);
@@ -266,6 +266,9 @@ impl Loaded {
             tree::flatten(key, json.as_ref(), &mut leaves);
             leaves
         });
+        if ours.is_empty() != theirs.is_empty() {
+            return vec![key.to_owned()];
+        }
         let keys = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();
         keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key)).cloned().collect()
     }

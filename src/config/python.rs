@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use coproc_coprocess::config::{Backoff, Coprocess, OnGiveUp, Policy, Restarts};
+use coproc_coprocess::config::{Backoff, Coprocess, OnGiveUp, Patience, Policy, Restarts};
 use coproc_coprocess::replicas::expand;
 use coproc_core::event::Phase;
 use coproc_gateway::config::Config as Gateway;
 use coproc_gateway::driver::python::PythonConfig;
 
 /// How long each signal has to end one.
-const STOP: Duration = Duration::from_secs(5);
+const STOP: Patience = Patience::default_of(Duration::from_secs(5));
 
 /// A worker that ends is started again at once, and later if it has not lived for a second.
 const BACKOFF: Backoff = Backoff {

@@ -304,7 +304,7 @@ impl Resolver<'_> {
             coprocesses.extend(python::workers(gateway, &self.sources.folder, &run_path));
             self.check_workers(&coprocesses);
         }
-        Some(Config {
+        let mut config = Config {
             main,
             coprocesses,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
@@ -322,7 +322,9 @@ impl Resolver<'_> {
             scope: Arc::new(Scope::default()),
             facts,
             warnings: self.warnings.clone(),
-        })
+        };
+        config.warnings.extend(crate::budget::odd(&config));
+        Some(config)
     }
 
     /// `RUN_PATH`, by default in the folder of temporary files.

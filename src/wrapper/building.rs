@@ -138,6 +138,8 @@ impl Root {
                     gateway.actor = Some(actor.start());
                 }
             }
+            // The process of one that was to go went with its actor.
+            Child::Coprocess(place) if self.coprocess(place).is_none_or(|one| one.removed) => {}
             Child::Coprocess(place) => {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
@@ -145,10 +147,7 @@ impl Root {
                     launcher: self.launcher(),
                     parent: ctx.address().recipient(),
                 };
-                // Its process went with the actor before this one.
-                let Some(child) = self.coprocess_mut(place).filter(|child| !child.removed) else {
-                    return;
-                };
+                let Some(child) = self.coprocess_mut(place) else { return };
                 let actor = CoprocessActor::new(
                     child.config.clone(),
                     child.standing.clone(),

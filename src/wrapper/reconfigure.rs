@@ -241,7 +241,10 @@ impl Root {
                 .iter()
                 .any(|one| one.name == new.name.as_str() && one.what == What::Restart);
             if !restarts && *child.config != *new {
-                drop(child.reconfigure(new, false));
+                // An order whose outcome nobody waits for would not be given.
+                if let Some(taken) = child.reconfigure(new, false) {
+                    actix_rt::spawn(taken);
+                }
             }
             self.coprocesses.push(child);
         }
@@ -295,7 +298,7 @@ impl Root {
                 What::Restart => taken.extend(child.reconfigure(new, true)),
                 What::Start => taken.extend(child.actor.as_ref().map(|actor| {
                     let start = actor.send(Command::Begin);
-                    Box::pin(async {
+                    Box::pin(async move {
                         let _ = start.await;
                     }) as Taken
                 })),
@@ -337,8 +340,7 @@ impl Supervised {
         match &self.actor {
             Some(actor) => {
                 let told = actor.send(Reconfigure { config: Box::new(new.clone()), restart });
-                // Polled once it is waited for, but sent now.
-                Some(Box::pin(async {
+                Some(Box::pin(async move {
                     let _ = told.await;
                 }))
             }

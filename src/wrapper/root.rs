@@ -105,7 +105,7 @@ pub(crate) struct Root {
     pub(super) control_rebuilds: Rebuilds,
     pub(super) templates: Option<Rc<Templates>>,
     pub(super) wrapper: Wrapper,
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     /// Why the wrapper leaves, once it does.
     pub(super) cause: Option<Cause>,
     pub(super) main_stop: Option<MainStop>,

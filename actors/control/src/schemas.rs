@@ -51,6 +51,7 @@ pub(crate) fn all() -> Value {
             "ready": { "type": "boolean" },
             "probes": probes,
             "status": or_null("string"),
+            "generation": or_null("integer"),
             "memory_bytes": or_null("integer"),
         })),
         "Coprocess": object(json!({

@@ -223,6 +223,14 @@ impl CoprocessActor {
         }
     }
 
+    /// At the end of all TERM and INT have what is left between them.
+    fn hurry(&self) {
+        let mut standing = self.standing.borrow_mut();
+        let Some(leave) = standing.leave else { return };
+        let left = leave.killed_by.saturating_duration_since(Instant::now());
+        standing.machine.stop_timeout = self.config.stop_timeout.within(Some(left / 2));
+    }
+
     pub(crate) fn rearm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
@@ -262,7 +270,9 @@ impl Handler<Deliver> for CoprocessActor {
                     _ => Event::Start,
                 };
                 let by = By::Event(event.clone());
-                if !self.standing.borrow().policy.background {
+                let leave = self.standing.borrow().leave;
+                let late = leave.is_some_and(|leave| leave.started_by <= Instant::now());
+                if !self.standing.borrow().policy.background && !late {
                     self.standing.borrow_mut().starts.push((event, hold));
                     self.asked(start, by, ctx);
                 } else {
@@ -278,6 +288,7 @@ impl Handler<Deliver> for CoprocessActor {
             Order::Stop => {
                 self.end_schedule(ctx);
                 self.standing.borrow_mut().stops.push(hold);
+                self.hurry();
                 self.asked(Event::Stop, By::Event(event), ctx);
                 if self.standing.borrow().machine.is_ended() {
                     self.perform(Effect::Release, ctx);
@@ -332,6 +343,7 @@ impl Handler<Command> for CoprocessActor {
                 self.standing.borrow_mut().policy.time_between_restarts = pause;
                 self.happened(Event::PolicyChanged, ctx);
             }
+            Command::LetGo => self.standing.borrow_mut().starts.clear(),
             Command::SetBackground(background) => {
                 let mut standing = self.standing.borrow_mut();
                 standing.policy.background = background;

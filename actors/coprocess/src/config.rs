@@ -43,9 +43,9 @@ pub struct Coprocess {
     /// When it stops; `exit` where the config is silent.
     pub stop_event: EventName,
     /// How long each of TERM, INT and KILL has to end it.
-    pub stop_timeout: Duration,
+    pub stop_timeout: Patience,
     /// How long `stop_exec` may take before it is killed.
-    pub stop_exec_timeout: Duration,
+    pub stop_exec_timeout: Patience,
     /// The tasks that it offers to the coordinator.
     pub tasks: Vec<String>,
 }
@@ -61,6 +61,31 @@ impl Coprocess {
         match &self.ready {
             Some(probe) => Readiness::Probed { within: probe.within },
             None => Readiness::Spawned,
+        }
+    }
+}
+
+/// How long something may take at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// So long.
+    pub time: Duration,
+    /// Whether the config says so, and not just the default: then it does not shrink where the
+    /// wrapper's own time for stopping is short.
+    pub said: bool,
+}
+
+impl Patience {
+    /// What nobody said.
+    pub const fn default_of(time: Duration) -> Self {
+        Self { time, said: false }
+    }
+
+    /// So long, or what is `left` if that is less and nobody said otherwise.
+    pub fn within(self, left: Option<Duration>) -> Duration {
+        match left {
+            Some(left) if !self.said => self.time.min(left),
+            _ => self.time,
         }
     }
 }

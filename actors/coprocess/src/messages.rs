@@ -26,6 +26,8 @@ pub enum Command {
     SetRestarts(Restarts),
     /// From now on pause so long between runs.
     SetPause(std::time::Duration),
+    /// Let go of the events that wait for its end now.
+    LetGo,
     /// Let go of events, or hold them from the next start on.
     SetBackground(bool),
 }

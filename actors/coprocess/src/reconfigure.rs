@@ -5,7 +5,7 @@ use std::rc::Rc;
 use actix::{Context, Handler};
 
 use crate::actor::CoprocessActor;
-use crate::config::{Coprocess, Policy};
+use crate::config::Coprocess;
 use crate::lifecycle::Event;
 use crate::messages::Reconfigure;
 use crate::orders::By;
@@ -29,12 +29,11 @@ impl Standing {
         if was.background == policy.background {
             policy.background = is.background;
         }
-        let let_go = matches!(&policy, Policy { background: true, .. });
-        if let_go {
+        if policy.background {
             self.starts.clear();
         }
         self.policy = policy;
-        self.machine.stop_timeout = new.stop_timeout;
+        self.machine.stop_timeout = new.stop_timeout.time;
         self.machine.readiness = new.readiness();
     }
 }

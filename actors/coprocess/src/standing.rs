@@ -38,6 +38,8 @@ pub struct Standing {
     pub ended: Option<Instant>,
     /// Who wanted it up, and who wanted it down.
     pub orders: Orders,
+    /// The times that it has at the end of all, once that has come.
+    pub leave: Option<Leave>,
     /// Where its schedule stands.
     pub agenda: Agenda,
     /// What its runs add up to.
@@ -55,6 +57,17 @@ pub struct Standing {
     changed: watch::Sender<u64>,
 }
 
+/// By when a coprocess has to be through with the steps of its end, when the wrapper itself leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// From then on it holds no start any more.
+    pub started_by: Instant,
+    /// Its stop command.
+    pub stop_command_by: Instant,
+    /// The time after TERM and INT.
+    pub killed_by: Instant,
+}
+
 /// A standing as the supervisor and the actor share it.
 pub type SharedStanding = Rc<RefCell<Standing>>;
 
@@ -62,7 +75,7 @@ impl Standing {
     /// Of a coprocess that has not been asked for anything yet.
     pub fn new(config: &Coprocess) -> SharedStanding {
         Rc::new(RefCell::new(Self {
-            machine: Machine::new(config.stop_timeout).with_readiness(config.readiness()),
+            machine: Machine::new(config.stop_timeout.time).with_readiness(config.readiness()),
             policy: config.policy.clone(),
             pid: None,
             started: None,
@@ -70,6 +83,7 @@ impl Standing {
             last_exit: None,
             ended: None,
             orders: Orders::default(),
+            leave: None,
             agenda: Agenda::default(),
             tally: Tally::default(),
             notes: Notes::default(),

@@ -13,7 +13,7 @@ use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{Backoff, Coprocess, OnGiveUp, Policy, RestartLimit, Restarts};
+use crate::config::{Backoff, Coprocess, OnGiveUp, Patience, Policy, RestartLimit, Restarts};
 use crate::replicas::MOST;
 use crate::scalars::{ExitCodes, Factor};
 use crate::schedule_table::ScheduleTable;
@@ -98,11 +98,12 @@ pub struct CoprocessTable {
     #[schemars(example = &"shutdown")]
     pub on_give_up: Option<OnGiveUp>,
     /// How long TERM and INT each have to end it, and its whole process group, before the next
-    /// signal; the last one is KILL.
-    #[schemars(example = &"10s")]
+    /// signal; the last one is KILL. The default is less where `shutdown_timeout` leaves less.
+    #[schemars(example = &"2s")]
     pub stop_timeout: Option<Span>,
-    /// How long `stop_exec` may take before it is killed.
-    #[schemars(example = &"30s")]
+    /// How long `stop_exec` may take before it is killed. The default is less where `shutdown_timeout`
+    /// leaves less.
+    #[schemars(example = &"3s")]
     pub stop_exec_timeout: Option<Span>,
     /// The tasks that it offers to the coordinator. While it is started again, a request for one of
     /// them waits for it within the request's time and is not refused. Default: none.
@@ -249,11 +250,17 @@ impl CoprocessTable {
             after: Vec::new(),
             schedule,
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
-            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).get(),
-            stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).get(),
+            stop_timeout: patience(self.stop_timeout, STOP_TIMEOUT),
+            stop_exec_timeout: patience(self.stop_exec_timeout, STOP_EXEC_TIMEOUT),
             tasks: self.tasks.map(|Words(tasks)| tasks).unwrap_or_default(),
         })
     }
+}
+
+/// A time that is the default counts as one that nobody said, as defaults may be written out.
+fn patience(set: Option<Span>, default: Span) -> Patience {
+    let time = set.unwrap_or(default);
+    Patience { time: time.get(), said: time != default }
 }
 
 fn check_words(key: &'static str, words: &Words, refusals: &mut Vec<Refusal>) {
@@ -323,7 +330,7 @@ mod tests {
         assert_eq!(coprocess.context.user, None);
         assert_eq!(coprocess.stop_event, EventName::Phase(Phase::Exit));
         assert!(!coprocess.policy.background);
-        assert_eq!(coprocess.stop_timeout, Duration::from_secs(5));
+        assert_eq!(coprocess.stop_timeout, Patience::default_of(Duration::from_secs(5)));
         assert_eq!(coprocess.policy.success_exit_codes, [0]);
     }
 

@@ -45,7 +45,8 @@ pub struct MainTable {
     #[schemars(example = &"QUIT")]
     pub stop_signal: Option<Signal>,
     /// How long it has to end before it is killed. Default: what is left of `shutdown_timeout` less
-    /// five seconds for the coprocesses.
+    /// five seconds for the coprocesses, or less what their own times come to if that is more, and half
+    /// of it at least.
     #[schemars(example = &"20s")]
     pub stop_timeout: Option<Span>,
     /// What makes it read its configuration again.

@@ -32,7 +32,10 @@ fn main(state: &'static str) -> Main {
     }
 }
 
-fn world(stage: Stage, main_state: &'static str, members: Vec<Member>) -> World {
+fn world(stage: Stage, main_state: &'static str, mut members: Vec<Member>) -> World {
+    for (place, member) in members.iter_mut().enumerate() {
+        member.place = place;
+    }
     World {
         stage,
         cause: None,
