@@ -11,6 +11,7 @@ use coproc_core::signal::Signal;
 
 use crate::keys::Keys;
 use crate::notes;
+use crate::simulate::Simulate;
 
 /// Runs a main process together with its coprocesses under one supervision tree.
 ///
@@ -92,6 +93,19 @@ pub enum Command {
     /// Where the main process is nginx, it is asked for its version and modules path (nginx -V).
     /// Nothing else is started. Values whose names look secret are masked.
     Debug(Debug),
+    /// Try the config on a clock of its own: what happens when, and how it ends; nothing is started.
+    ///
+    /// The wrapper is the real one, with all its decisions; only its programs are imagined. Its clock
+    /// leaps to the next moment at which something can happen, so a month takes milliseconds.
+    ///
+    /// A coprocess in the foreground ends with 0 after 100ms, a stop command and a check after 10ms, and
+    /// every other program runs until it is told to end. It is ready at once, and ends at the first TERM,
+    /// INT or QUIT: nginx with 0, others by the signal. The options say what is otherwise. NAME is
+    /// `main`, a coprocess, `stop-NAME` for its stop command, or `check` for what precedes a reload.
+    ///
+    /// With --expect a file says what is to come of it, and may have a [scenario] with the same options as
+    /// keys, such as `never_ready = ["agent"]`.
+    Simulate(Simulate),
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema

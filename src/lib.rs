@@ -19,6 +19,7 @@ mod plans;
 mod reasons;
 pub mod reference;
 pub mod signals;
+pub mod simulate;
 pub mod task;
 pub mod wrapper;
 
@@ -64,6 +65,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
         Command::Why(Why { name: Some(key), client, format }) if key.contains('.') => {
             commands::why(&sources(&cli, &client.config, &[]), key, *format)
+        }
+        Command::Simulate(args) => {
+            simulate::simulate(args, &sources(&cli, &args.config, &args.main))
         }
         Command::Schema => commands::schema(),
         Command::Completions(args) => manual::completions(args),

@@ -74,6 +74,7 @@ pub fn of(command: &str) -> Notes {
         "exec-server" => EXEC_SERVER,
         "coordinator" => COORDINATOR,
         "check" => CHECK,
+        "simulate" => SIMULATE,
         "debug" => DEBUG,
         "status" => client(&[
             ("coproc status", "A table of the main process and all coprocesses."),
@@ -284,6 +285,32 @@ const CHECK: Notes = Notes {
     status: &[
         ("0", "The config is valid. Warnings may have been printed."),
         ("2", "It is not, or the command line is wrong."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const SIMULATE: Notes = Notes {
+    examples: &[
+        ("coproc simulate --fail main@5s", "What follows when the main process fails after 5 s."),
+        (
+            "coproc simulate --never-ready agent --for 2h",
+            "Two hours with an agent that never serves.",
+        ),
+        (
+            "coproc simulate --hang main --stop 10s",
+            "Who is killed when, and how long a stop takes.",
+        ),
+        ("coproc simulate --runs migrate=30s:3", "A migration that takes 30 s and then fails."),
+        (
+            "coproc simulate --fail agent@5s --expect expect.toml",
+            "Exit status 1 unless it comes to what expect.toml says; for CI.",
+        ),
+    ],
+    status: &[
+        ("0", "All came as expected, or nothing was expected."),
+        ("1", "It came otherwise; standard error names each expectation and its place."),
+        ("2", "The command line, the config or the file of expectations is wrong."),
     ],
     environment: CONFIG_ENVIRONMENT,
     files: &[CONFIG_FILES],

@@ -26,6 +26,7 @@ mod plugin;
 mod record;
 mod root;
 mod run;
+mod simulation;
 mod stop;
 mod tasks;
 mod templates;
@@ -33,6 +34,8 @@ mod why;
 mod workers;
 
 pub use run::{Manner, run};
+pub use simulation::scenario::{Delay, Habit, Happening, Length, Scenario};
+pub use simulation::{COMMAND, End, Entry, FOREGROUND, Outcome, Run, simulate};
 
 #[cfg(test)]
 mod tests;

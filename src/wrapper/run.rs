@@ -198,6 +198,7 @@ fn runtime(
         code: code.clone(),
         record: record.clone(),
         kills,
+        world: None,
         config: Rc::new(config),
     };
     let system = event_loop::start()?;

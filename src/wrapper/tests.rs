@@ -113,6 +113,7 @@ impl Tree {
         let parts = Parts {
             record: None,
             kills: None,
+            world: None,
             config: Rc::new(config),
             output,
             inherited: Arc::new(environment),

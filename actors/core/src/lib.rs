@@ -23,3 +23,4 @@ pub mod socket;
 pub mod supervision;
 pub mod text;
 pub mod words;
+pub mod world;
