@@ -9,6 +9,7 @@ use coproc_core::duration::GoDuration;
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
 
+use crate::doctor::Doctor;
 use crate::keys::Keys;
 use crate::notes;
 use crate::simulate::Simulate;
@@ -106,6 +107,14 @@ pub enum Command {
     /// With --expect a file says what is to come of it, and may have a [scenario] with the same options as
     /// keys, such as `never_ready = ["agent"]`.
     Simulate(Simulate),
+    /// Say what this machine or container allows the wrapper, and what to change.
+    ///
+    /// Looks for the programs and users that the config names, at privileges and limits, at the folders
+    /// that are written to, PID 1, cgroups, and how long a stop may take. Each line is `ok`, a `note`, or a
+    /// `problem`, with what to do. Nothing is started and nothing is written.
+    ///
+    /// Run it where the wrapper is to run, such as with `docker run --rm IMAGE coproc doctor`.
+    Doctor(Doctor),
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema

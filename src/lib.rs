@@ -7,6 +7,7 @@ pub mod commands;
 pub mod config;
 pub mod console;
 pub mod coordinator;
+pub mod doctor;
 pub mod event_loop;
 pub mod exec_client;
 pub mod exec_server;
@@ -68,6 +69,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Command::Simulate(args) => {
             simulate::simulate(args, &sources(&cli, &args.config, &args.main))
+        }
+        Command::Doctor(args) => {
+            doctor::doctor(args, &sources(&cli, &args.config, &args.main))
         }
         Command::Schema => commands::schema(),
         Command::Completions(args) => manual::completions(args),

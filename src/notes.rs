@@ -75,6 +75,7 @@ pub fn of(command: &str) -> Notes {
         "coordinator" => COORDINATOR,
         "check" => CHECK,
         "simulate" => SIMULATE,
+        "doctor" => DOCTOR,
         "debug" => DEBUG,
         "status" => client(&[
             ("coproc status", "A table of the main process and all coprocesses."),
@@ -285,6 +286,21 @@ const CHECK: Notes = Notes {
     status: &[
         ("0", "The config is valid. Warnings may have been printed."),
         ("2", "It is not, or the command line is wrong."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const DOCTOR: Notes = Notes {
+    examples: &[
+        ("coproc doctor", "What is wrong here for the config of this folder."),
+        ("docker run --rm IMAGE coproc doctor -c /etc/coproc.toml", "The same in a container."),
+        ("coproc doctor --format json", "For programs."),
+    ],
+    status: &[
+        ("0", "There are no problems; there may be notes."),
+        ("1", "There are problems."),
+        ("2", "The command line or the config is wrong."),
     ],
     environment: CONFIG_ENVIRONMENT,
     files: &[CONFIG_FILES],

@@ -2,7 +2,6 @@
 //! so.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -99,7 +98,7 @@ impl Expectations {
             let read = read(table.into_inner(), span.clone());
             all.push(
                 read.map_err(|(span, why)| {
-                    format!("error: {}", Miss::at(file, &text, &span, why))
+                    Miss::at(file, &text, &span, why).shown("error")
                 })?,
             );
         }
@@ -145,7 +144,7 @@ impl Expectations {
                 What::Exit(..) => None,
             };
             if let Some(why) = wrong {
-                return Err(format!("error: {}", self.miss(one, why)));
+                return Err(self.miss(one, why).shown("error"));
             }
         }
         Ok(())
@@ -321,15 +320,17 @@ impl Miss {
     }
 }
 
-impl fmt::Display for Miss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Miss {
+    /// As the compiler of Rust shows an error, after this word.
+    pub(super) fn shown(&self, lead: &str) -> String {
         let Self { file, line, column, text, width, why } = self;
         let number = line.to_string();
         let gap = " ".repeat(number.len());
-        let lead = " ".repeat(column - 1);
+        let indent = " ".repeat(column - 1);
         let marks = "^".repeat(*width);
-        writeln!(f, "not as expected: {why}")?;
-        writeln!(f, "{gap}--> {file}:{line}:{column}")?;
-        writeln!(f, "{gap} |\n{number} | {text}\n{gap} | {lead}{marks}\n")
+        format!(
+            "{lead}: {why}\n{gap}--> {file}:{line}:{column}\n{gap} |\n{number} | {text}\n\
+             {gap} | {indent}{marks}\n\n"
+        )
     }
 }

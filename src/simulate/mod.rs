@@ -69,7 +69,7 @@ pub fn simulate(args: &Simulate, sources: &Sources) -> ExitCode {
     let printed = answer(&text);
     let missed = missed.unwrap_or_default();
     for miss in &missed {
-        complain(&miss.to_string());
+        complain(&miss.shown("not as expected"));
     }
     match missed.is_empty() {
         true => status(printed),
