@@ -10,6 +10,7 @@ use coproc_core::name::Name;
 use coproc_core::signal::Signal;
 
 use crate::doctor::Doctor;
+use crate::import::Import;
 use crate::keys::Keys;
 use crate::notes;
 use crate::simulate::Simulate;
@@ -115,6 +116,12 @@ pub enum Command {
     ///
     /// Run it where the wrapper is to run, such as with `docker run --rm IMAGE coproc doctor`.
     Doctor(Doctor),
+    /// Write a config that does what another supervisor's files say.
+    ///
+    /// Reads supervisord.conf with what it includes, a Procfile, a source directory of s6-rc, or a file of
+    /// nginx-wrapper's, which needs no change. Whatever has no equal, or not quite, is told of on standard
+    /// error and in comments of the config, with its place.
+    Import(Import),
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema

@@ -117,7 +117,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         },
         Command::Health(client) => (client, Call::health(), Show::Culprits),
         Command::Run(_) | Command::Coordinator(_) | Command::ExecServer(_) => return None,
-        Command::Simulate(_) | Command::Doctor(_) => return None,
+        Command::Simulate(_) | Command::Doctor(_) | Command::Import(_) => return None,
         Command::Check(_) | Command::Debug(_) | Command::Schema | Command::Version => return None,
         Command::Exec(_) | Command::Task(_) => return None,
         Command::Completions(_) | Command::Man(_) => return None,

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod event_loop;
 pub mod exec_client;
 pub mod exec_server;
+pub mod import;
 pub mod init;
 pub mod keys;
 pub mod log;
@@ -73,6 +74,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Doctor(args) => {
             doctor::doctor(args, &sources(&cli, &args.config, &args.main))
         }
+        Command::Import(args) => import::import(args),
         Command::Schema => commands::schema(),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),

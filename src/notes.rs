@@ -75,6 +75,7 @@ pub fn of(command: &str) -> Notes {
         "coordinator" => COORDINATOR,
         "check" => CHECK,
         "simulate" => SIMULATE,
+        "import" => IMPORT,
         "doctor" => DOCTOR,
         "debug" => DEBUG,
         "status" => client(&[
@@ -304,6 +305,21 @@ const DOCTOR: Notes = Notes {
     ],
     environment: CONFIG_ENVIRONMENT,
     files: &[CONFIG_FILES],
+};
+
+const IMPORT: Notes = Notes {
+    examples: &[
+        ("coproc import /etc/supervisor/supervisord.conf", "Print the config."),
+        ("coproc import Procfile --output coproc.toml", "Write it to a file that is not there yet."),
+        ("coproc import --from s6-rc /etc/s6-overlay/s6-rc.d", "The services of s6-overlay."),
+    ],
+    status: &[
+        ("0", "The config is written. Notes may have been printed."),
+        ("1", "It cannot be written, or its file is there already."),
+        ("2", "The command line is wrong, or the files cannot be read."),
+    ],
+    environment: &[],
+    files: &[],
 };
 
 const SIMULATE: Notes = Notes {
