@@ -11,8 +11,11 @@ use coproc_core::duration::GoDuration;
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
 
+use crate::doctor::Doctor;
+use crate::import::Import;
 use crate::keys::Keys;
 use crate::notes;
+use crate::simulate::Simulate;
 
 /// Runs a main process together with its coprocesses under one supervision tree.
 ///
@@ -94,6 +97,33 @@ pub enum Command {
     /// Where the main process is nginx, it is asked for its version and modules path (nginx -V).
     /// Nothing else is started. Values whose names look secret are masked.
     Debug(Debug),
+    /// Try the config on a clock of its own: what happens when, and how it ends; nothing is started.
+    ///
+    /// The wrapper is the real one, with all its decisions; only its programs are imagined. Its clock
+    /// leaps to the next moment at which something can happen, so a month takes milliseconds.
+    ///
+    /// A coprocess in the foreground ends with 0 after 100ms, a stop command and a check after 10ms, and
+    /// every other program runs until it is told to end. It is ready at once, and ends at the first TERM,
+    /// INT or QUIT: nginx with 0, others by the signal. The options say what is otherwise. NAME is
+    /// `main`, a coprocess, `stop-NAME` for its stop command, or `check` for what precedes a reload.
+    ///
+    /// With --expect a file says what is to come of it, and may have a [scenario] with the same options as
+    /// keys, such as `never_ready = ["agent"]`.
+    Simulate(Simulate),
+    /// Say what this machine or container allows the wrapper, and what to change.
+    ///
+    /// Looks for the programs and users that the config names, at privileges and limits, at the folders
+    /// that are written to, PID 1, cgroups, and how long a stop may take. Each line is `ok`, a `note`, or a
+    /// `problem`, with what to do. Nothing is started and nothing is written.
+    ///
+    /// Run it where the wrapper is to run, such as with `docker run --rm IMAGE coproc doctor`.
+    Doctor(Doctor),
+    /// Write a config that does what another supervisor's files say.
+    ///
+    /// Reads supervisord.conf with what it includes, a Procfile, a source directory of s6-rc, or a file of
+    /// nginx-wrapper's, which needs no change. Whatever has no equal, or not quite, is told of on standard
+    /// error and in comments of the config, with its place.
+    Import(Import),
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema

@@ -148,6 +148,7 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         },
         Command::Health(client) => (client, Call::health(), Show::Culprits),
         Command::Run(_) | Command::Coordinator(_) | Command::ExecServer(_) => return None,
+        Command::Simulate(_) | Command::Doctor(_) | Command::Import(_) => return None,
         Command::Check(_) | Command::Debug(_) | Command::Schema(_) | Command::Version => {
             return None;
         }

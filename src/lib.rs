@@ -9,9 +9,11 @@ pub mod commands;
 pub mod config;
 pub mod console;
 pub mod coordinator;
+pub mod doctor;
 pub mod event_loop;
 pub mod exec_client;
 pub mod exec_server;
+pub mod import;
 pub mod init;
 pub mod keys;
 pub mod log;
@@ -21,6 +23,7 @@ mod plans;
 mod reasons;
 pub mod reference;
 pub mod signals;
+pub mod simulate;
 pub mod task;
 pub mod wrapper;
 
@@ -67,6 +70,13 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Why(Why { name: Some(key), client, format }) if key.contains('.') => {
             commands::why(&sources(&cli, &client.config, &[]), key, *format)
         }
+        Command::Simulate(args) => {
+            simulate::simulate(args, &sources(&cli, &args.config, &args.main))
+        }
+        Command::Doctor(args) => {
+            doctor::doctor(args, &sources(&cli, &args.config, &args.main))
+        }
+        Command::Import(args) => import::import(args),
         Command::Schema(args) => commands::schema(*args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),

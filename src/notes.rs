@@ -81,6 +81,9 @@ pub fn of(command: &str) -> Notes {
         "exec-server" => EXEC_SERVER,
         "coordinator" => COORDINATOR,
         "check" => CHECK,
+        "simulate" => SIMULATE,
+        "import" => IMPORT,
+        "doctor" => DOCTOR,
         "debug" => DEBUG,
         "status" => client(&[
             ("coproc status", "A table of the main process and all coprocesses."),
@@ -319,6 +322,62 @@ const CHECK: Notes = Notes {
     status: &[
         ("0", "The config is valid. Warnings may have been printed."),
         ("2", "It is not, or the command line is wrong."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const DOCTOR: Notes = Notes {
+    examples: &[
+        ("coproc doctor", "What is wrong here for the config of this folder."),
+        ("docker run --rm IMAGE coproc doctor -c /etc/coproc.toml", "The same in a container."),
+        ("coproc doctor --format json", "For programs."),
+    ],
+    status: &[
+        ("0", "There are no problems; there may be notes."),
+        ("1", "There are problems."),
+        ("2", "The command line or the config is wrong."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const IMPORT: Notes = Notes {
+    examples: &[
+        ("coproc import /etc/supervisor/supervisord.conf", "Print the config."),
+        ("coproc import Procfile --output coproc.toml", "Write it to a file that is not there yet."),
+        ("coproc import --from s6-rc /etc/s6-overlay/s6-rc.d", "The services of s6-overlay."),
+    ],
+    status: &[
+        ("0", "The config is written. Notes may have been printed."),
+        ("1", "It cannot be written, or its file is there already."),
+        ("2", "The command line is wrong, or the files cannot be read."),
+    ],
+    environment: &[],
+    files: &[],
+};
+
+const SIMULATE: Notes = Notes {
+    examples: &[
+        ("coproc simulate --fail main@5s", "What follows when the main process fails after 5 s."),
+        (
+            "coproc simulate --never-ready agent --for 2h",
+            "Two hours with an agent that never serves.",
+        ),
+        (
+            "coproc simulate --hang main --stop 10s",
+            "Who is killed when, and how long a stop takes.",
+        ),
+        ("coproc simulate --runs migrate=30s:3", "A migration that takes 30 s and then fails."),
+        (
+            "coproc simulate --fail agent@5s --expect expect.toml",
+            "Exit status 1 unless it comes to what expect.toml says; for CI.",
+        ),
+    ],
+    status: &[
+        ("0", "All came as expected, or nothing was expected."),
+        ("1", "It came otherwise; standard error names each expectation and its place."),
+        ("2", "The command line, the config or the file of expectations is wrong."),
     ],
     environment: CONFIG_ENVIRONMENT,
     files: &[CONFIG_FILES],

@@ -193,6 +193,7 @@ impl Root {
             scope: self.config.scope.clone(),
             inherited: self.inherited.clone(),
             added: self.added_variables(),
+            world: self.world.clone(),
         }
     }
 

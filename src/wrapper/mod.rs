@@ -29,6 +29,7 @@ mod record;
 mod replicas;
 mod root;
 mod run;
+mod simulation;
 mod stop;
 mod tasks;
 mod templates;
@@ -38,6 +39,8 @@ mod why;
 mod workers;
 
 pub use run::{Manner, run};
+pub use simulation::scenario::{Delay, Habit, Happening, Length, Scenario};
+pub use simulation::{COMMAND, End, Entry, FOREGROUND, Outcome, Run, simulate};
 
 #[cfg(test)]
 mod tests;

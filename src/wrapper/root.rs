@@ -22,6 +22,7 @@ use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
 use coproc_core::supervision::Rebuilds;
+use coproc_core::world::World;
 use coproc_exec as exec;
 use coproc_gateway::actor as gateway;
 use coproc_gateway::driver::grpc::Presence;
@@ -70,6 +71,8 @@ pub(crate) struct Parts {
     pub(crate) record: Option<Rc<RefCell<Option<Record>>>>,
     /// How often the kernel had killed for want of memory before.
     pub(crate) kills: Option<u64>,
+    /// Who starts programs in place of the system.
+    pub(crate) world: Option<Rc<dyn World>>,
 }
 
 /// The root supervisor.
@@ -120,6 +123,7 @@ pub(crate) struct Root {
     pub(super) kills: Option<u64>,
     pub(super) record: Option<Rc<RefCell<Option<Record>>>>,
     code: Rc<Cell<u8>>,
+    pub(super) world: Option<Rc<dyn World>>,
 }
 
 #[derive(Message)]
@@ -151,6 +155,7 @@ impl Root {
             code,
             record,
             kills,
+            world,
         } = parts;
         Self {
             wrapper: match config.main.kind {
@@ -195,6 +200,7 @@ impl Root {
             kills,
             record,
             code,
+            world,
         }
     }
 
@@ -212,7 +218,11 @@ impl Root {
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Start);
                 }
-                ctx.run_later(SETTLED, |_, _| crate::init::give_back_code());
+                ctx.run_later(SETTLED, |root, _| {
+                    if root.world.is_none() {
+                        crate::init::give_back_code();
+                    }
+                });
             }
             Effect::StartDeadline => {
                 if self.deadline.is_none() {
@@ -379,9 +389,16 @@ impl Root {
         }
     }
 
+    /// Tells standard error what ends the wrapper.
+    fn complain(&self, text: &str) {
+        if self.world.is_none() {
+            crate::console::complain(&format!("error: {text}\n"));
+        }
+    }
+
     fn main_failed(&mut self, error: &SpawnError, ctx: &mut Context<Self>) {
         tracing::error!(target: "run", fatal = true, "{error}");
-        crate::console::complain(&format!("error: {error}\n"));
+        self.complain(&error.to_string());
         self.leaves_because(Cause::MainNotStarted(error.to_string()));
         self.happened(Input::MainGone(error.code), ctx);
     }
@@ -445,7 +462,7 @@ impl Handler<Rendered> for Root {
         let failure = outcome.err().map(|error| {
             let text = format!("the boot is given up: {error}");
             tracing::error!(target: "nginx-run", fatal = true, "{text}");
-            crate::console::complain(&format!("error: {text}\n"));
+            self.complain(&text);
             let culprit = self.boot_culprit.take();
             self.leaves_because(Cause::Boot(culprit, error));
             FAILURE
@@ -531,7 +548,7 @@ impl Handler<MainNews> for Root {
             let text = "nginx left the foreground: its configuration says `daemon on;`, which has \
                         to go or to be `daemon off;`";
             tracing::error!(target: "nginx-run", fatal = true, "{text}");
-            crate::console::complain(&format!("error: {text}\n"));
+            self.complain(text);
             self.leaves_because(Cause::MainLeft);
             code = FAILURE;
         }

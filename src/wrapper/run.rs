@@ -205,6 +205,7 @@ fn runtime(
         code: code.clone(),
         record: record.clone(),
         kills,
+        world: None,
         config: Rc::new(config),
         loaded: Rc::new(loaded),
     };

@@ -114,6 +114,7 @@ impl Tree {
         let parts = Parts {
             record: None,
             kills: None,
+            world: None,
             config: Rc::new(config),
             loaded: Rc::new(loaded),
             output,

@@ -120,7 +120,9 @@ impl CoprocessActor {
     pub(crate) fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
         let effects = {
             let standing = &mut *self.standing.borrow_mut();
-            let at = At { now: Instant::now(), chance: chance() };
+            let world = self.surroundings.launcher.world.as_ref();
+            let chance = world.map_or_else(chance, |world| world.chance());
+            let at = At { now: Instant::now(), chance };
             let before = standing.machine.clone();
             let (after, effects) = lifecycle::step(before, event, at, &standing.policy);
             standing.tally.take(&standing.machine, &after, &effects);

@@ -26,4 +26,5 @@ pub mod supervision;
 pub mod text;
 pub mod watched;
 pub mod words;
+pub mod world;
 pub mod zone;

@@ -69,6 +69,16 @@ impl Output {
         Ok((output, OutputThread { queue, thread, done }))
     }
 
+    /// One that nothing comes of, as after the end of its thread: for a tree whose programs are imagined.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn nowhere() -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(1)?);
+        queue.close();
+        Ok(Self { queue, level: Level::Fatal })
+    }
+
     /// Reads `stream`, the reading end of a pipe, until its end. It is made non-blocking. If it
     /// cannot be read, or the thread has finished, it is closed at once and the tap told so.
     pub fn attach(&self, stream: OwnedFd, source: Source) {

@@ -2,11 +2,13 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::setting::{Prepared, Setting, c_string};
 use super::{Context, SpawnError, Step};
 use crate::output::{Kind, Tap};
+use crate::world::World;
 
 /// A program with everything that it needs.
 pub struct Command {
@@ -27,6 +29,8 @@ pub struct Command {
     /// Descriptors, each with the number that the program finds it at. One of the three standard
     /// numbers takes the place of `/dev/null` or of a pipe to the log.
     pub descriptors: Vec<(i32, OwnedFd)>,
+    /// Who starts it in place of the system.
+    pub world: Option<Rc<dyn World>>,
 }
 
 /// The taps of a program's two streams.

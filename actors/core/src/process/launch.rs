@@ -52,6 +52,10 @@ fn launch_in(
     output: &Output,
     report: impl Fn(Report) + 'static,
 ) -> Result<Process, SpawnError> {
+    if let Some(world) = &command.world {
+        let program = world.launch(&command.name, command.taps, Box::new(report))?;
+        return Ok(Process::imagined(program));
+    }
     let shown = command.argv.first().cloned().unwrap_or_default();
     let words = command.words()?;
     let argv: Vec<_> = words.iter().map(|word| word.as_c_str()).collect();
