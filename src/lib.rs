@@ -20,6 +20,8 @@ mod reasons;
 pub mod reference;
 pub mod signals;
 pub mod task;
+#[cfg(feature = "top")]
+mod top;
 pub mod wrapper;
 
 use std::ffi::OsString;
@@ -75,6 +77,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
         Command::ExecServer(args) => exec_server::exec_server(&args.words),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::top(args, |client| sources(&cli, &client.config, &[])),
         Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
         Command::Coordinator(args) => coordinator::coordinator(&args.words),
         client_command => {

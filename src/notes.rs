@@ -99,6 +99,13 @@ pub fn of(command: &str) -> Notes {
             ("coproc logs", "The last 100 lines of all."),
             ("coproc logs --follow -n 10 agent", "Ten lines of one coprocess, and what comes."),
         ]),
+        "top" => client(&[
+            ("coproc top", "The wrapper that the config names."),
+            (
+                "coproc top --url http://127.0.0.1:9090 --token-file token",
+                "One at a port, for the role of the token.",
+            ),
+        ]),
         "wait" => WAIT,
         "start" => client(&[("coproc start agent", "Starts it, whatever its event.")]),
         "stop" => client(&[

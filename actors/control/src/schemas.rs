@@ -51,6 +51,7 @@ pub(crate) fn all() -> Value {
             "ready": { "type": "boolean" },
             "probes": probes,
             "status": or_null("string"),
+            "cpu_s": or_null("number"),
             "memory_bytes": or_null("integer"),
         })),
         "Coprocess": object(json!({
@@ -65,6 +66,7 @@ pub(crate) fn all() -> Value {
             "probes": probes,
             "status": or_null("string"),
             "last_exit": { "oneOf": [named("Exit"), { "type": "null" }] },
+            "cpu_s": or_null("number"),
             "memory_bytes": or_null("integer"),
         })),
         "Exit": {
