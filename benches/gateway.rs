@@ -194,6 +194,7 @@ fn gateway(upstream: &str, threads: &str, port: &str, plugin: Option<&str>) {
         ignored: Vec::new(),
         config_data: None,
         bundle_hash: String::new(),
+        bundle: Vec::new(),
         events: Vec::new(),
         session_lifetime: Duration::ZERO,
         lifetime_respects_expiration: false,

@@ -7,7 +7,8 @@
 //! Then from end to end, by requests: a whole `coproc run` whose hook is in Python, beside one whose hook is in a
 //! plugin server in Python, and one with a hook in neither.
 //!
-//! `cargo bench --bench hooks`; with `-- through` only the latter, with `-- leak` instead of both what a million
+//! `cargo bench --bench hooks`; with `-- through` only the latter, with `-- calls` only the former, and with a word
+//! behind that only drivers whose names begin with it; with `-- leak` instead of both what a million
 //! requests leave behind in the gateway and in its worker.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
@@ -41,7 +42,7 @@ use servers::Nginx;
 use whole::Whole;
 
 const WARM_UP: Duration = Duration::from_millis(300);
-const MEASURED: Duration = Duration::from_secs(3);
+const MEASURED: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 3;
 /// How often those from end to end take turns; odd, for there to be one in the middle.
 const TURNS: usize = 5;
@@ -78,28 +79,31 @@ fn main() {
         Some("load") => return load::load(words[1].parse().unwrap(), words[2].parse().unwrap()),
         Some("leak") => return leak(),
         Some("through") => return through(),
+        Some("calls") => return calls(words.get(1).map_or("", String::as_str)),
         _ => {}
     }
-    calls();
+    calls("");
     through();
 }
 
-/// Calls of drivers alone.
-fn calls() {
+/// Calls of drivers alone, of those whose names begin so.
+fn calls(names: &str) {
     println!("building and applying alone: {:.2} us", alone());
     println!("| driver | at once | calls/s | p50 us | p99 us |\n|---|---|---|---|---|");
     let venv = format!("{ROOT}/target/python/bin/python");
     for at_once in [1, 64] {
         for _ in 0..ROUNDS {
-            for side in [
-                Side::rust(),
-                Side::grpc_python(&venv),
-                Side::python("Python, protobuf", &venv),
-                Side::python("Python, plain", "/usr/bin/python3"),
-                Side::lua("Lua", LuaConfig::default().instructions),
-                Side::lua("Lua, compiled", 0),
-                Side::native(),
-            ] {
+            let sides: [(&'static str, &dyn Fn(&'static str) -> Side); 7] = [
+                ("gRPC, Rust", &Side::rust),
+                ("gRPC, Python", &|name| Side::grpc_python(name, &venv)),
+                ("Python, protobuf", &|name| Side::python(name, &venv)),
+                ("Python, plain", &|name| Side::python(name, "/usr/bin/python3")),
+                ("Lua", &|name| Side::lua(name, LuaConfig::default().instructions)),
+                ("Lua, compiled", &|name| Side::lua(name, 0)),
+                ("native, C", &Side::native),
+            ];
+            for (name, side) in sides.into_iter().filter(|(name, _)| name.starts_with(names)) {
+                let side = side(name);
                 let mut times = measure(&*side.driver, at_once);
                 times.sort_unstable();
                 let at = |share: usize| times[times.len() * share / 100].as_nanos() as f64 / 1000.0;
@@ -216,15 +220,15 @@ fn folder() -> tempfile::TempDir {
 }
 
 impl Side {
-    fn rust() -> Self {
+    fn rust(name: &'static str) -> Self {
         let folder = folder();
         let address = format!("unix:{}", folder.path().join("s").display());
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg(&address);
-        Self::grpc("gRPC, Rust", command, address, folder)
+        Self::grpc(name, command, address, folder)
     }
 
-    fn grpc_python(python: &str) -> Self {
+    fn grpc_python(name: &'static str, python: &str) -> Self {
         let folder = folder();
         let stubs = folder.path().display().to_string();
         make_stubs(python, &stubs);
@@ -232,7 +236,7 @@ impl Side {
         let mut command = Command::new(python);
         command.arg(format!("{ROOT}/tests/plugins/python/plugin.py"));
         command.args([&stubs, &address]);
-        Self::grpc("gRPC, Python", command, address, folder)
+        Self::grpc(name, command, address, folder)
     }
 
     fn grpc(
@@ -254,12 +258,13 @@ impl Side {
         let folder = folder();
         std::fs::write(folder.path().join("hooks.lua"), LUA_HOOK).unwrap();
         let path = folder.path().to_owned();
-        let driver = Lua::open(LuaConfig { path, instructions, ..LuaConfig::default() });
+        let driver =
+            Lua::open(LuaConfig { path: Some(path), instructions, ..LuaConfig::default() });
         Self { name, driver: Box::new(driver), child: None, _folder: folder }
     }
 
     /// The sample in C.
-    fn native() -> Self {
+    fn native(name: &'static str) -> Self {
         let folder = folder();
         let library = folder.path().join("hooks.so");
         let mut compiler = Command::new("cc");
@@ -268,7 +273,7 @@ impl Side {
         assert!(compiler.status().unwrap().success());
         let driver = Native::open(&NativeConfig { library }).unwrap();
         driver.start(None).unwrap();
-        Self { name: "native, C", driver: Box::new(driver), child: None, _folder: folder }
+        Self { name, driver: Box::new(driver), child: None, _folder: folder }
     }
 
     fn python(name: &'static str, interpreter: &str) -> Self {
@@ -405,6 +410,7 @@ fn api() -> Api {
         ignored: Vec::new(),
         config_data: None,
         bundle_hash: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+        bundle: Vec::new(),
         events: Vec::new(),
         session_lifetime: Duration::ZERO,
         lifetime_respects_expiration: false,

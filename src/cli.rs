@@ -179,12 +179,18 @@ pub enum Command {
     /// A coprocess's whole process group gets it, of the main process the first process only. What
     /// follows from it is as after any other exit: `restarts` decides.
     Signal(SendSignal),
-    /// Make the main process read its configuration again.
+    /// Make the main process read its configuration again, or coproc its own.
     ///
     /// Publishes pre-reload, renders templates, checks the new configuration (`nginx -t`, or
     /// main.check), sends main.reload_signal, and waits for the outcome. What is refused is put
     /// back, and the main process serves on as before.
-    Reload(Client),
+    ///
+    /// With --config and no FILE after it coproc reads its own config anew, from where `run` had it. A
+    /// config that `coproc check` refuses changes nothing. Else exactly what differs is carried out:
+    /// coprocesses that are gone from it stop, with their stop command, then changed ones restart, or
+    /// run on where their program need not know, and new ones start if their event has happened. All
+    /// others are not touched. --plan tells what would happen, and does nothing.
+    Reload(Reload),
     /// Publish the event custom.NAME.
     Emit(OneName),
     /// Say whether all that is meant to be up is ready: exit status 0 or 1.
@@ -478,6 +484,40 @@ pub struct Stop {
     pub name: Option<String>,
 }
 
+/// `coproc reload`.
+#[derive(Clone, Debug, Args)]
+pub struct Reload {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// Read coproc's own config anew; with FILE, a config file that tells where the wrapper is.
+    #[arg(
+        id = "config",
+        long = "config",
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = "",
+        help_heading = "Config"
+    )]
+    pub config: Vec<PathBuf>,
+
+    /// Tell what reading the config anew would change, and change nothing.
+    #[arg(long)]
+    pub plan: bool,
+
+    /// The form of what is told.
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub format: StatusFormat,
+}
+
+impl Reload {
+    /// Whether it is about coproc's own config.
+    pub fn is_of_config(&self) -> bool {
+        self.plan || self.config.iter().any(|file| file.as_os_str().is_empty())
+    }
+}
+
 /// `coproc set`.
 #[derive(Clone, Debug, Args)]
 pub struct Set {
@@ -629,6 +669,23 @@ mod tests {
             files(&["coproc", "check", "-c", "a", "-c", "b"]),
             [PathBuf::from("a"), PathBuf::from("b")]
         );
+    }
+
+    #[test]
+    fn reload_takes_config_with_a_file_and_without() {
+        let parse = |args: &[&str]| {
+            let cli = Cli::try_parse_from(args).unwrap();
+            let Some(Command::Reload(reload)) = &cli.command else { panic!("a reload") };
+            (reload.is_of_config(), cli.files(&reload.client.config))
+        };
+        let file = || vec![PathBuf::from("a")];
+        assert_eq!(parse(&["coproc", "reload"]), (false, vec![]));
+        assert_eq!(parse(&["coproc", "reload", "--config"]), (true, vec![]));
+        assert_eq!(parse(&["coproc", "reload", "--config", "--plan"]), (true, vec![]));
+        assert_eq!(parse(&["coproc", "reload", "--config", "-c", "a"]), (true, file()));
+        assert_eq!(parse(&["coproc", "reload", "--config", "a"]), (false, file()));
+        assert_eq!(parse(&["coproc", "--config", "a", "reload"]), (false, file()));
+        assert_eq!(parse(&["coproc", "--config", "a", "reload", "--config"]), (true, file()));
     }
 
     #[test]

@@ -121,7 +121,20 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             let call = Call::post(&["coprocesses", &signal.name, "signal"], Some(body));
             (&signal.client, call, Show::Nothing)
         }
-        Command::Reload(client) => (client, Call::post(&["reload"], None).waiting(), Show::Nothing),
+        Command::Reload(reload) if reload.is_of_config() => {
+            let call = match reload.plan {
+                true => Call::get(&["reconfigure", "plan"], &[]),
+                false => Call::post(&["reconfigure"], None),
+            };
+            let show = match reload.format {
+                StatusFormat::Text => Show::Told(plans::change),
+                StatusFormat::Json => Show::Raw,
+            };
+            (&reload.client, call.waiting(), show)
+        }
+        Command::Reload(reload) => {
+            (&reload.client, Call::post(&["reload"], None).waiting(), Show::Nothing)
+        }
         Command::Emit(one) => {
             let body = serde_json::json!({ "name": one.name });
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
@@ -230,7 +243,14 @@ fn converse(target: &Target, call: Call, show: &Show, limit: Option<Duration>) -
         Ok(()) => {
             if let Show::Told(tell) = show {
                 written = match serde_json::from_slice(&whole) {
-                    Ok(value) => answer(&tell(&value)),
+                    Ok(value) => {
+                        let told = answer(&tell(&value));
+                        if let Some(failing) = plans::failing(&value) {
+                            complain(&failing);
+                            return ExitCode::from(FAILURE);
+                        }
+                        told
+                    }
                     Err(error) => {
                         complain(&format!("error: the wrapper's answer is not valid: {error}\n"));
                         return ExitCode::from(FAILURE);
@@ -245,7 +265,11 @@ fn converse(target: &Target, call: Call, show: &Show, limit: Option<Duration>) -
             ExitCode::from(FAILURE)
         }
         Err(error) => {
-            complain(&format!("error: {error}\n"));
+            complain(&match &error {
+                // The report of a config that is not valid is whole as it is.
+                ClientError::Refused(report) if report.ends_with('\n') => report.clone(),
+                error => format!("error: {error}\n"),
+            });
             ExitCode::from(match show {
                 Show::Culprits => FAILURE,
                 _ => exit_code(&error),
@@ -388,10 +412,12 @@ fn row(name: &str, value: &Value) -> [String; 8] {
         (None, None) => dash(),
     };
     let yes_or_no = if value["ready"] == true { "yes" } else { "no" };
+    let next_run = value["next_run"].as_str().map(|at| format!("next run at {at}"));
     let wrong: Vec<_> = ["ready", "live"]
         .iter()
         .filter_map(|probe| value["probes"][probe].as_str())
         .chain(value["status"].as_str())
+        .chain(next_run.as_deref())
         .collect();
     let ready = match wrong.is_empty() {
         true => yes_or_no.to_owned(),

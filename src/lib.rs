@@ -1,6 +1,7 @@
 //! coproc: a main process and its coprocesses under one supervision tree.
 
 pub mod builtin;
+mod change;
 pub mod cli;
 pub mod clients;
 pub mod commands;

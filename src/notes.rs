@@ -127,9 +127,11 @@ pub fn of(command: &str) -> Notes {
             ("coproc signal agent HUP", "To one coprocess."),
             ("coproc signal main USR1", "To the main process."),
         ]),
-        "reload" => {
-            client(&[("coproc reload", "As HUP to the wrapper, and says what came of it.")])
-        }
+        "reload" => client(&[
+            ("coproc reload", "As HUP to the wrapper, and says what came of it."),
+            ("coproc reload --config --plan", "What a changed config would start and stop."),
+            ("coproc reload --config", "Does that, and nothing if the config is wrong."),
+        ]),
         "emit" => {
             client(&[("coproc emit backup", "Starts what has exec_event = \"custom.backup\".")])
         }

@@ -37,7 +37,10 @@ const MAPS: [&[&str]; 3] =
     [&["env"], &["log", "formatter_options"], &["gateway", "event_handlers"]];
 
 /// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 24] = [
+pub(super) const FLAGS: [&str; 27] = [
+    "bundle_insecure_skip_verify",
+    "bundle_remove_unused",
+    "install_requirements",
     "enable_bundle_downloader",
     "skip_verify_existing_plugin_bundle",
     "bundle_refresh",
@@ -245,7 +248,7 @@ fn leaves(loaded: &Loaded, path: Path, out: &mut Vec<Path>) {
 
 fn shown(loaded: &Loaded, path: &Path, computed: Option<&Json>) -> Option<Shown> {
     let nodes = loaded.stack.all(path).collect::<Vec<_>>();
-    let hide = secret_path(path);
+    let hide = secret_path(path) || nodes.iter().any(|node| node.origin.is_secret());
     let last = path.last().map(String::as_str).unwrap_or_default();
     let show = |node: &Node| match hide {
         true => (MASK.to_owned(), Json::from(MASK)),

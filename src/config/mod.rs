@@ -1,5 +1,6 @@
 //! The config: its sources, their precedence, and what they resolve to.
 
+mod after;
 mod core;
 mod debug;
 mod defaults;
@@ -243,6 +244,30 @@ impl Loaded {
             }
             _ => Ok(self.config.placed_coordinator()),
         }
+    }
+
+    /// Where it was read from.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The keys of the top level that coproc does not know.
+    pub fn unknown_top(&self) -> &[String] {
+        &self.unknown_top
+    }
+
+    /// The dotted keys at `key` and below it that have another value in the other config; the same
+    /// value in another type is none.
+    pub fn differing(&self, other: &Self, key: &str) -> Vec<String> {
+        let [ours, theirs] = [self, other].map(|loaded| {
+            let value = loaded.stack.merged().remove(key);
+            let mut leaves = std::collections::BTreeMap::new();
+            let json = value.and_then(|value| serde_json::to_value(value).ok());
+            tree::flatten(key, json.as_ref(), &mut leaves);
+            leaves
+        });
+        let keys = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();
+        keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key)).cloned().collect()
     }
 
     /// The table of all keys as they were read, before defaults that depend on others.

@@ -11,6 +11,7 @@
 //! of the main process); actors carry their effects out. An event is worked off by the broker:
 //! it gives one order after another and waits for the hold that goes with each to be dropped.
 
+mod building;
 mod cause;
 mod children;
 mod control;
@@ -23,7 +24,9 @@ mod oom;
 mod paths;
 mod plan;
 mod plugin;
+mod reconfigure;
 mod record;
+mod replicas;
 mod root;
 mod run;
 mod stop;

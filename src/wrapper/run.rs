@@ -29,7 +29,7 @@ use super::record::{Places, Record};
 use super::root::{Gated, Parts, Root};
 use super::templates::Templates;
 use super::tokens;
-use crate::config::{self, Config, Sources};
+use crate::config::{self, Config, Loaded, Sources};
 use crate::console::complain;
 use crate::init::{self, Side};
 use crate::{event_loop, log, signals};
@@ -109,13 +109,14 @@ fn begin(sources: &Sources, manner: Manner, places: &mut Places) -> Result<u8, (
             }
             Ok(code)
         }
-        Ok(Side::Runtime) => runtime(config, pid, manner, places, kills).map_err(failed),
+        Ok(Side::Runtime) => runtime(loaded, config, pid, manner, places, kills).map_err(failed),
         Err(error) => Err(failed(format!("the wrapper cannot be started: {error}"))),
     }
 }
 
 /// The runtime below the init; an error is a sentence about why there is none.
 fn runtime(
+    loaded: Loaded,
     config: Config,
     pid: u32,
     manner: Manner,
@@ -138,6 +139,8 @@ fn runtime(
 
     let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
         .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    let signals =
+        signals.watch().map_err(|error| format!("the signal thread cannot be started: {error}"))?;
     // Only a second runtime in one process would find one set.
     let _ = tracing::subscriber::set_global_default(log::Events::new(output.clone()));
     log_panics();
@@ -161,7 +164,8 @@ fn runtime(
             let coordinator = coordinator(&config)
                 .inspect_err(|why| tracing::error!(target: "coordinator", fatal = true, "{why}"))?;
             let gateway = gateway(&config)
-                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))?;
+                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))
+                .map_err(|why| format!("gateway: {why}"))?;
             Ok((sockets, coordinator, gateway))
         });
     let (exec_sockets, coordinator, gateway) = match bound {
@@ -202,13 +206,12 @@ fn runtime(
         record: record.clone(),
         kills,
         config: Rc::new(config),
+        loaded: Rc::new(loaded),
     };
     let system = event_loop::start()?;
     let root = system.block_on(async { Root::new(parts).start() });
     let told = root.clone();
-    signals
-        .tell(move |signal| told.do_send(signal))
-        .map_err(|error| format!("the signal thread cannot be started: {error}"))?;
+    signals.tell(move |signal| told.do_send(signal));
     let ran = system.run();
     drop(root);
     if let Err(error) = ran {
@@ -278,12 +281,12 @@ pub(super) fn gateway(config: &Config) -> Result<Option<Gated>, String> {
         Some(name) if config.coprocesses.iter().any(|one| one.name.as_str() == name) => {
             Some(watched)
         }
-        Some(name) => return Err(format!("gateway.plugin: there is no coprocess `{name}`")),
+        Some(name) => return Err(format!("there is no coprocess `{name}` for its plugin server")),
         None => None,
     };
     coproc_gateway::server::Bound::open(gateway, watched)
         .map(|bound| Some((bound, presence)))
-        .map_err(|error| format!("gateway: {error}"))
+        .map_err(|error| error.to_string())
 }
 
 /// Says where the control's ports are, and what is not as safe as it could be.

@@ -21,7 +21,8 @@ pub(crate) fn let_in(object: &mut Object, token: &str) {
     object.metadata.insert("token".into(), token.into());
 }
 
-fn extractor() -> Value {
+/// The value of a header is the key.
+pub(crate) fn extractor() -> Value {
     json!({
         "extract_from": "header", "extract_with": "value",
         "extractor_config": { "header_name": "Authorization" },
@@ -29,24 +30,27 @@ fn extractor() -> Value {
 }
 
 /// An API whose hook has no name, and a path that is let in unasked.
-fn nameless() -> (Plugin, Upstream, Rig) {
+pub(crate) fn nameless(port: u16) -> Value {
+    with(
+        checked(port, json!({ "id_extractor": extractor() })),
+        json!({ "version_data": { "not_versioned": true, "versions": { "Default": {
+            "name": "Default", "use_extended_paths": true,
+            "extended_paths": { "ignored": [{ "path": "/anything", "method_actions": {
+                "GET": { "action": "no_action", "code": 200, "data": "", "headers": {} } } }] },
+        } } } }),
+    )
+}
+
+/// It before a plugin server.
+fn before_nameless() -> (Plugin, Upstream, Rig) {
     let plugin = Plugin::start(|object| object);
-    let (upstream, rig) = one(&plugin, |port| {
-        with(
-            checked(port, json!({ "id_extractor": extractor() })),
-            json!({ "version_data": { "not_versioned": true, "versions": { "Default": {
-                "name": "Default", "use_extended_paths": true,
-                "extended_paths": { "ignored": [{ "path": "/anything", "method_actions": {
-                    "GET": { "action": "no_action", "code": 200, "data": "", "headers": {} } } }] },
-            } } } }),
-        )
-    });
+    let (upstream, rig) = one(&plugin, nameless);
     (plugin, upstream, rig)
 }
 
 #[test]
 fn t09_without_what_is_extracted_nobody_is_let_in() {
-    let (_plugin, _upstream, rig) = nameless();
+    let (_plugin, _upstream, rig) = before_nameless();
     let answer = rig.get("/api/something");
     assert_eq!(answer.status(), 400);
     assert!(answer.text().contains("Authorization field missing"));
@@ -54,7 +58,7 @@ fn t09_without_what_is_extracted_nobody_is_let_in() {
 
 #[test]
 fn t10_an_ignored_path_is_let_in_unasked() {
-    let (plugin, _upstream, rig) = nameless();
+    let (plugin, _upstream, rig) = before_nameless();
     let answer = rig.get("/api/anything");
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert!(plugin.calls().is_empty());
@@ -62,7 +66,7 @@ fn t10_an_ignored_path_is_let_in_unasked() {
 
 #[test]
 fn t11_an_echo_is_no_leave() {
-    let (plugin, _upstream, rig) = nameless();
+    let (plugin, _upstream, rig) = before_nameless();
     let answer = rig.request("GET", "/api/something").header("Authorization", "bad").send();
     assert_eq!(answer.status(), 403);
     assert_eq!(plugin.only().object.hook_name, "");
@@ -70,7 +74,7 @@ fn t11_an_echo_is_no_leave() {
 
 #[test]
 fn t12_an_ignored_path_is_let_in_with_any_key() {
-    let (plugin, _upstream, rig) = nameless();
+    let (plugin, _upstream, rig) = before_nameless();
     let answer = rig.request("GET", "/api/anything").header("Authorization", "bad").send();
     assert_eq!(answer.status(), 200);
     assert!(plugin.calls().is_empty());
@@ -112,25 +116,28 @@ fn t14_without_an_extractor_it_is_stored_under_its_token() {
 }
 
 /// An API that asks both a hook and a key, and shows whose session counts.
+pub(crate) fn asked_twice(port: u16, identity: &str) -> Value {
+    with(
+        checked(port, json!({ "auth_check": hook("h") })),
+        json!({
+            "use_standard_auth": true, "base_identity_provided_by": identity,
+            "auth_configs": { "authToken": { "auth_header_name": "AuthToken" } },
+            "version_data": { "not_versioned": true, "versions": { "Default": {
+                "name": "Default",
+                "global_response_headers": { "X-Who": "$tyk_meta.sessionMetaKey" },
+            } } },
+        }),
+    )
+}
+
+/// What it comes to with a plugin server.
 fn both(identity: &str) -> (Rig, Value, Option<String>) {
     let plugin = Plugin::start(|mut object| {
         let_in(&mut object, "abc");
         object.metadata.insert("sessionMetaKey".into(), "fromPlugin".into());
         object
     });
-    let (_upstream, rig) = one(&plugin, |port| {
-        with(
-            checked(port, json!({ "auth_check": hook("h") })),
-            json!({
-                "use_standard_auth": true, "base_identity_provided_by": identity,
-                "auth_configs": { "authToken": { "auth_header_name": "AuthToken" } },
-                "version_data": { "not_versioned": true, "versions": { "Default": {
-                    "name": "Default",
-                    "global_response_headers": { "X-Who": "$tyk_meta.sessionMetaKey" },
-                } } },
-            }),
-        )
-    });
+    let (_upstream, rig) = one(&plugin, |port| asked_twice(port, identity));
     rig.key(
         "k-0015",
         &json!({ "rate": 200.0, "per": 1.0,

@@ -5,7 +5,7 @@ use std::io::{BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
@@ -469,6 +469,78 @@ fn a_server_behind_tls_proves_who_it_is() {
     let stage = Stage::with(&format!("{keys}upstream_ca = \"{}\"\n", ca.display()), "b.zip");
     stage.is_up();
     assert_eq!(stage.called(), ["One"]);
+}
+
+#[test]
+fn a_server_need_not_prove_who_it_is_where_that_is_said() {
+    let certificates = Certificates::new();
+    let store = Store::new();
+    let server = Server::start(ok("", &of_hooks(json!({ "pre": [hook("One")] }))));
+    let behind = ([127, 0, 0, 1], server.port).into();
+    let gate = Gate::with(behind, |config| config.tls = certificates.tls());
+    let keys = format!(
+        "middleware_path = \"{}\"\nbundle_base_url = \"https://127.0.0.1:{}/a/\"\n\
+         bundle_insecure_skip_verify = true\n",
+        store.at("middleware").display(),
+        gate.address.port(),
+    );
+    let stage = Stage::with(&keys, "b.zip");
+    stage.is_up();
+    assert_eq!(stage.called(), ["One"]);
+    stage.rig.wrapper.wait_for("servers of bundles need not prove who they are");
+}
+
+#[test]
+fn bundles_that_no_api_names_any_more_are_removed_once_their_requests_have_ended() {
+    let store = Store::new();
+    store.offer("old.zip", &of_hooks(json!({ "pre": [hook("Old")] })));
+    store.offer("new.zip", &of_hooks(json!({ "pre": [hook("New")] })));
+    store.put("hand.zip", Some(manifest(&[], json!({}))), &[]);
+    // An upstream that answers when it is told to.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (begun, has_begun) = mpsc::channel();
+    let (end, ending) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        read_message(&mut BufReader::new(&stream), false);
+        begun.send(()).unwrap();
+        ending.recv().unwrap();
+        stream.write_all(&ok("", b"late")).unwrap();
+    });
+    let plugin = Plugin::start(|object| object);
+    let upstream = Upstream::start();
+    let keys = format!("grpc = \"{}\"\n{}", plugin.address, store.keys());
+    let rig = Rig::with(&keys, "", &[bundled(port, "old.zip")]);
+    let request = rig.request("GET", "/api/get");
+    let slow = std::thread::spawn(move || request.send().status());
+    has_begun.recv().unwrap();
+    rig.place.write("apis/0.json", &bundled(upstream.port, "new.zip").to_string());
+    // What cannot be read may name anything: nothing goes.
+    rig.place.write("apis/1.json", "{");
+    rig.coproc(&["reload"]);
+    eventually("the new one is there", || store.kept("new.zip").is_dir());
+    rig.wrapper.wait_for("1.json:1:1: is no JSON");
+    assert!(store.kept("old.zip").is_dir());
+    std::fs::remove_file(rig.place.path().join("apis/1.json")).unwrap();
+    rig.coproc(&["reload"]);
+    eventually("the new hooks run", || {
+        rig.get("/api/get").status() == 200
+            && plugin.calls().iter().any(|called| called.object.hook_name == "New")
+    });
+    assert!(store.kept("old.zip").is_dir(), "a request still has it");
+    end.send(()).unwrap();
+    assert_eq!(slow.join().unwrap(), 200);
+    eventually("it is removed", || !store.kept("old.zip").exists());
+    assert!(store.kept("new.zip").is_dir());
+    assert!(store.kept("hand.zip").is_dir(), "what was put there by hand stays");
+    // Where that is not wanted nothing goes.
+    drop(rig);
+    let keys = format!("{keys}bundle_remove_unused = false\n");
+    let rig = Rig::with(&keys, "", &[other(upstream.port)]);
+    rig.coproc(&["reload"]);
+    assert_eq!(rig.get("/other/get").status(), 200);
+    assert!(store.kept("new.zip").is_dir());
 }
 
 #[test]

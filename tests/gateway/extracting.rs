@@ -10,9 +10,9 @@ use crate::rig::{Rig, api, checked, hook, one};
 use crate::upstream::Upstream;
 
 /// The id of `testkey` for the organisation of the tests' APIs: its own id and the MD5.
-const OF_TESTKEY: &str = "org1221b368d7f5f597867f525971f28ff75";
+pub(crate) const OF_TESTKEY: &str = "org1221b368d7f5f597867f525971f28ff75";
 /// The same of `prefix-testkey123`.
-const OF_MATCH: &str = "org15f3ec9f4513a77613919597efb60ffc6";
+pub(crate) const OF_MATCH: &str = "org15f3ec9f4513a77613919597efb60ffc6";
 
 /// A gateway whose hook lets everybody in, behind an extractor.
 fn stage(extractor: Value) -> (Plugin, Upstream, Rig) {
@@ -26,7 +26,7 @@ fn stage(extractor: Value) -> (Plugin, Upstream, Rig) {
     (plugin, upstream, rig)
 }
 
-fn get(rig: &Rig, key: Option<&str>) -> Message {
+pub(crate) fn get(rig: &Rig, key: Option<&str>) -> Message {
     let request = rig.request("GET", "/api/get");
     match key {
         Some(key) => request.header("Authorization", key).send(),
@@ -34,19 +34,19 @@ fn get(rig: &Rig, key: Option<&str>) -> Message {
     }
 }
 
-fn form(rig: &Rig, body: &str) -> Message {
+pub(crate) fn form(rig: &Rig, body: &str) -> Message {
     rig.request("POST", "/api/post").body("application/x-www-form-urlencoded", body).send()
 }
 
 #[track_caller]
-fn is_missing(answer: &Message) {
+pub(crate) fn is_missing(answer: &Message) {
     assert_eq!(answer.status(), 400);
     assert!(answer.text().contains("Authorization field missing"), "{}", answer.text());
 }
 
 /// The extracted id alone is what the session is stored under.
 #[track_caller]
-fn is_stored(rig: &Rig, id: &str) {
+pub(crate) fn is_stored(rig: &Rig, id: &str) {
     let (status, session) = rig.stored(id);
     assert_eq!((status, &session["org_id"]), (200, &json!("org1")), "{id}");
     assert_eq!(rig.coproc(&["keys", "list"]), format!("{id}\n"));
@@ -73,7 +73,7 @@ fn t48_a_value_of_a_form_does_so_too() {
     assert_eq!(upstream.last().text(), "a=1&auth=testkey");
 }
 
-fn regex(from: &str) -> Value {
+pub(crate) fn regex(from: &str) -> Value {
     json!({ "extract_from": from, "extract_with": "regex", "extractor_config": {
         "header_name": "Authorization", "param_name": "auth",
         "regex_expression": "prefix-(.*)", "regex_match_index": 0 } })

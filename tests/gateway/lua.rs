@@ -40,7 +40,7 @@ impl Stage {
         self.rig.request("GET", "/api/get").header("Authorization", key).send()
     }
 
-    fn logged(&self, line: &str) -> usize {
+    pub(crate) fn logged(&self, line: &str) -> usize {
         self.rig.wrapper.dump().matches(line).count()
     }
 }

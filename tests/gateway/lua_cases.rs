@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::lua::Stage;
-use crate::rig::{api, checked, hook, with};
+use crate::rig::{Rig, api, checked, hook, with};
+use crate::upstream::Upstream;
 
 fn pre(port: u16) -> Value {
     api(port, json!({ "pre": [hook("h")] }))
@@ -206,4 +207,71 @@ end";
     let stage = Stage::start(hooks, |port| checked(port, json!({ "auth_check": hook("h") })));
     assert_eq!(stage.get("any").status(), 200, "{}", stage.rig.wrapper.dump());
     assert_eq!(stage.rig.stored("three").0, 200);
+}
+
+/// A hook that returns what it is given.
+const ECHO: &str = "function h(request, session) return request, session end";
+
+#[test]
+fn t07_t08_a_large_body_passes_where_the_bounds_let_it() {
+    let limits = "[gateway.limits]\nmax_buffered_body = \"100MB\"";
+    let raw = |port| api(port, json!({ "post": [{ "name": "h", "raw_body_only": true }] }));
+    let stage = Stage::with("", &format!("memory = \"512MiB\"\n{limits}"), ECHO, raw);
+    let body = vec![b'x'; 20 << 20];
+    let answer = stage.rig.request("POST", "/api/post").body("text/plain", body.clone()).send();
+    assert_eq!(answer.status(), 200, "{}", stage.rig.wrapper.dump());
+    assert_eq!(stage.upstream.only().body, body);
+    let stage = Stage::with("", &format!("memory = \"8MiB\"\n{limits}"), ECHO, raw);
+    let answer = stage.rig.request("POST", "/api/post").body("text/plain", body).send();
+    assert_eq!(answer.status(), 500);
+    assert!(answer.text().contains("Middleware error"), "{}", answer.text());
+    assert!(stage.upstream.seen().is_empty());
+    assert_eq!(stage.rig.get("/api/get").status(), 200, "{}", stage.rig.wrapper.dump());
+}
+
+#[test]
+fn t52_without_a_table_there_is_no_driver() {
+    let upstream = Upstream::start();
+    let mut api = pre(upstream.port);
+    api["custom_middleware"]["driver"] = "lua".into();
+    let rig = Rig::with("", "", &[api]);
+    let answer = rig.get("/api/get");
+    assert_eq!(answer.status(), 500, "{}", rig.wrapper.dump());
+    assert!(answer.text().contains("Internal Server Error"));
+    assert!(upstream.seen().is_empty());
+    rig.wrapper.wait_for("there is no table `gateway.lua`");
+}
+
+#[test]
+fn t55_an_empty_list_is_built_from_the_map() {
+    let hooks = "
+function h(request, response, session, metadata, spec)
+  response.multivalue_headers = nil
+  response.headers = { ['X-Only'] = 'one' }
+end";
+    let stage = Stage::start(hooks, |port| api(port, json!({ "response": [hook("h")] })));
+    let answer = stage.rig.get("/api/get");
+    assert_eq!(answer.status(), 200, "{}", stage.rig.wrapper.dump());
+    assert_eq!(answer.header("x-only"), Some("one"));
+    assert_eq!(answer.header("content-type"), None);
+}
+
+#[test]
+fn t56_config_data_that_are_empty_are_not_there() {
+    let hooks = "
+function h(request, session, spec)
+  request.return_overrides = { response_code = 200, response_body = type(spec.config_data) }
+end";
+    let stage = Stage::start(hooks, |port| with(pre(port), json!({ "config_data": {} })));
+    assert_eq!(stage.rig.get("/api/get").text(), "nil", "{}", stage.rig.wrapper.dump());
+}
+
+#[test]
+fn t81_hooks_that_are_switched_off_are_passed_over() {
+    let hooks = "function h() error('it runs') end";
+    let stage = Stage::with("enable_coprocess = false", "", hooks, pre);
+    let answer = stage.rig.get("/api/get");
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "upstream"));
+    stage.rig.wrapper.wait_for("enable_coprocess");
+    assert_eq!(stage.logged("it runs"), 0);
 }

@@ -22,6 +22,8 @@ mod keys;
 mod life;
 mod limits;
 mod lua;
+mod lua_auth;
+mod lua_bundles;
 mod lua_cases;
 mod native;
 mod nginx;

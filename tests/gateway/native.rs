@@ -5,9 +5,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::bundles::{Store, bundled, manifest, packed};
 use crate::client::Message;
-use crate::rig::{Rig, SECRET, api, hook};
-use crate::support::eventually;
+use crate::rig::{Rig, SECRET, api, hook, with};
+use crate::support::{eventually, skipped};
 use crate::upstream::Upstream;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -39,6 +40,14 @@ struct Stage {
 
 impl Stage {
     fn start(build: impl FnOnce(&Path) -> PathBuf, middleware: Value) -> Self {
+        Self::with(&[], build, middleware)
+    }
+
+    fn with(
+        variables: &[(&str, &str)],
+        build: impl FnOnce(&Path) -> PathBuf,
+        middleware: Value,
+    ) -> Self {
         let folder = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
         let library = build(folder.path());
         let upstream = Upstream::start();
@@ -48,7 +57,23 @@ impl Stage {
             "[{ handler_name = \"cp_dynamic_handler\", handler_meta = { name = \"h\" } }]";
         let keys = format!("event_handlers = {{ events = {{ HostDown = {handler} }} }}");
         let table = format!("[gateway.native]\nlibrary = \"{}\"", library.display());
-        Self { rig: Rig::with(&keys, &table, &[api]), upstream, folder }
+        let rig = Rig::launch_with(variables, &keys, &table, &[api]);
+        rig.wait_until_up();
+        Self { rig, upstream, folder }
+    }
+
+    /// Hooks in C whose compiler has every access to memory checked, and all that C leaves undefined, that
+    /// of memory which the gateway gives and takes included; `None` where the compiler cannot.
+    fn checked(middleware: Value) -> Option<Self> {
+        let asan = run(Command::new("cc").arg("-print-file-name=libasan.so"));
+        // Without the library its name alone is printed.
+        let asan = Some(asan.trim().to_owned()).filter(|path| path.starts_with('/'))?;
+        let source = format!("{ROOT}/tests/plugins/native/hooks.c");
+        let flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+        let build = |folder: &Path| compile(Path::new(&source), folder, &flags);
+        // What a gateway that runs has taken is no leak at its end.
+        let variables = [("LD_PRELOAD", asan.as_str()), ("ASAN_OPTIONS", "detect_leaks=0")];
+        Some(Self::with(&variables, build, middleware))
     }
 
     fn in_c(middleware: Value) -> Self {
@@ -109,6 +134,32 @@ fn what_is_no_answer_is_an_error_of_the_hook() {
 }
 
 #[test]
+fn no_access_to_memory_is_wrong_on_either_side() {
+    let all = ["Set", "Ask", "Null", "Garbage", "Negative", "Beyond", "Inside", "Empty", "Echo"];
+    for name in all {
+        let Some(mut stage) = Stage::checked(json!({ "pre": [hook(name)], "post": [hook(name)] }))
+        else {
+            skipped("the compiler has no library that checks memory");
+            return;
+        };
+        for _ in 0..20 {
+            let answer = stage.get();
+            assert!([200, 500].contains(&answer.status()), "{name}: {}", stage.rig.wrapper.dump());
+        }
+        let reload = stage.rig.request("GET", "/tyk/reload").header(SECRET.0, SECRET.1).send();
+        assert_eq!(reload.status(), 200);
+        let status = stage.rig.wrapper.stop();
+        let dump = stage.rig.wrapper.dump();
+        assert_eq!(status, 0, "{name}: {dump}");
+        assert!(!dump.contains("Sanitizer") && !dump.contains("runtime error"), "{name}: {dump}");
+    }
+    // The checks are there: this one writes a byte too far.
+    let stage = Stage::checked(json!({ "pre": [hook("Overrun")] })).unwrap();
+    let _ = stage.rig.request("GET", "/api/get").try_send();
+    eventually("it is told", || stage.logged("heap-buffer-overflow") >= 1);
+}
+
+#[test]
 fn what_cannot_be_loaded_keeps_the_gateway_from_starting() {
     let folder = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
     let source = folder.path().join("other.c");
@@ -132,6 +183,29 @@ fn what_cannot_be_loaded_keeps_the_gateway_from_starting() {
     }
     let rig = Rig::launch("", "[gateway.native]\nlibrary = \"/nowhere/hooks.so\"", &[]);
     eventually("it is told", || rig.wrapper.dump().contains("/nowhere/hooks.so: cannot open"));
+}
+
+#[test]
+fn a_bundle_names_hooks_of_the_library_and_brings_no_code() {
+    let store = Store::new();
+    let hooks = json!({ "driver": "native", "pre": [hook("Set")] });
+    store.offer("names.zip", &packed(&manifest(&[], hooks.clone()), &[]));
+    let files = [("hooks.so", "what comes over a network")];
+    store.offer("brings.zip", &packed(&manifest(&files, hooks), &files));
+    let upstream = Upstream::start();
+    let source = format!("{ROOT}/tests/plugins/native/hooks.c");
+    let library = compile(Path::new(&source), store.0.path(), &[]);
+    let table = format!("[gateway.native]\nlibrary = \"{}\"", library.display());
+    let mut other = with(bundled(upstream.port, "brings.zip"), json!({ "api_id": "brings" }));
+    other["proxy"]["listen_path"] = "/brings/".into();
+    let rig = Rig::with(&store.keys(), &table, &[bundled(upstream.port, "names.zip"), other]);
+    rig.wrapper.wait_for(
+        "the API `brings`: the bundle `brings.zip`: brings files, and the driver `native` loads none \
+         from bundles: its hooks are those of `gateway.native.library`",
+    );
+    assert_eq!(rig.get("/brings/get").status(), 404);
+    assert_eq!(rig.get("/api/get").status(), 200, "{}", rig.wrapper.dump());
+    assert_eq!(upstream.only().header("x-native"), Some("from C"));
 }
 
 /// What `cython` makes of a module, and the compiler of that.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::bundles::{Store, bundled, manifest, packed};
 use crate::python::interpreters;
 use crate::rig::{Rig, hook, with};
-use crate::support::{eventually, is_root, skipped};
+use crate::support::{archive, eventually, is_root, skipped};
 use crate::upstream::Upstream;
 
 const BEGIN: &str = "from tyk.decorators import *\nfrom gateway import TykGateway as tyk\n";
@@ -158,4 +158,156 @@ fn workers_of_another_user_read_bundles_and_nobody_else_does() {
     assert_eq!((folder.uid(), folder.mode() & 0o777), (0, 0o750));
     let file = store.kept("a.zip").join("only.py").metadata().unwrap();
     assert_eq!((file.uid(), file.gid(), file.mode() & 0o777), (0, folder.gid(), 0o640));
+}
+
+/// A wheel of one module, `tiny`, as `pip` takes it.
+fn wheel(store: &Store, version: &str) {
+    wheel_of(store, "tiny", version);
+}
+
+/// The same under another name.
+fn wheel_of(store: &Store, name: &str, version: &str) {
+    let info = format!("{name}-{version}.dist-info");
+    let module = format!("VERSION = '{version}'\n");
+    let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
+    let kind = "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    let [named, tag, record] = ["METADATA", "WHEEL", "RECORD"].map(|name| format!("{info}/{name}"));
+    let listed = format!("tiny.py,,\n{named},,\n{tag},,\n{record},,\n");
+    let files = [
+        ("tiny.py", module.as_bytes()),
+        (&named, metadata.as_bytes()),
+        (&tag, kind.as_bytes()),
+        (&record, listed.as_bytes()),
+    ];
+    std::fs::create_dir_all(store.at("wheels")).unwrap();
+    let path = store.at("wheels").join(format!("{name}-{version}-py3-none-any.whl"));
+    std::fs::write(path, archive::files(&files)).unwrap();
+}
+
+/// A bundle that asks for a version of it, and answers with the one that it has.
+fn offer_tiny(store: &Store, name: &str, version: &str) {
+    let main = format!("import tiny\n{}", answering("Who", "tiny.VERSION"));
+    let wanted = format!("tiny=={version}\n");
+    offer(store, name, "Who", &[("middleware.py", &main), ("requirements.txt", &wanted)]);
+}
+
+/// A table with which packages come from the store's wheels, and from nowhere else.
+fn offline(store: &Store) -> String {
+    let wheels = store.at("wheels");
+    let options = format!("[\"--no-index\", \"--find-links={}\"]", wheels.display());
+    format!("workers = 1\npip_options = {options}")
+}
+
+/// The environments that are there.
+fn environments(store: &Store) -> usize {
+    let entries = std::fs::read_dir(store.at("middleware/virtualenvs"));
+    let names = entries.into_iter().flatten().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.len() == 32).count()
+}
+
+#[track_caller]
+fn comes_to_say(rig: &Rig, target: &str, what: &str) {
+    eventually(&format!("{target} says {what}"), || rig.get(target).text() == what);
+}
+
+#[test]
+fn a_bundle_has_the_packages_that_it_asks_for() {
+    let store = Store::new();
+    wheel(&store, "1.0");
+    wheel(&store, "2.0");
+    for bundle in ["a.zip", "b.zip"] {
+        offer_tiny(&store, bundle, "1.0");
+    }
+    offer(&store, "plain.zip", "Who", &[("only.py", &answering("Who", "'plain'"))]);
+    let apis = [("a", "a.zip"), ("b", "b.zip"), ("plain", "plain.zip")];
+    let rig = start(&store, "bundle_refresh = true", &offline(&store), &apis);
+    comes_to_say(&rig, "/a/", "1.0");
+    comes_to_say(&rig, "/b/", "1.0");
+    comes_to_say(&rig, "/plain/", "plain");
+    assert_eq!(environments(&store), 1, "what two ask for alike is there once");
+    // What is there is used again, without pip.
+    std::fs::remove_dir_all(store.at("wheels")).unwrap();
+    rig.coproc(&["reload"]);
+    comes_to_say(&rig, "/a/", "1.0");
+    // Another version is another environment; one process has one of them.
+    wheel(&store, "2.0");
+    offer_tiny(&store, "b.zip", "2.0");
+    rig.coproc(&["reload"]);
+    rig.wrapper.wait_for(
+        "the API `b`: the bundle `b.zip`: requirements.txt: tiny 2.0 is not possible beside tiny 1.0 of \
+         another bundle",
+    );
+    comes_to_say(&rig, "/a/", "1.0");
+    eventually("it is refused", || rig.get("/b/").status() == 404);
+    // Once nobody has the old one it goes.
+    offer_tiny(&store, "a.zip", "2.0");
+    rig.coproc(&["reload"]);
+    comes_to_say(&rig, "/a/", "2.0");
+    comes_to_say(&rig, "/b/", "2.0");
+    eventually("the old packages are removed", || environments(&store) == 1);
+}
+
+#[test]
+fn packages_that_cannot_be_had_take_their_api_down_alone() {
+    let store = Store::new();
+    wheel(&store, "1.0");
+    offer_tiny(&store, "lacks.zip", "9.9");
+    offer(&store, "plain.zip", "Who", &[("only.py", &answering("Who", "'plain'"))]);
+    let apis = [("lacks", "lacks.zip"), ("plain", "plain.zip")];
+    let rig = start(&store, "", &offline(&store), &apis);
+    rig.wrapper.wait_for(
+        "the API `lacks`: the bundle `lacks.zip`: requirements.txt: `pip install` ended with exit status 1: ",
+    );
+    rig.wrapper.wait_for("No matching distribution found for tiny==9.9");
+    comes_to_say(&rig, "/plain/", "plain");
+    assert_eq!(rig.get("/lacks/").status(), 404);
+    assert_eq!(environments(&store), 0);
+    drop(rig);
+    // Nothing takes longer than it may.
+    let table = format!("{}\ninstall_timeout = \"50ms\"", offline(&store));
+    let rig = start(&store, "", &table, &apis);
+    rig.wrapper.wait_for("did not end within 50ms and was killed");
+    comes_to_say(&rig, "/plain/", "plain");
+    drop(rig);
+    let table = format!("{}\ninstall_requirements = false", offline(&store));
+    let rig = start(&store, "", &table, &apis);
+    comes_to_say(&rig, "/plain/", "plain");
+    rig.wrapper.wait_for("ModuleNotFoundError: No module named 'tiny'");
+    assert_eq!(rig.get("/lacks/").status(), 500);
+}
+
+#[test]
+fn a_package_that_the_interpreter_hides_is_told() {
+    let store = Store::new();
+    wheel_of(&store, "protobuf", "1.0");
+    let files = [("middleware.py", &*answering("Who", "'here'")), ("requirements.txt", "protobuf")];
+    offer(&store, "a.zip", "Who", &files);
+    let rig = start(&store, "", &offline(&store), &[("a", "a.zip")]);
+    comes_to_say(&rig, "/a/", "here");
+    rig.wrapper.wait_for("/requirements.txt: protobuf 1.0 is hidden by ");
+}
+
+#[test]
+fn packages_are_installed_by_the_workers_user() {
+    if !is_root() {
+        skipped("only root may switch users");
+        return;
+    }
+    let store = Store::new();
+    wheel(&store, "1.0");
+    offer_tiny(&store, "a.zip", "1.0");
+    let open = |path: &str| {
+        std::fs::set_permissions(store.at(path), PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    ["", "wheels"].into_iter().for_each(open);
+    let upstream = Upstream::start();
+    let tables = format!(
+        "[gateway.python]\n{}\nuser = \"nobody\"\ninterpreter = \"/usr/bin/python3\"",
+        offline(&store)
+    );
+    let rig = Rig::with(&store.keys(), &tables, &[bundled(upstream.port, "a.zip")]);
+    comes_to_say(&rig, "/api/", "1.0");
+    let made = std::fs::read_dir(store.at("middleware/virtualenvs")).unwrap();
+    let folder = made.map(Result::unwrap).find(|entry| entry.file_name().len() == 32).unwrap();
+    assert_eq!(folder.metadata().unwrap().uid(), 65534);
 }

@@ -70,6 +70,16 @@ impl Rig {
 
     /// The same, which need not come up.
     pub(crate) fn launch(keys: &str, tables: &str, apis: &[Value]) -> Self {
+        Self::launch_with(&[], keys, tables, apis)
+    }
+
+    /// The same in an environment with these variables.
+    pub(crate) fn launch_with(
+        variables: &[(&str, &str)],
+        keys: &str,
+        tables: &str,
+        apis: &[Value],
+    ) -> Self {
         let (place, port) = (Place::new(), free_port());
         std::fs::create_dir(place.path().join("apis")).unwrap();
         for (number, api) in apis.iter().enumerate() {
@@ -85,7 +95,7 @@ impl Rig {
                 secret = SECRET.1,
             ),
         );
-        let wrapper = place.run();
+        let wrapper = place.run_with(&[], variables);
         Self { place, port, wrapper }
     }
 

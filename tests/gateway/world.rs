@@ -32,6 +32,7 @@ pub(crate) fn api(name: &str, listen_path: &str, url: &str) -> Api {
         ignored: Vec::new(),
         config_data: None,
         bundle_hash: String::new(),
+        bundle: Vec::new(),
         events: Vec::new(),
         session_lifetime: Duration::ZERO,
         lifetime_respects_expiration: false,

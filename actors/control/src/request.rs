@@ -29,6 +29,11 @@ pub enum Request {
     Signal(String, Signal),
     /// A reload of the main process; answered when it is over.
     Reload,
+    /// Read the config anew: tell what follows, or do it as well.
+    Reconfigure {
+        /// Whether it is done.
+        apply: bool,
+    },
     /// Publish `custom.NAME`.
     Emit(String),
     /// Something about the gateway's keys.

@@ -302,6 +302,9 @@ mod tests {
         assert_eq!(ask("HEAD", "/livez", ""), Ok(Route::Health(Health::Alive)));
         assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
         assert_eq!(ask("GET", "/v1/plan", ""), coprocess(Request::Plan));
+        let reconfigure = |apply| coprocess(Request::Reconfigure { apply });
+        assert_eq!(ask("GET", "/v1/reconfigure/plan", ""), reconfigure(false));
+        assert_eq!(ask("POST", "/v1/reconfigure", ""), reconfigure(true));
         assert_eq!(ask("GET", "/v1/why", ""), coprocess(Request::Why(None)));
         assert_eq!(
             ask("GET", "/v1/why?name=a%20b", ""),
@@ -371,6 +374,8 @@ mod tests {
         assert_eq!(ask("POST", "/readyz", ""), Err(405));
         assert_eq!(ask("HEAD", "/v1/events?follow=1", ""), Err(405));
         assert_eq!(ask("GET", "/v1/reload", ""), Err(405));
+        assert_eq!(ask("GET", "/v1/reconfigure", ""), Err(405));
+        assert_eq!(ask("POST", "/v1/reconfigure/plan", ""), Err(405));
         assert_eq!(ask("GET", "/v1/emit", ""), Err(405));
         assert_eq!(ask("GET", "/v1/coprocesses/a/set", ""), Err(405));
         assert_eq!(ask("POST", "/v1/coprocesses/a/dance", ""), Err(404));

@@ -217,6 +217,23 @@ pub(crate) const ROUTES: &[Entry] = &[
         "Reloaded",
         |_| ask(Request::Reload),
     ),
+    get(
+        "/v1/reconfigure/plan",
+        "reconfigure_plan",
+        "What the config as it is now, read anew, would change.",
+        Kind::Json("Change"),
+        |_| ask(Request::Reconfigure { apply: false }),
+    ),
+    Entry {
+        role: Role::Admin,
+        ..post(
+            "/v1/reconfigure",
+            "reconfigure",
+            "Read the config anew and carry out what differs; answered when it is over.",
+            "Change",
+            |_| ask(Request::Reconfigure { apply: true }),
+        )
+    },
     Entry {
         body: Some("EmitBody"),
         ..post("/v1/emit", "emit", "Publish `custom.NAME`.", "Emitted", |given| {

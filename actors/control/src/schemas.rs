@@ -131,10 +131,35 @@ pub(crate) fn all() -> Value {
             "stream": { "enum": ["stdout", "stderr", null] },
             "msg": text(),
         })),
+        "Change": object(json!({
+            "applied": { "type": "boolean" },
+            "coprocesses": list(named("Changed")),
+            "untouched": { "type": "integer", "minimum": 0 },
+            "reordered": { "type": "boolean" },
+            "live": list(text()),
+            "rendered": list(text()),
+            "needs_new_start": list(text()),
+            "lines": list(text()),
+        })),
+        "Changed": object(json!({
+            "name": text(),
+            "action": text(),
+            "keys": list(text()),
+        })),
         "Reloaded": object(json!({ "reloaded": { "const": true } })),
         "EmitBody": object(json!({ "name": { "type": "string", "minLength": 1 } })),
         "Emitted": object(json!({ "event": text() })),
-        "Ordered": object(json!({ "name": text(), "state": text() })),
+        // All replicas of a coprocess have a name besides their own.
+        "Ordered": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": text(),
+                "state": text(),
+                "replicas": { "type": "object", "additionalProperties": { "type": "string" } },
+            },
+            "oneOf": [{ "required": ["state"] }, { "required": ["replicas"] }],
+        },
         "SetBody": {
             "type": "object",
             "properties": {

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use coproc_core::broker::Hold;
 use coproc_core::event::EventName;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::config::{Coprocess, Policy, Restarts};
 use crate::lifecycle::{Machine, RunEnd, State, Wanted};
 use crate::orders::Orders;
+use crate::schedule::Agenda;
 use crate::tally::Tally;
 use crate::why::{Reason, View};
 
@@ -37,6 +38,8 @@ pub struct Standing {
     pub ended: Option<Instant>,
     /// Who wanted it up, and who wanted it down.
     pub orders: Orders,
+    /// Where its schedule stands.
+    pub agenda: Agenda,
     /// What its runs add up to.
     pub tally: Tally,
     /// What its probes heard last.
@@ -67,6 +70,7 @@ impl Standing {
             last_exit: None,
             ended: None,
             orders: Orders::default(),
+            agenda: Agenda::default(),
             tally: Tally::default(),
             notes: Notes::default(),
             unready: false,
@@ -89,9 +93,11 @@ impl Standing {
     }
 
     /// Whether it was given up though its policy is to start it again: nothing within the wrapper
-    /// will heal it.
+    /// will heal it. One with a schedule is started again by that.
     pub fn is_lost(&self) -> bool {
-        matches!(self.machine.state, State::Failed(_)) && self.policy.restarts != Restarts::Never
+        matches!(self.machine.state, State::Failed(_))
+            && self.policy.restarts != Restarts::Never
+            && self.agenda.begun.is_none()
     }
 
     /// Whether it is not what it is meant to be. A pause after a run that ended well is as it
@@ -115,8 +121,15 @@ impl Standing {
             exec_event: &config.exec_event,
             ready: self.notes.note(Role::Ready),
             unready: self.unready,
+            next: self.next_run(),
             now,
         })
+    }
+
+    /// How soon its schedule starts it.
+    fn next_run(&self) -> Option<Duration> {
+        let next = self.agenda.next?;
+        Some(next.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     /// The events that wait until it has ended.

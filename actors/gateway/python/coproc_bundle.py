@@ -5,9 +5,11 @@ import builtins
 import hashlib
 import json
 import os
+import site
 import sys
 import traceback
 import types
+from importlib import metadata
 
 from tyk.decorators import Event, Hook
 
@@ -15,6 +17,9 @@ from tyk.decorators import Event, Hook
 NO_BUNDLE = hashlib.md5(b"").hexdigest() if sys.version_info < (3, 9) else hashlib.md5(
     b"", usedforsecurity=False
 ).hexdigest()
+
+# The file in which a bundle asks for packages.
+REQUIREMENTS = "requirements.txt"
 
 # How much of an error is told: characters of its text, and places that led to it.
 LONGEST = 2000
@@ -140,6 +145,25 @@ def _below(folder, file):
     return file[len(below) :] if file.startswith(below) else file
 
 
+def _use_packages(environment):
+    """Has the packages of a virtual environment found behind those that are there; what is wrong with that."""
+    version = "python%d.%d" % sys.version_info[:2]
+    packages = os.path.join(environment, "lib", version, "site-packages")
+    if not os.path.isdir(packages):
+        return ["%s: there are no packages for %s in %s" % (REQUIREMENTS, version, environment)]
+    site.addsitedir(packages)
+    problems = []
+    for one in metadata.distributions(path=[packages]):
+        name, wanted = one.metadata["Name"], one.version
+        found = metadata.version(name) if name else wanted
+        if found != wanted:
+            problems.append(
+                "%s: %s %s is hidden by %s of the interpreter's own environment"
+                % (REQUIREMENTS, name, wanted, found)
+            )
+    return problems
+
+
 def of_folder(folder):
     """All `*.py` files of a folder, in the order of their names."""
     bundle = Bundle(folder)
@@ -159,7 +183,12 @@ def of_list(file):
             listed = json.load(source)
     except FileNotFoundError:
         return 0, {}
+    # All packages are there before the first bundle is loaded.
+    environments = {one["packages"] for _, folders in listed["bundles"] for one in folders if "packages" in one}
+    problems = {environment: _use_packages(environment) for environment in sorted(environments)}
     loaded = {}
     for hash, folders in listed["bundles"]:
         loaded[hash] = [Bundle(one["folder"]).load([one["main"]]) for one in folders]
+        for one, bundle in zip(folders, loaded[hash]):
+            bundle.problems += problems.get(one.get("packages"), [])
     return listed["number"], loaded

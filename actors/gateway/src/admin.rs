@@ -348,7 +348,7 @@ mod tests {
         let secret = secret.map(|secret| Secret(secret.to_owned()));
         let (heard, hears) = mpsc::channel(8);
         let events = Events::start(Duration::from_secs(1));
-        let voice = Arc::new(Voice::of_gateway(Vec::new(), Vec::new(), events, heard));
+        let voice = Arc::new(Voice::of_gateway(Vec::new(), None, events, heard));
         let admin = Admin::new(keys, secret, voice, move || {
             count.fetch_add(1, Ordering::SeqCst);
         });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode, Uri};
 
+use crate::bundle::Lease;
 use crate::extractor::Extractor;
 use crate::session::Session;
 
@@ -33,6 +34,8 @@ pub struct Api {
     pub config_data: Option<String>,
     /// The MD5 of the bundle's name, which plugins get.
     pub bundle_hash: String,
+    /// Keeps the bundle's folder and the packages that it asks for.
+    pub bundle: Vec<Arc<Lease>>,
     /// Events for plugins: the event's name and the handler's.
     pub events: Vec<(String, String)>,
     /// How long sessions that a plugin makes are kept at least; zero: for ever.
@@ -251,6 +254,7 @@ pub(crate) mod tests {
             ignored: Vec::new(),
             config_data: None,
             bundle_hash: String::new(),
+            bundle: Vec::new(),
             events: Vec::new(),
             session_lifetime: Duration::ZERO,
             lifetime_respects_expiration: false,

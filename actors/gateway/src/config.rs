@@ -152,7 +152,7 @@ impl Config {
             place(&mut tls.key);
         }
         if let Some(lua) = &mut self.lua {
-            place(&mut lua.path);
+            lua.path.iter_mut().for_each(place);
         }
         if let Some(native) = &mut self.native {
             place(&mut native.library);

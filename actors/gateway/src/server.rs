@@ -57,6 +57,8 @@ pub(crate) type Table = Routes<Arc<Served>>;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) routes: ArcSwap<Table>,
+    /// Told when they have changed.
+    pub(crate) swapped: watch::Sender<()>,
     pub(crate) tls: Option<Acceptor>,
     pub(crate) connector: Connector,
     pub(crate) figures: Arc<Figures>,
@@ -75,7 +77,6 @@ impl Shared {
         if let Some(python) = &self.services.python {
             python.renew();
         }
-        self.services.reload_in_process();
     }
 
     /// Reads the APIs. At first those that need nobody else do not wait for bundles: `waits` is told when
@@ -98,27 +99,45 @@ impl Shared {
         if let Some(told) = waits
             && self.bundles.waits(names)
         {
-            self.take(Assembly::new(&places, &self.bundles, &rules, false));
+            // What is wrong is told once all are there.
+            self.take(Assembly::new(&places, &self.bundles, &rules, false), false);
             told();
         }
         let assembly = Assembly::new(&places, &self.bundles, &rules, true);
+        let assembly = self.take(assembly, waits.is_none());
+        // What a definition names that cannot be read, nobody knows.
+        let known = found.problems.is_empty() && config.enable_coprocess;
+        let all = places.iter().flat_map(|(_, bundled)| bundled.iter().map(|one| &one.names));
+        self.bundles.keep_only(known.then_some(all));
         for problem in &assembly.problems {
             tracing::error!(target: "gateway", "{problem}");
         }
         for warning in &assembly.warnings {
             tracing::warn!(target: "gateway", "{warning}");
         }
-        self.take(assembly);
     }
 
-    /// Has workers know of bundles, and then the APIs served.
-    fn take(&self, assembly: Assembly) {
+    /// Has drivers know of bundles, and then the APIs served. `anew`: hooks that run in this process are made
+    /// anew. What is wrong is added to the assembly.
+    #[cfg_attr(not(any(feature = "lua", feature = "native")), allow(unused_variables))]
+    fn take(&self, mut assembly: Assembly, anew: bool) -> Assembly {
+        #[cfg(feature = "lua")]
+        if let Some(lua) = &self.services.lua {
+            let refused = lua.bring(std::mem::take(&mut assembly.lua), anew);
+            assembly.leave_out(&refused);
+        }
+        #[cfg(feature = "native")]
+        if let Some(native) = self.services.drivers.get("native").filter(|_| anew) {
+            // It has done it when it returns.
+            drop(native.reload());
+        }
         if let Some(python) = &self.services.python
-            && let Err(error) = python.bring(assembly.python)
+            && let Err(error) = python.bring(std::mem::take(&mut assembly.python))
         {
             tracing::error!(target: "gateway", "python: bundles cannot be told to workers: {error}");
         }
-        self.serve(assembly.apis);
+        self.serve(assembly.apis.iter().cloned());
+        assembly
     }
 
     /// Reads policies and templates of pages anew; those that are wrong leave what was there.
@@ -157,6 +176,7 @@ impl Shared {
                 .map(|one| (one.api.listen_path.as_str(), one.api.id.as_str(), one.clone())),
         );
         self.routes.store(Arc::new(routes));
+        self.swapped.send_replace(());
     }
 }
 
@@ -258,6 +278,7 @@ impl Bound {
         let services = Arc::new(services);
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
             routes: ArcSwap::default(),
+            swapped: watch::channel(()).0,
             tls,
             connector: Connector::default(),
             figures: Arc::default(),
@@ -271,11 +292,18 @@ impl Bound {
                 })
             },
             reloading: Mutex::default(),
-            bundles: Bundles::new(
-                config.bundles.clone(),
-                services.python.as_ref().and_then(|python| python.readers()),
-                config.upstream_ca.clone(),
-            ),
+            bundles: {
+                let bundles = Bundles::new(
+                    config.bundles.clone(),
+                    services.python.as_ref().and_then(|python| python.readers()),
+                    config.upstream_ca.clone(),
+                    config.python.as_ref(),
+                );
+                if let Some(background) = services.background() {
+                    bundles.cleared_by(background);
+                }
+                bundles
+            },
             services,
             config,
         });
@@ -357,6 +385,7 @@ impl Bound {
     /// Closes the doors for good; Unix sockets go with their files.
     pub(crate) fn close(&self) {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.bundles.stop();
         if let Some(python) = &self.shared.services.python {
             python.close();
         }

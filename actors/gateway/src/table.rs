@@ -77,6 +77,13 @@ pub struct GatewayTable {
     /// `compat = "strict"`, else `false`.
     #[schemars(example = true)]
     pub bundle_refresh: Option<Flag>,
+    /// Whether servers of bundles need not prove who they are: whoever is between takes their place.
+    #[schemars(example = true)]
+    pub bundle_insecure_skip_verify: Option<Flag>,
+    /// Whether bundles that were got are removed when no API names them any more. The folder of bundles is
+    /// one gateway's own then.
+    #[schemars(example = false)]
+    pub bundle_remove_unused: Option<Flag>,
     /// How long an attempt to get a bundle may take; there are five.
     #[schemars(example = &"2s")]
     pub bundle_timeout: Option<Span>,
@@ -239,11 +246,13 @@ pub struct TlsTable {
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 31] = [
+pub const DEFAULTS: [(&str, &str); 33] = [
     ("listen", "127.0.0.1:8080"),
     ("socket_mode", "0660"),
     ("enable_bundle_downloader", "true"),
     ("skip_verify_existing_plugin_bundle", "false"),
+    ("bundle_insecure_skip_verify", "false"),
+    ("bundle_remove_unused", "true"),
     ("bundle_timeout", "5s"),
     ("bundle_max_size", "32MiB"),
     ("bundle_max_unpacked_size", "128MiB"),
@@ -283,6 +292,11 @@ impl GatewayTable {
         let mut warnings = Vec::new();
         let default = Config::default();
         let grpc = self.grpc(&mut refusals);
+        let times = [
+            ("hook_timeout", self.hook_timeout),
+            ("grpc_connect_timeout", self.grpc_connect_timeout),
+        ];
+        limits::refuse_none(times, |key| Refusal::wrong(key, ""), &mut refusals);
         let time = |set: Option<Span>, default: Duration| set.map_or(default, Span::get);
         let flag = |set: Option<Flag>| set.is_some_and(|flag| flag.0);
         let number = |set: Option<Positive>| set.map(|number| number.0 as usize);
@@ -329,7 +343,7 @@ impl GatewayTable {
             native: self.native.clone().and_then(|table| table.resolve(&mut refusals)),
             store: self.store.clone().unwrap_or_default().resolve(&mut refusals),
             tls: self.tls.as_ref().and_then(|table| table.resolve(&mut refusals)),
-            limits: self.limits.clone().unwrap_or_default().resolve(),
+            limits: self.limits.clone().unwrap_or_default().resolve(&mut refusals),
             apis: Vec::new(),
             events: Vec::new(),
             bundled: Vec::new(),
@@ -338,6 +352,11 @@ impl GatewayTable {
         if config.verbatim_names {
             let what = "gateway.ignore_canonical_mime_header_key changes nothing: names of headers are sent in \
                         small letters, in which they mean the same";
+            warnings.push(what.to_owned());
+        }
+        if config.bundles.insecure {
+            let what = "gateway.bundle_insecure_skip_verify: servers of bundles need not prove who they are, so \
+                        that whoever is between can have hooks of his own run";
             warnings.push(what.to_owned());
         }
         // What this program lacks is an error here, where it can be mended before anything is served.

@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use tokio::net::TcpStream;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    SignatureScheme, WantsVerifier,
+};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::config::Tls;
@@ -56,6 +62,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         return Err(refused("there is none in it".to_owned()));
     }
     Ok(all)
+}
+
+/// What is wrong with the files that TLS needs, as sentences that begin with the key which names them.
+pub fn problems(tls: Option<&Tls>, upstream_ca: Option<&Path>) -> Vec<String> {
+    let own = tls.and_then(|tls| acceptor(tls).err()).map(|why| format!("tls: {why}"));
+    let theirs = upstream_ca.and_then(|ca| certificates(ca).err());
+    let theirs = theirs.map(|why| format!("upstream_ca: {why}"));
+    own.into_iter().chain(theirs).collect()
 }
 
 /// Accepts TLS of clients.
@@ -114,6 +128,68 @@ impl Connector {
         let made = self.0.get_or_init(|| connector(ca));
         made.as_ref().map_err(|why| io::Error::other(why.as_str()))
     }
+
+    /// A connector that takes servers for whoever they say they are.
+    pub(crate) fn get_unverifying(&self) -> io::Result<&TlsConnector> {
+        let made = self.0.get_or_init(|| {
+            let config = client()?.dangerous();
+            let config = config.with_custom_certificate_verifier(Arc::new(Anybody));
+            Ok(speaking(config.with_no_client_auth()))
+        });
+        made.as_ref().map_err(|why| io::Error::other(why.as_str()))
+    }
+}
+
+/// Takes any certificate. That its server has the key to it is seen all the same.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = ring::default_provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, &known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = ring::default_provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, &known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn client() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())
+}
+
+fn speaking(mut config: ClientConfig) -> TlsConnector {
+    config.alpn_protocols = vec![HTTP_1.to_vec()];
+    TlsConnector::from(Arc::new(config))
 }
 
 fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
@@ -132,11 +208,5 @@ fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
     if roots.is_empty() {
         return Err("there are no trusted certificates".to_owned());
     }
-    let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![HTTP_1.to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(speaking(client()?.with_root_certificates(roots).with_no_client_auth()))
 }

@@ -55,6 +55,11 @@ struct CoProcessMessage CoProcessDispatch(struct CoProcessMessage object)
         return (struct CoProcessMessage){ (char *)object.p_data + 1, -5 };
     if (is(object, "Empty"))
         return (struct CoProcessMessage){ malloc(1), 0 };
+    if (is(object, "Overrun")) {
+        volatile char *eight = malloc(8);
+        eight[object.length > 8 ? 8 : 0] = 1;
+        free((void *)eight);
+    }
     if (is(object, "Ask")) {
         char *before = TykGetData("native-key");
         TykStoreData("native-key", "kept", 60);

@@ -66,6 +66,17 @@ impl Command {
         Ok((setting, prepared))
     }
 
+    /// Whether it could be started: its user is looked up and its program sought, and nothing is
+    /// begun.
+    ///
+    /// # Errors
+    /// As when it is started; what only the stage finds out is not among them.
+    pub fn look_up(&self) -> Result<(), SpawnError> {
+        let words = self.words()?;
+        let words: Vec<_> = words.iter().map(CString::as_c_str).collect();
+        self.prepare(&words).map(drop)
+    }
+
     /// The first number beyond the standard ones that the program has no descriptor at.
     fn free_descriptor(&self) -> i32 {
         let taken = |number: &i32| self.descriptors.iter().any(|(other, _)| other == number);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tokio::sync::watch;
 
 use super::SpawnError;
+use super::cgroup::Cgroup;
 use super::leader::Leader;
 use super::report::StageReport;
 use crate::exit::ExitStatus;
@@ -80,6 +81,7 @@ impl Gone {
 pub(super) fn keep(
     leader: Leader,
     stage: Option<StageReport>,
+    cgroup: Option<Cgroup>,
     report: impl Fn(Report) + 'static,
 ) -> Process {
     let (done, gone) = watch::channel(false);
@@ -94,6 +96,9 @@ pub(super) fn keep(
             report(Report::Running);
         }
         let status = kept.ended().await;
+        if let Some(cgroup) = cgroup {
+            cgroup.end().await;
+        }
         kept.sweep();
         done.send_replace(true);
         report(match failure {

@@ -36,6 +36,8 @@ const REDIRECTS: usize = 5;
 pub(super) struct Client {
     pub(super) connector: Connector,
     pub(super) ca: Option<PathBuf>,
+    /// Whether servers need not prove who they are.
+    pub(super) insecure: bool,
     /// How long an attempt may take.
     pub(super) patience: Duration,
     /// The largest archive, in bytes.
@@ -146,7 +148,11 @@ impl Client {
         if !secure {
             return exchange(stream, request).await;
         }
-        let connector = self.connector.get(self.ca.as_deref()).map_err(failed)?;
+        let connector = match self.insecure {
+            true => self.connector.get_unverifying(),
+            false => self.connector.get(self.ca.as_deref()),
+        };
+        let connector = connector.map_err(failed)?;
         let name =
             ServerName::try_from(host.to_owned()).map_err(|error| good(&error.to_string()))?;
         let stream = connector.connect(name, stream).await.map_err(|error| match error.kind() {

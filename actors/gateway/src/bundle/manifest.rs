@@ -144,6 +144,13 @@ impl Manifest {
     }
 }
 
+/// What is in a file of a bundle.
+pub(super) fn read(folder: &Path, name: &str) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    open(folder, name)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
 /// A plain file below a folder, not behind a link.
 fn open(folder: &Path, name: &str) -> io::Result<File> {
     let mut path = folder.to_owned();

@@ -4,11 +4,16 @@
 //! counts. What is wrong with it takes down the APIs that name it, and nothing else.
 
 mod assembly;
+mod config;
 mod fetch;
+mod furnish;
+mod installing;
 mod manifest;
 mod merge;
 mod name;
+mod packages;
 mod place;
+mod shelf;
 mod signature;
 mod source;
 mod unpack;
@@ -18,23 +23,29 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 
 use self::fetch::Client;
 use self::manifest::{Came, Manifest};
+use self::packages::Installer;
 use self::place::{Draft, Place, Stamp};
+use self::shelf::Shelf;
 use self::signature::PublicKey;
 use self::source::Got;
 use crate::api::Api;
+use crate::driver::python::PythonConfig;
 use crate::tls::Connector;
+use crate::wire::Object;
 
 pub use self::assembly::Assembly;
+pub use self::config::BundleConfig;
 pub use self::name::{Names, Part};
+pub use self::packages::InstallConfig;
+pub use self::shelf::Lease;
 pub use self::source::Base;
 pub use self::unpack::{Bounds, unpack};
 
@@ -43,57 +54,13 @@ pub const MIDDLEWARE: &str = "middleware";
 /// How many bundles are brought at once.
 const AT_ONCE: usize = 4;
 
-/// How bundles are got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BundleConfig {
-    /// The folder in which `bundles` is; `None`: the one in the run path.
-    pub middleware_path: Option<PathBuf>,
-    /// Whether sources are asked at all.
-    pub download: bool,
-    /// Where bundles come from; `None`: they have to be on disk.
-    pub base: Option<Base>,
-    /// Whether what is on disk is taken as it is.
-    pub skip_verify: bool,
-    /// The key that bundles have to be signed with; `None`: they need not be signed.
-    pub public_key: Option<PathBuf>,
-    /// Whether the source is asked each time that APIs are read whether a bundle has changed.
-    pub refresh: bool,
-    /// How long an attempt to get one may take.
-    pub timeout: Duration,
-    /// The largest archive, in bytes.
-    pub max_size: u64,
-    /// What it may come to.
-    pub bounds: Bounds,
-}
+/// The hash that APIs without bundles have: that of nothing.
+pub const NO_BUNDLE: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
-impl Default for BundleConfig {
-    fn default() -> Self {
-        Self {
-            middleware_path: None,
-            download: true,
-            base: None,
-            skip_verify: false,
-            public_key: None,
-            refresh: false,
-            timeout: Duration::from_secs(5),
-            max_size: 32 << 20,
-            bounds: Bounds { bytes: 128 << 20, entries: 10_000 },
-        }
-    }
-}
-
-impl BundleConfig {
-    /// The key that bundles have to be signed with.
-    ///
-    /// # Errors
-    /// Why there is none in its file.
-    pub fn key(&self) -> Result<Option<PublicKey>, String> {
-        let read = |path: &PathBuf| {
-            let key = PublicKey::read(path);
-            key.map_err(|why| format!("public_key_path: `{}` {why}", path.display()))
-        };
-        self.public_key.as_ref().map(read).transpose()
-    }
+/// The hash of the bundles that a hook is in; `None` for one that is in no bundle.
+pub fn of_object(object: &Object) -> Option<&str> {
+    let hash = object.spec.get("bundle_hash").map(String::as_str);
+    hash.filter(|hash| !matches!(*hash, "" | NO_BUNDLE))
 }
 
 /// An API whose hooks are those of a bundle, before that is there.
@@ -120,10 +87,12 @@ pub struct Opened {
     pub hooks: Value,
     /// Its folders.
     pub folders: Vec<Folder>,
+    /// Keeps them.
+    pub lease: Arc<Lease>,
 }
 
 /// The folder of a bundle.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Folder {
     /// Where it is.
     pub folder: PathBuf,
@@ -131,6 +100,12 @@ pub struct Folder {
     pub content: String,
     /// The file that is loaded where hooks are files.
     pub main: String,
+    /// The files that its manifest lists, in their order.
+    #[serde(skip)]
+    pub files: Vec<String>,
+    /// The environment with the packages that it asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<PathBuf>,
 }
 
 /// Bundles by their hashes, each with its folders.
@@ -143,27 +118,68 @@ type One<'a> = (&'a str, &'a Part);
 #[derive(Debug)]
 pub struct Bundles {
     config: BundleConfig,
-    place: Place,
+    shelf: Arc<Shelf>,
     client: Client,
+    /// Installs packages; `None` where that is not wanted.
+    installer: Option<Installer>,
+    /// The environments of packages that are in use.
+    in_use: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Bundles {
-    /// Bundles that `readers`, a group, may read beside the owner. Servers are verified by `ca`.
-    pub fn new(config: BundleConfig, readers: Option<u32>, ca: Option<PathBuf>) -> Self {
+    /// Bundles that `readers`, a group, may read beside the owner. Servers are verified by `ca`, and packages are
+    /// installed for workers as `python` says.
+    pub fn new(
+        config: BundleConfig,
+        readers: Option<u32>,
+        ca: Option<PathBuf>,
+        python: Option<&PythonConfig>,
+    ) -> Self {
         let middleware = config.middleware_path.clone().unwrap_or_else(|| MIDDLEWARE.into());
         let client = Client {
             connector: Connector::default(),
             ca,
+            insecure: config.insecure,
             patience: config.timeout,
             largest: config.max_size,
         };
-        Self { place: Place::new(&middleware, readers), client, config }
+        let environments = Place::of_environments(&middleware);
+        let installer = python.and_then(|python| Installer::new(environments.clone(), python));
+        let shelf = Shelf::new(Place::new(&middleware, readers), environments);
+        Self { shelf, client, installer, in_use: Mutex::default(), config }
     }
 
-    /// Whether a server is to be asked for one of these.
+    /// Has bundles removed that no API names any more, by this runtime where requests still need them now.
+    pub fn cleared_by(&self, background: Handle) {
+        if self.config.remove_unused {
+            self.shelf.cleared_by(background);
+        }
+    }
+
+    /// Removes bundles that are none of these; `None`: it is not known which are named. Those of requests
+    /// that still run go when the last of them has ended.
+    pub fn keep_only<'a>(&self, named: Option<impl IntoIterator<Item = &'a Names>>) {
+        if !self.config.remove_unused {
+            return;
+        }
+        let folder = |names: &Names| self.place().folder(&names.hash, None);
+        let known = named.is_some();
+        self.shelf.name(named.map(|named| named.into_iter().map(folder).collect()));
+        if known {
+            self.shelf.clear();
+        }
+    }
+
+    fn place(&self) -> &Place {
+        self.shelf.place()
+    }
+
+    /// Whether a server is to be asked for one of these, or packages may have to be installed.
     pub fn waits<'a>(&self, names: impl IntoIterator<Item = &'a Names>) -> bool {
-        let server = matches!(self.config.base, Some(Base::Server(_)));
-        server && !self.to_bring(names).is_empty()
+        let names: Vec<_> = names.into_iter().collect();
+        let slow = matches!(self.config.base, Some(Base::Server(_))) || self.installer.is_some();
+        slow && !self.to_bring(names.iter().copied()).is_empty()
+            || names.iter().any(|names| self.lacks_packages(names))
     }
 
     /// Opens bundles, each of which is brought first if it has to be and `bring` says so. This waits for
@@ -173,9 +189,13 @@ impl Bundles {
             Ok(key) => key,
             Err(why) => return names.iter().map(|_| Err(why.clone())).collect(),
         };
+        // From here on nobody takes them away.
+        let lease = |names: &&Names| self.shelf.lease(self.place().folder(&names.hash, None));
+        let leases: Vec<_> = names.iter().map(lease).collect();
         let wanted = if bring { self.to_bring(names.iter().copied()) } else { BTreeSet::new() };
         let failed = self.bring(wanted, key.as_ref());
-        names.iter().map(|names| self.opened(names, key.as_ref(), &failed)).collect()
+        let opened = |(names, lease)| self.opened(names, lease, key.as_ref(), &failed);
+        names.iter().copied().zip(leases).map(opened).collect()
     }
 
     /// The bundles that the source is asked for.
@@ -184,7 +204,7 @@ impl Bundles {
             .into_iter()
             .flat_map(|names| names.parts.iter().map(|part| (names.hash.as_str(), part)));
         let asked = |(hash, part): &One<'_>| {
-            self.config.refresh || !self.place.has(hash, part.folder.as_deref())
+            self.config.refresh || !self.place().has(hash, part.folder.as_deref())
         };
         let possible = self.config.download && self.config.base.is_some();
         all.filter(|one| possible && asked(one)).collect()
@@ -228,8 +248,8 @@ impl Bundles {
         let Some(base) = &self.config.base else { return Ok(()) };
         let folder = part.folder.as_deref();
         let source = base.shown(&part.name);
-        let known = self.place.stamp(hash, folder).filter(|stamp| stamp.source == source);
-        let known = known.filter(|_| self.place.has(hash, folder));
+        let known = self.place().stamp(hash, folder).filter(|stamp| stamp.source == source);
+        let known = known.filter(|_| self.place().has(hash, folder));
         let got = match base {
             Base::Folder(path) => {
                 source::read(&path.join(&part.name), self.config.max_size, known.as_ref())?
@@ -256,7 +276,7 @@ impl Bundles {
         }
         let draft = self.unpacked(&bytes, key)?;
         drop(bytes);
-        let put = self.place.put(draft, hash, folder, &stamp);
+        let put = self.place().put(draft, hash, folder, &stamp);
         put.map_err(|error| format!("cannot be kept: {error}"))?;
         tracing::info!(target: "gateway", "the bundle `{}` came from {}", part.name, stamp.source);
         Ok(())
@@ -269,7 +289,7 @@ impl Bundles {
             unpack::one(archive, manifest::FILE, Bounds { bytes: manifest::LARGEST, ..bounds })?;
         let text = text.ok_or_else(|| format!("has no {}", manifest::FILE))?;
         let manifest = Manifest::parse(&text)?;
-        let draft = self.place.draft();
+        let draft = self.place().draft();
         let draft =
             draft.map_err(|error| format!("there is no folder to unpack it in: {error}"))?;
         let listed: BTreeSet<_> = manifest.files().iter().map(String::as_str).collect();
@@ -284,6 +304,7 @@ impl Bundles {
     fn opened(
         &self,
         names: &Names,
+        lease: Arc<Lease>,
         key: Option<&PublicKey>,
         failed: &BTreeMap<One<'_>, String>,
     ) -> Result<Opened, String> {
@@ -292,7 +313,7 @@ impl Bundles {
         for part in &names.parts {
             let told = |why: String| format!("the bundle `{}`: {why}", part.name);
             let folder = part.folder.as_deref();
-            let there = self.place.has(&names.hash, folder);
+            let there = self.place().has(&names.hash, folder);
             match failed.get(&(names.hash.as_str(), part)) {
                 Some(why) if there => {
                     tracing::error!(target: "gateway", "{}: what is on disk stays", told(why.clone()));
@@ -301,15 +322,17 @@ impl Bundles {
                 None if there => {}
                 None => return Err(told(self.lack().to_owned())),
             }
-            let path = self.place.folder(&names.hash, folder);
+            let path = self.place().folder(&names.hash, folder);
             let manifest = Manifest::read(&path).map_err(told)?;
             let came = Came::Before { skip: self.config.skip_verify };
             manifest.verify(&path, key, came, self.config.bounds.bytes).map_err(told)?;
-            let content = self.place.stamp(&names.hash, folder).map(|stamp| stamp.sha256);
+            let content = self.place().stamp(&names.hash, folder).map(|stamp| stamp.sha256);
             folders.push(Folder {
                 folder: path,
                 content: content.unwrap_or_default(),
                 main: manifest.main().to_owned(),
+                files: manifest.files().to_vec(),
+                packages: None,
             });
             hooks.push((part, manifest.custom_middleware));
         }
@@ -326,7 +349,7 @@ impl Bundles {
                     .map_err(|why| format!("the bundle {why}"))?
             }
         };
-        Ok(Opened { hooks, folders })
+        Ok(Opened { hooks, folders, lease })
     }
 
     /// Why nobody was asked for a bundle that is not there.

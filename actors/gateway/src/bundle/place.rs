@@ -1,6 +1,8 @@
 //! Where bundles are on disk. A folder is there as a whole or not at all, also while it takes the place of
 //! another one.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
@@ -10,8 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
-/// What the folder of all bundles is called.
+/// What the folder of all bundles is called, and that of their packages.
 const BUNDLES: &str = "bundles";
+const ENVIRONMENTS: &str = "virtualenvs";
+/// What the names of files end with that say where a bundle is from.
+const SOURCE: &str = ".source";
+/// How many characters the name of a bundle's folder has.
+const HASH: usize = 32;
 /// The mode of folders that lead to bundles: users of bundles pass, and see nothing else.
 const WAY: u32 = 0o711;
 
@@ -58,6 +65,12 @@ impl Drop for Draft {
 impl Place {
     pub(super) fn new(middleware: &Path, readers: Option<u32>) -> Self {
         Self { root: middleware.join(BUNDLES), readers }
+    }
+
+    /// The folder of environments with packages, which are kept as bundles are.
+    pub(super) fn of_environments(middleware: &Path) -> Self {
+        // Their owner is who uses them, and links in them lead elsewhere.
+        Self { root: middleware.join(ENVIRONMENTS), readers: None }
     }
 
     /// The folder of a bundle: that of the API's bundles, or one in it.
@@ -116,6 +129,37 @@ impl Place {
         fs::rename(&new, &stamped)
     }
 
+    /// The folders of bundles that were got, as against those that were put there by hand.
+    pub(super) fn got(&self) -> BTreeSet<PathBuf> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let hash = |name: String| {
+            let (hash, _) = name.strip_suffix(SOURCE)?.split_at_checked(HASH)?;
+            hash.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| self.root.join(hash))
+        };
+        names.filter_map(hash).collect()
+    }
+
+    /// Takes a folder away, to be gone when what is returned is dropped, with what is known of its source.
+    pub(super) fn take_away(&self, folder: &Path) -> io::Result<Draft> {
+        debug_assert_eq!(folder.parent(), Some(self.root.as_path()));
+        let draft = self.draft()?;
+        match fs::rename(folder, draft.path().join("old")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let hash = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(SOURCE));
+            let own = name.and_then(|name| name.strip_prefix(hash));
+            if own.is_some_and(|part| part.is_empty() || part.starts_with('.')) {
+                remove(&self.root.join(format!("{}{SOURCE}", name.unwrap_or_default())))?;
+            }
+        }
+        Ok(draft)
+    }
+
     /// What is known of a bundle's source.
     pub(super) fn stamp(&self, hash: &str, part: Option<&str>) -> Option<Stamp> {
         let text = fs::read(self.stamped(hash, part)).ok()?;
@@ -125,7 +169,7 @@ impl Place {
     fn stamped(&self, hash: &str, part: Option<&str>) -> PathBuf {
         // Beside the folder: what is in it is the bundle's own.
         let part = part.map(|part| format!(".{part}")).unwrap_or_default();
-        self.root.join(format!("{hash}{part}.source"))
+        self.root.join(format!("{hash}{part}{SOURCE}"))
     }
 
     /// Lets the group in, and the group alone.

@@ -72,7 +72,7 @@ impl Chain {
             wants_response_body: !api.hooks.response.is_empty(),
             voice: Arc::new(Voice::of_api(
                 &api,
-                driver.clone(),
+                driver.as_ref(),
                 services.events.clone(),
                 services.heard.clone(),
             )),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 
 use super::{Services, Settings};
@@ -72,6 +72,11 @@ impl Drop for Background {
 }
 
 impl Services {
+    /// The runtime for what no request waits for.
+    pub(crate) fn background(&self) -> Option<Handle> {
+        Some(self._background.0.as_ref()?.handle().clone())
+    }
+
     /// Opens what a config asks for. `presence` tells of the plugin server where it is a coprocess; events
     /// for the tree come out of what is returned beside the services.
     ///
@@ -137,11 +142,16 @@ impl Services {
             .map_err(ServicesError::Thread)?;
         let guard = runtime.enter();
         let events = Events::start(config.hook_timeout);
+        let (heard, hears) = mpsc::channel(HEARD);
+        let voice = Arc::new(Voice::of_gateway(
+            config.events.clone(),
+            drivers.values(),
+            events.clone(),
+            heard.clone(),
+        ));
         let attendant = Attendant {
             store: store.clone(),
-            events: events.clone(),
-            handlers: config.events.clone(),
-            drivers: drivers.values().map(Arc::downgrade).collect(),
+            voice: voice.clone(),
             background: runtime.handle().clone(),
         };
         if let Some(python) = &python {
@@ -157,14 +167,7 @@ impl Services {
         }
         let access_log = config.access_log.then(AccessLog::start);
         drop(guard);
-        let (heard, hears) = mpsc::channel(HEARD);
         let keys = Arc::new(Keys::new(store, config.keys.clone(), policies));
-        let voice = Voice::of_gateway(
-            config.events.clone(),
-            drivers.values().cloned().collect(),
-            events.clone(),
-            heard.clone(),
-        );
         let services = Self {
             settings: Settings {
                 rules: Rules { strict: config.strict, verbatim_names: config.verbatim_names },
@@ -176,10 +179,12 @@ impl Services {
             pages: Pages::new(manner, templates),
             drivers,
             python,
+            #[cfg(feature = "lua")]
+            lua,
             limits: Limits::new(keys.clone()),
             keys,
             events,
-            voice: Arc::new(voice),
+            voice,
             heard,
             access_log,
             figures: Arc::default(),

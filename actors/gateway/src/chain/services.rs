@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 use super::opening::Background;
 use crate::access_log::AccessLog;
 use crate::driver::Driver;
+#[cfg(feature = "lua")]
+use crate::driver::lua::Lua;
 use crate::driver::python::Python;
 use crate::event::{Events, Heard, Voice};
 use crate::figures::Figures;
@@ -28,6 +30,9 @@ pub struct Services {
     pub drivers: BTreeMap<&'static str, Arc<dyn Driver>>,
     /// The driver for hooks in Python, for its workers and its figures.
     pub python: Option<Arc<Python>>,
+    /// The driver for hooks in Lua, for its bundles.
+    #[cfg(feature = "lua")]
+    pub lua: Option<Arc<Lua>>,
     /// Keys, sessions and policies.
     pub keys: Arc<Keys>,
     /// Rates and quotas.
@@ -43,18 +48,6 @@ pub struct Services {
     /// What was counted.
     pub figures: Arc<Figures>,
     pub(super) _background: Background,
-}
-
-impl Services {
-    /// Has drivers whose hooks run in this process make them anew. This reads files.
-    pub(crate) fn reload_in_process(&self) {
-        for name in ["lua", "native"] {
-            if let Some(driver) = self.drivers.get(name) {
-                // They have done it when they return.
-                drop(driver.reload());
-            }
-        }
-    }
 }
 
 /// What of the gateway's config the chains heed.

@@ -77,6 +77,7 @@ pub(super) fn read(
         ignored: version.ignored,
         config_data: config_data.and_then(|data| serde_json::to_string(data).ok()),
         bundle_hash: md5(bundles),
+        bundle: Vec::new(),
         events,
         session_lifetime: Duration::from_secs(u64::try_from(lifetime).unwrap_or(0)),
         lifetime_respects_expiration: respects,

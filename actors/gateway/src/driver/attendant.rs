@@ -1,14 +1,13 @@
 //! What hooks ask of the gateway while they run: data to be kept, events to be fired, lines for the log.
 
 use std::future::Future;
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::Driver;
-use crate::event::{self, Events};
+use crate::event::Voice;
 use crate::store::{self, Store};
 
 /// How long the store may take.
@@ -19,12 +18,8 @@ const STORE: Duration = Duration::from_secs(1);
 pub struct Attendant {
     /// Where data are kept.
     pub store: Arc<dyn Store>,
-    /// The way of events to plugins.
-    pub events: Events,
-    /// Handlers of the gateway's own events: the event's name and the handler's.
-    pub handlers: Vec<(String, String)>,
-    /// Those that have the handlers.
-    pub drivers: Vec<Weak<dyn Driver>>,
+    /// Who tells handlers of events.
+    pub voice: Arc<Voice>,
     /// Where the store is asked for hooks that run in this process.
     pub background: Handle,
 }
@@ -46,16 +41,6 @@ impl Attendant {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(target: "gateway", "store_data: {error}"),
             Err(_) => tracing::error!(target: "gateway", "store_data: the store takes too long"),
-        }
-    }
-
-    /// Has the handlers of an event called.
-    pub fn fire(&self, name: &str, message: &str) {
-        for (_, handler) in self.handlers.iter().filter(|(event, _)| event == name) {
-            for driver in self.drivers.iter().filter_map(Weak::upgrade) {
-                let payload = || event::system(name, message, handler, jiff::Timestamp::now());
-                self.events.send(&driver, payload);
-            }
         }
     }
 

@@ -6,9 +6,12 @@ mod attendant;
 pub mod breaker;
 mod figures;
 pub mod grpc;
+#[cfg(any(feature = "lua", feature = "native"))]
+mod handling;
 pub mod lua;
 pub mod native;
 pub mod python;
+mod reply;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -61,7 +61,7 @@ mod tests {
     async fn only_changes_are_events() {
         let (heard, mut hears) = mpsc::channel(8);
         let events = Events::start(Duration::from_secs(1));
-        let voice = Voice::of_gateway(Vec::new(), Vec::new(), events, heard);
+        let voice = Voice::of_gateway(Vec::new(), None, events, heard);
         let reached = Reached::new(&Uri::from_static("http://a/"), Arc::new(voice));
         let mut told = || hears.try_recv().ok().map(|heard| (heard.kind(), heard.take()));
         reached.up();

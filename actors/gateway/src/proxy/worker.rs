@@ -93,6 +93,17 @@ impl Worker {
         mine.clone()
     }
 
+    /// Lets go of routes that others took the place of, though no request comes.
+    async fn heed(self: Rc<Self>) {
+        let mut swapped = self.shared.swapped.subscribe();
+        loop {
+            self.routes();
+            if swapped.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// One more request, if there may be one.
     pub(super) fn begin(self: &Rc<Self>) -> Option<InFlight> {
         let most = self.shared.config.limits.max_in_flight;
@@ -122,6 +133,7 @@ impl Worker {
             }
         }
         let tending = spawn_local(self.pool.clone().tend());
+        let heeding = spawn_local(self.clone().heed());
         // A server that is gone without a word leaves nobody to wait for.
         let told = async |stop: &mut watch::Receiver<Stop>, least| {
             stop.wait_for(|now| *now >= least).await.map_or(Stop::Now, |now| *now)
@@ -136,6 +148,7 @@ impl Worker {
             }
         }
         tending.abort();
+        heeding.abort();
         Ok(())
     }
 

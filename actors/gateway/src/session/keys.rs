@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::hash::{self, HashFunction, session_id};
 use super::recent::{Moment, Recent};
-use super::{Session, ends, epoch, from_wire};
+use super::{Session, epoch, from_wire, write_quota};
 use crate::api::Api;
 use crate::exchange::{Attached, Denied};
 use crate::policy::Policies;
@@ -267,8 +267,7 @@ impl Keys {
                 continue;
             }
             if let Some(count) = self.store.counted(&self.quota_name(by, &scope)).await? {
-                *remaining = max.saturating_sub(count.value).max(0);
-                *renews = count.left.map_or(*renews, |left| ends(now, left));
+                write_quota(count, max, (remaining, renews), now);
             }
         }
         Ok(Some(session))

@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::keys::{By, Keys};
 use super::recent::Recent;
-use super::{Access, Session, ends, epoch};
+use super::{Access, Session, epoch, write_quota};
 use crate::api::Api;
 use crate::exchange::Denied;
 
@@ -125,8 +125,7 @@ impl Limits {
             tracing::error!(target: "gateway", "the store: {error}");
             Denied::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         })?;
-        *remaining = max.saturating_sub(count.value).max(0);
-        *renews = count.left.map_or(0, |left| ends(now, left));
+        write_quota(count, max, (remaining, renews), now);
         match count.value > max {
             true => Err(Denied::new(StatusCode::FORBIDDEN, "Quota exceeded")),
             false => Ok(Some(Usage { count: count.value, max })),

@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::store::Count;
+
 pub use self::keys::Keys;
 pub use self::limits::Limits;
 pub use self::pattern::Pattern;
@@ -283,8 +285,19 @@ pub fn epoch(now: SystemTime) -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// Writes what a count has left of a quota into a session: what remains, and when the period ends, 0 for never.
+pub(crate) fn write_quota(
+    count: Count,
+    max: i64,
+    (remaining, renews): (&mut i64, &mut i64),
+    now: SystemTime,
+) {
+    *remaining = max.saturating_sub(count.value).max(0);
+    *renews = count.left.map_or(0, |left| ends(now, left));
+}
+
 /// When a time is over that begins now, in seconds since 1970.
-pub(crate) fn ends(now: SystemTime, left: Duration) -> i64 {
+fn ends(now: SystemTime, left: Duration) -> i64 {
     now.checked_add(left).map_or(i64::MAX, epoch)
 }
 

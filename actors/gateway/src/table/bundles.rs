@@ -39,6 +39,8 @@ impl GatewayTable {
                 Some(flag) => flag.0,
                 None => self.compat == Some(Compat::Strict),
             },
+            insecure: self.bundle_insecure_skip_verify.is_some_and(|flag| flag.0),
+            remove_unused: self.bundle_remove_unused.is_none_or(|flag| flag.0),
             timeout: time(self.bundle_timeout, default.timeout),
             max_size: size(self.bundle_max_size, default.max_size),
             bounds: Bounds {

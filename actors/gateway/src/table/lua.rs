@@ -14,14 +14,15 @@ use crate::driver::lua::LuaConfig;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct LuaTable {
-    /// The folder with the hooks' `*.lua` files; a reload reads them anew. `${name}` is replaced.
-    #[schemars(required, example = &"/etc/coproc/lua")]
+    /// The folder with the hooks' `*.lua` files; a reload reads them anew. `${name}` is replaced. Default:
+    /// hooks are in bundles alone.
+    #[schemars(example = &"/etc/coproc/lua")]
     pub path: Option<String>,
     /// How many instructions a call may take. 0: any number, and hooks are compiled; one that never ends
     /// holds its thread then.
     #[schemars(example = 1000000)]
     pub instructions: Option<Count>,
-    /// How much memory the hooks of each thread may have. 0: any amount.
+    /// How much memory the hooks of each thread may have, and those of each bundle. 0: any amount.
     #[schemars(example = &"16MiB")]
     pub memory: Option<Bytes>,
     /// Whether each call finds what the files made, and nothing that calls before it left, as with Tyk.
@@ -39,10 +40,6 @@ const LEAST: u64 = 1 << 20;
 impl LuaTable {
     pub(super) fn resolve(self, refusals: &mut Vec<Refusal>) -> Option<LuaConfig> {
         let path = self.path.filter(|path| !path.is_empty());
-        if path.is_none() {
-            let missing = Refusal::wrong("lua", "`path` is required");
-            refusals.push(missing.expected("the folder with the hooks' `*.lua` files"));
-        }
         if self.memory.is_some_and(|memory| (1..LEAST).contains(&memory.0)) {
             let little = Refusal::wrong("lua", "is too little for any hook").below("memory");
             refusals.push(little.expected("0, or at least 1MiB"));
@@ -50,7 +47,7 @@ impl LuaTable {
         let default = LuaConfig::default();
         let size = |bytes: Bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX);
         Some(LuaConfig {
-            path: PathBuf::from(path?),
+            path: path.map(PathBuf::from),
             instructions: self.instructions.map_or(default.instructions, |count| count.0),
             memory: self.memory.map_or(default.memory, size),
             fresh_state: self.fresh_state.is_some_and(|flag| flag.0),

@@ -92,6 +92,7 @@ pub fn api() -> Api {
         ignored: Vec::new(),
         config_data: None,
         bundle_hash: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+        bundle: Vec::new(),
         events: Vec::new(),
         session_lifetime: Duration::ZERO,
         lifetime_respects_expiration: false,

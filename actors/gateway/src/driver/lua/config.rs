@@ -5,8 +5,8 @@ use std::path::PathBuf;
 /// How hooks in Lua are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LuaConfig {
-    /// The folder with their files.
-    pub path: PathBuf,
+    /// The folder with their files; `None`: all of them are in bundles.
+    pub path: Option<PathBuf>,
     /// How many instructions a call may take; 0: any number, compiled.
     pub instructions: u32,
     /// How many bytes a state may have; 0: any number.
@@ -17,11 +17,6 @@ pub struct LuaConfig {
 
 impl Default for LuaConfig {
     fn default() -> Self {
-        Self {
-            path: PathBuf::new(),
-            instructions: 10_000_000,
-            memory: 64 << 20,
-            fresh_state: false,
-        }
+        Self { path: None, instructions: 10_000_000, memory: 64 << 20, fresh_state: false }
     }
 }

@@ -1,11 +1,12 @@
 //! The driver for hooks in Lua: they run in this process, on the thread that serves the request.
 //!
-//! Each thread has a state of its own, made when it is first needed and used for all its calls. A state is
-//! bounded in memory and in instructions; one that went beyond is thrown away, and its call is the only one
-//! that fails. After a reload threads make states anew with their next call.
+//! Each thread has a state of its own for the folder's hooks and one for those of each bundle, made when it is
+//! first needed and used for all its calls. A state is bounded in memory and in instructions; one that went
+//! beyond is thrown away, and its call is the only one that fails. After a reload threads make states anew
+//! with their next call.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -13,29 +14,39 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
 
 use super::LuaConfig;
 use super::files::Files;
 use super::state::{State, Trouble};
+use crate::bundle::{self, Folder, Listed};
+use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure, STACK};
 use crate::wire::{Event, Object};
 
-/// Tells generations of files apart, those of all drivers.
+/// Tells drivers apart, and what their states are made of.
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
+fn serial() -> u64 {
+    SERIAL.fetch_add(1, Ordering::Relaxed)
+}
+
 thread_local! {
-    /// The states of this thread, by their drivers, with their generations.
-    pub(super) static STATES: RefCell<Vec<(u64, u64, State)>> = const { RefCell::new(Vec::new()) };
+    /// The states of this thread.
+    pub(super) static STATES: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A state, whose it is and of which files.
+pub(super) struct Held {
+    driver: u64,
+    part: u64,
+    state: State,
 }
 
 /// Hooks in Lua.
 #[derive(Debug)]
 pub struct Lua {
     pub(super) shared: Arc<Shared>,
-    /// One event is handled at a time, not to have a state for each.
-    events: Semaphore,
+    events: Handling,
 }
 
 #[derive(Debug)]
@@ -49,23 +60,49 @@ pub(super) struct Shared {
 }
 
 /// Files as they were at some time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Generation {
+    /// Those of the folder.
+    pub(super) own: Part,
+    /// Those of bundles, by their hashes.
+    bundles: BTreeMap<String, Bundle>,
+}
+
+/// The bundles of one API.
+#[derive(Clone, Debug)]
+struct Bundle {
+    folders: Vec<Folder>,
+    /// One for each folder.
+    parts: Vec<Part>,
+    /// No API that is served names them: they are there for requests that began before.
+    left: bool,
+}
+
+/// What a state is made of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part {
     number: u64,
     pub(super) files: Arc<Files>,
+}
+
+impl Generation {
+    /// All that states are made of, the folder's own first.
+    fn parts(&self) -> impl Iterator<Item = &Part> {
+        [&self.own].into_iter().chain(self.bundles.values().flat_map(|bundle| &bundle.parts))
+    }
 }
 
 impl Lua {
     /// Reads the hooks' files; what is wrong with them is told in the log.
     pub fn open(config: LuaConfig) -> Self {
         let shared = Shared {
-            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            serial: serial(),
             config: Arc::new(config),
-            generation: ArcSwap::from_pointee(Generation { number: 0, files: Arc::default() }),
+            generation: ArcSwap::default(),
             attendant: Arc::default(),
             unknown: Mutex::default(),
         };
-        let lua = Self { shared: Arc::new(shared), events: Semaphore::new(1) };
+        let lua = Self { shared: Arc::new(shared), events: Handling::default() };
         lua.read();
         lua
     }
@@ -75,45 +112,113 @@ impl Lua {
         let _ = self.shared.attendant.set(attendant);
     }
 
-    /// Reads the files anew. Calls that run end with the old ones.
+    /// Reads all files anew. Calls that run end with the old ones.
     pub fn read(&self) {
+        let generation = self.shared.generation.load_full();
+        let kept = generation.bundles.iter().filter(|(_, bundle)| !bundle.left);
+        let listed = kept.map(|(hash, bundle)| (hash.clone(), bundle.folders.clone())).collect();
+        self.bring(listed, true);
+    }
+
+    /// Runs hooks of these bundles, by their hashes, and of no others; `anew`: all files are read anew,
+    /// otherwise those of bundles that are new or have changed. The answer is why some bundles cannot be
+    /// run; of one that could be before the old files stay.
+    pub fn bring(&self, listed: Listed, anew: bool) -> BTreeMap<String, String> {
         let shared = &self.shared;
-        let (files, problems) = Files::read(&shared.config.path);
-        let files = Arc::new(files);
-        // They run once here, so that the log is told once and not by each thread.
+        let before = shared.generation.load_full();
+        let own = match anew || before.own.number == 0 {
+            true => {
+                let (files, problems) =
+                    shared.config.path.as_deref().map(Files::read).unwrap_or_default();
+                let files = Arc::new(files);
+                // They run once here, so that the log is told once and not by each thread.
+                for problem in problems.into_iter().chain(shared.tried(&files)) {
+                    tracing::error!(target: "gateway", "lua: {problem}");
+                }
+                Part { number: serial(), files }
+            }
+            false => before.own.clone(),
+        };
+        // Requests that began before end with the bundles that they began with.
+        let left = before.bundles.iter().filter(|(_, bundle)| !bundle.left);
+        let left =
+            left.map(|(hash, bundle)| (hash.clone(), Bundle { left: true, ..bundle.clone() }));
+        let mut bundles: BTreeMap<_, _> = left.collect();
+        let mut refused = BTreeMap::new();
+        for (hash, folders) in listed {
+            let old = before.bundles.get(&hash);
+            let same = old.filter(|old| !anew && old.folders == folders).cloned();
+            let read = same.map_or_else(|| shared.bundle(folders, &own), Ok);
+            match (read, old) {
+                (Ok(bundle), _) => {
+                    bundles.insert(hash, Bundle { left: false, ..bundle });
+                }
+                (Err(why), Some(old)) => {
+                    tracing::error!(target: "gateway", "lua: {why}: the bundle stays as it was");
+                    bundles.insert(hash, Bundle { left: false, ..old.clone() });
+                }
+                (Err(why), None) => {
+                    refused.insert(hash, why);
+                }
+            }
+        }
+        shared.unknown.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        shared.generation.store(Arc::new(Generation { own, bundles }));
+        refused
+    }
+}
+
+impl Shared {
+    /// What is wrong with files, of which a state is made to see it.
+    fn tried(&self, files: &Arc<Files>) -> Vec<String> {
         let try_it = || {
-            let tried = State::new(&shared.config, &files, &shared.attendant);
+            let tried = State::new(&self.config, files, &self.attendant);
             tried.map_or_else(|error| vec![error.to_string()], |(_, problems)| problems)
         };
-        let ran = thread::scope(|scope| {
+        thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
             match thread.spawn_scoped(scope, try_it) {
                 Ok(thread) => thread.join().unwrap_or_default(),
                 Err(error) => vec![format!("there is no thread to try the hooks' files: {error}")],
             }
-        });
-        for problem in problems.into_iter().chain(ran) {
-            tracing::error!(target: "gateway", "lua: {problem}");
-        }
-        let number = SERIAL.fetch_add(1, Ordering::Relaxed);
-        shared.unknown.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        shared.generation.store(Arc::new(Generation { number, files }));
+        })
     }
-}
 
-impl Shared {
-    /// Does something with the state of this thread.
-    fn with<T>(&self, work: impl FnOnce(&State) -> Result<T, Trouble>) -> Result<T, Failure> {
-        let generation = self.generation.load();
+    /// Reads the files of a bundle.
+    fn bundle(&self, folders: Vec<Folder>, own: &Part) -> Result<Bundle, String> {
+        let part = |folder: &Folder| {
+            let (files, problems) = Files::of_bundle(folder, own.files.clone());
+            let files = Arc::new(files);
+            match problems.into_iter().chain(self.tried(&files)).next() {
+                Some(problem) => Err(problem),
+                None => Ok(Part { number: serial(), files }),
+            }
+        };
+        let parts = folders.iter().map(part).collect::<Result<_, _>>()?;
+        Ok(Bundle { folders, parts, left: false })
+    }
+
+    /// Does something with the state of this thread that is made of `part`.
+    fn with<T>(
+        &self,
+        generation: &Generation,
+        part: &Part,
+        work: impl FnOnce(&State) -> Result<T, Trouble>,
+    ) -> Result<T, Failure> {
         let found = STATES.with_borrow_mut(|states| {
-            let place = states.iter().position(|(serial, ..)| *serial == self.serial)?;
-            let (_, number, state) = states.swap_remove(place);
-            (number == generation.number).then_some(state)
+            let place = states.iter().position(|held| held.part == part.number)?;
+            Some(states.swap_remove(place).state)
         });
         let state = match found {
             Some(state) => state,
             None => {
-                let made = State::new(&self.config, &generation.files, &self.attendant);
+                // Those of older files go.
+                let is_good = |held: &Held| {
+                    held.driver != self.serial
+                        || generation.parts().any(|part| part.number == held.part)
+                };
+                STATES.with_borrow_mut(|states| states.retain(is_good));
+                let made = State::new(&self.config, &part.files, &self.attendant);
                 made.map_err(|error| Failure::Unreachable(error.to_string()))?.0
             }
         };
@@ -122,22 +227,37 @@ impl Shared {
             Err(trouble) => (Err(trouble.failure), trouble.keeps_state),
         };
         if keeps && !self.config.fresh_state {
-            STATES.with_borrow_mut(|states| states.push((self.serial, generation.number, state)));
+            let held = Held { driver: self.serial, part: part.number, state };
+            STATES.with_borrow_mut(|states| states.push(held));
         }
         result
     }
 
     fn call(&self, mut object: Object, deadline: Instant) -> Result<Object, Failure> {
-        let is_there =
-            self.with(|state| state.call(&mut object, deadline)).map_err(
-                |failure| match failure {
+        let generation = self.generation.load();
+        let parts = match bundle::of_object(&object) {
+            None => std::slice::from_ref(&generation.own),
+            Some(hash) => match generation.bundles.get(hash) {
+                Some(bundle) => &bundle.parts,
+                None => return Err(Failure::Unreachable("its bundle is not there".to_owned())),
+            },
+        };
+        let mut is_there = false;
+        // Of two hooks of one name in an API's bundles the first counts.
+        for part in parts {
+            is_there = self
+                .with(&generation, part, |state| state.call(&mut object, deadline))
+                .map_err(|failure| match failure {
                     Failure::Refused(why) => {
                         let name = &object.hook_name;
                         Failure::Refused(format!("Hook '{name}' returned an error: {why}"))
                     }
                     other => other,
-                },
-            )?;
+                })?;
+            if is_there {
+                break;
+            }
+        }
         if !is_there {
             self.tell_unknown(&object.hook_name);
         }
@@ -146,6 +266,17 @@ impl Shared {
             return Err(Failure::Late);
         }
         Ok(object)
+    }
+
+    /// Calls the handler of an event, the first of its name; whether there is one.
+    fn handle(&self, event: &Event, deadline: Instant) -> Result<bool, Failure> {
+        let generation = self.generation.load();
+        for part in generation.parts() {
+            if self.with(&generation, part, |state| state.handle(event, deadline))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// As Tyk does it, a hook that is not there changes nothing; here at least somebody is told.
@@ -171,23 +302,8 @@ impl Driver for Lua {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let turn = timeout_at(deadline.into(), self.events.acquire()).await;
-            let _turn = turn.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
-            let shared = self.shared.clone();
-            // Not on a thread of the background, which handlers wait for when they ask for data.
-            let handled = tokio::task::spawn_blocking(move || {
-                shared.with(|state| state.handle(&event, deadline))
-            });
-            match handled.await {
-                Ok(Ok(true)) => Ok(()),
-                Ok(Ok(false)) => {
-                    Err(Failure::Refused("there is no function of its handler's name".to_owned()))
-                }
-                Ok(Err(failure)) => Err(failure),
-                Err(error) => Err(Failure::Unreachable(error.to_string())),
-            }
-        })
+        let shared = self.shared.clone();
+        Box::pin(self.events.run(deadline, move || shared.handle(&event, deadline)))
     }
 
     /// Reads the files anew.

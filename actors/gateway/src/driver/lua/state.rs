@@ -88,7 +88,10 @@ impl State {
             let ran = require.clone().and_then(|require| require.call::<()>(file.name.as_str()));
             if let Err(error) = ran {
                 let over = self.budget.as_ref().and_then(|budget| budget.over());
-                problems.push(self.failure(&error).failure.to_string());
+                problems.push(match self.failure(&error).failure {
+                    Failure::Refused(why) => why,
+                    other => other.to_string(),
+                });
                 if over.is_some() {
                     // Nothing more runs in this state.
                     break;
@@ -206,7 +209,7 @@ fn natives(
         "chunk",
         lua.create_function(move |lua, name: String| {
             let Some(file) = files.get(&name) else { return Ok(None) };
-            let chunk = lua.load(&file.text[..]).set_name(format!("@{name}.lua"));
+            let chunk = lua.load(&file.text[..]).set_name(format!("@{}", file.path));
             chunk.set_mode(mlua::chunk::ChunkMode::Text).into_function().map(Some)
         })?,
     )?;
@@ -240,7 +243,7 @@ fn natives(
         "trigger_event",
         lua.create_function(move |_, (name, message): (String, Option<String>)| {
             if let Some(attendant) = attendant.get() {
-                attendant.fire(&name, message.as_deref().unwrap_or_default());
+                attendant.voice.pass_on(&name, message.as_deref().unwrap_or_default());
             }
             Ok(())
         })?,

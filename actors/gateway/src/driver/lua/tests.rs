@@ -27,7 +27,7 @@ impl Stage {
     fn with(file: &str, config: LuaConfig) -> Self {
         let folder = tempfile::Builder::new().prefix("coproc-test-").tempdir().unwrap();
         std::fs::write(folder.path().join("hooks.lua"), file).unwrap();
-        let lua = Lua::open(LuaConfig { path: folder.path().to_owned(), ..config });
+        let lua = Lua::open(LuaConfig { path: Some(folder.path().to_owned()), ..config });
         Self { lua, folder }
     }
 
@@ -366,7 +366,7 @@ fn files_find_each_other_and_a_bad_one_takes_none_down() {
     stage.lua.read();
     let said = || stage.call(pre("Say")).unwrap().request.unwrap().set_headers["A"].clone();
     assert_eq!(said(), "w1");
-    let files = stage.lua.shared.generation.load().files.clone();
+    let files = stage.lua.shared.generation.load().own.files.clone();
     let shared = &stage.lua.shared;
     let (_, problems) = State::new(&shared.config, &files, &shared.attendant).unwrap();
     assert_eq!(problems.len(), 2, "{problems:?}");

@@ -1,25 +1,32 @@
 //! Hooks in native code, called on the thread that serves the request.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use prost::Message;
-use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
 
 use super::NativeConfig;
 use super::exports::ATTENDANT;
 use super::library::{BadReply, Library, OpenError};
-use crate::driver::{Attendant, Call, Driver, Failure};
+use crate::driver::handling::Handling;
+use crate::driver::{Attendant, Call, Driver, Failure, reply};
 use crate::wire::{Event, Object};
+
+/// The largest buffer that a thread keeps from one call to the next, in bytes.
+const KEPT: usize = 64 << 10;
+
+thread_local! {
+    /// What the last hook was sent in.
+    static SENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Hooks of a shared object.
 #[derive(Debug)]
 pub struct Native {
     library: Arc<Library>,
-    /// One event is handled at a time.
-    events: Semaphore,
+    events: Handling,
 }
 
 impl Native {
@@ -29,7 +36,7 @@ impl Native {
     /// When it cannot be loaded, or is none of hooks.
     pub fn open(config: &NativeConfig) -> Result<Self, OpenError> {
         let library = Arc::new(Library::load(&config.library)?);
-        Ok(Self { library, events: Semaphore::new(1) })
+        Ok(Self { library, events: Handling::default() })
     }
 
     /// Has `attendant` do what hooks of all shared objects ask of the gateway from now on, and calls
@@ -45,7 +52,11 @@ impl Native {
     }
 
     fn call(&self, object: &Object, deadline: Instant) -> Result<Object, Failure> {
-        let mut bytes = object.encode_to_vec();
+        // Taken, and not borrowed: what a hook calls may come back here.
+        let mut bytes = SENT.take();
+        bytes.clear();
+        // It has the room that it needs.
+        let _ = object.encode(&mut bytes);
         let wrong = |why: BadReply| {
             let said = format!("Hook '{}': {why}", object.hook_name);
             match why {
@@ -54,8 +65,12 @@ impl Native {
                 BadReply::Length | BadReply::Beyond => Failure::Malformed(said),
             }
         };
-        let read = |reply: &[u8]| Object::decode(reply);
-        let returned = self.library.dispatch(&mut bytes, read).map_err(wrong)?;
+        let read = |answer: &[u8]| reply::read(object.hook_type, answer);
+        let returned = self.library.dispatch(&mut bytes, read);
+        if bytes.capacity() <= KEPT {
+            SENT.set(bytes);
+        }
+        let returned = returned.map_err(wrong)?;
         // Nothing ends a hook earlier.
         if Instant::now() > deadline {
             return Err(Failure::Late);
@@ -74,19 +89,9 @@ impl Driver for Native {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        Box::pin(async move {
-            let turn = timeout_at(deadline.into(), self.events.acquire()).await;
-            let _turn = turn.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
-            let library = self.library.clone();
-            // Not on a thread of the background, which handlers wait for when they ask for data.
-            let handled =
-                tokio::task::spawn_blocking(move || library.dispatch_event(&event.payload)).await;
-            match handled {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(Failure::Refused("it has no `CoProcessDispatchEvent`".to_owned())),
-                Err(error) => Err(Failure::Unreachable(error.to_string())),
-            }
-        })
+        let library = self.library.clone();
+        let handle = move || Ok(library.dispatch_event(&event.payload));
+        Box::pin(self.events.run(deadline, handle))
     }
 
     /// Calls `CoProcessReload`, if it is there.

@@ -81,7 +81,7 @@ pub(super) unsafe extern "C" fn TykTriggerEvent(event_name: *const c_char, paylo
     // SAFETY: as above.
     let (name, payload) = unsafe { (text(event_name), text(payload)) };
     if let Some(attendant) = &*ATTENDANT.load() {
-        attendant.fire(&name.to_string_lossy(), &payload.to_string_lossy());
+        attendant.voice.pass_on(&name.to_string_lossy(), &payload.to_string_lossy());
     }
 }
 

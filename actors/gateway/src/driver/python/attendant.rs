@@ -40,7 +40,7 @@ pub(super) async fn serve(
             }
             (Kind::Trigger, Some((name, message))) => {
                 if let Some(attendant) = attendant {
-                    attendant.fire(name, &String::from_utf8_lossy(&message));
+                    attendant.voice.pass_on(name, &String::from_utf8_lossy(&message));
                 }
             }
             (kind, _) => return Err(io::Error::other(format!("{worker} sends {kind:?} here"))),

@@ -10,13 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use crate::bundle::{Folder, Listed};
+use crate::bundle::{self, Folder, Listed};
 use crate::wire::Object;
 
 /// The file's name, beside the Python side.
 const FILE: &str = "bundles.json";
-/// What APIs without bundles send for a hash: that of nothing.
-const NONE: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 /// What is in the file.
 #[derive(Serialize)]
@@ -59,10 +57,7 @@ impl Bundles {
 
     /// The list that a worker has to have read to be called.
     pub(super) fn since(&self, object: &Object) -> u64 {
-        match object.spec.get("bundle_hash") {
-            Some(hash) if hash != NONE => self.since.load().get(hash).copied().unwrap_or(0),
-            _ => 0,
-        }
+        bundle::of_object(object).and_then(|hash| self.since.load().get(hash).copied()).unwrap_or(0)
     }
 }
 
@@ -80,14 +75,21 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let bundles = Bundles::default();
         let with = |hash: &str, content: &str| {
-            let folder =
-                Folder { folder: hash.into(), content: content.into(), main: "a.py".into() };
+            let folder = Folder {
+                folder: hash.into(),
+                content: content.into(),
+                main: "a.py".into(),
+                ..Folder::default()
+            };
             (hash.to_owned(), vec![folder])
         };
         let replace = |list: Vec<_>| bundles.replace(place.path(), list).unwrap();
         assert!(replace(vec![with("a", "1")]));
         assert!(!replace(vec![with("a", "1")]), "nothing changed");
-        assert_eq!((asked(&bundles, "a"), asked(&bundles, "b"), asked(&bundles, NONE)), (1, 0, 0));
+        assert_eq!(
+            (asked(&bundles, "a"), asked(&bundles, "b"), asked(&bundles, bundle::NO_BUNDLE)),
+            (1, 0, 0)
+        );
         assert!(replace(vec![with("a", "2"), with("b", "1")]));
         assert_eq!((asked(&bundles, "a"), asked(&bundles, "b")), (1, 2));
         let text = std::fs::read_to_string(place.path().join(FILE)).unwrap();

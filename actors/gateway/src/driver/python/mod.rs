@@ -32,8 +32,8 @@ use tokio::sync::{Notify, oneshot};
 use super::admission::Admission;
 use super::breaker;
 use super::figures::{Counters, Figures};
-use super::{Attendant, Call, Driver, Failure};
-use crate::bundle::Listed;
+use super::{Attendant, Call, Driver, Failure, reply};
+use crate::bundle::{InstallConfig, Listed};
 use crate::wire::{Event, Object};
 use bundles::Bundles;
 use codec::Kind;
@@ -90,6 +90,8 @@ pub struct PythonConfig {
     pub queue: usize,
     /// How long they wait at most.
     pub queue_timeout: Duration,
+    /// How packages are installed that bundles ask for; `None`: they are not.
+    pub install: Option<InstallConfig>,
     /// Where the Python side is written to.
     pub folder: PathBuf,
     /// The socket that workers connect to.
@@ -110,6 +112,7 @@ impl Default for PythonConfig {
             max_in_flight: 512,
             queue: 1024,
             queue_timeout: Duration::from_secs(5),
+            install: Some(InstallConfig::default()),
             folder: PathBuf::from(FOLDER),
             socket: PathBuf::from(SOCKET),
         }
@@ -117,9 +120,12 @@ impl Default for PythonConfig {
 }
 
 impl PythonConfig {
+    /// The name of the workers' coprocesses, which are replicas of one.
+    pub const NAME: &str = "gateway-python";
+
     /// The name of a worker's coprocess; they are counted from 1.
     pub fn name(number: usize) -> String {
-        format!("gateway-python-{number}")
+        format!("{}-{number}", Self::NAME)
     }
 
     /// Program and arguments of a worker.
@@ -324,10 +330,10 @@ impl Driver for Python {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
         Box::pin(async move {
             let Call { object, deadline, .. } = call;
-            let since = self.shared.bundles.since(&object);
+            let (kind, since) = (object.hook_type, self.shared.bundles.since(&object));
             let answer =
                 self.counted(&self.shared.hooks, Kind::Dispatch, object, deadline, since).await?;
-            Object::decode(answer).map_err(|error| Failure::Malformed(error.to_string()))
+            reply::read(kind, answer).map_err(|error| Failure::Malformed(error.to_string()))
         })
     }
 
