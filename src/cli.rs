@@ -162,6 +162,16 @@ pub enum Command {
     ///
     /// The wrapper remembers as much of each as log.history says.
     Logs(Logs),
+    /// Look at a running wrapper on the whole screen: processes, events and logs.
+    ///
+    /// What happens is shown as it happens. Processor time and memory are asked for each --interval, as
+    /// long as this is open. Of a process that has children, they are those of the first one alone.
+    ///
+    /// Keys: r restarts what is chosen, s stops or starts it, b lets events go on without it or has
+    /// them wait again, l shows its log alone, / searches, ? tells all keys, q leaves. Where NO_COLOR is
+    /// set there are no colours.
+    #[cfg(feature = "top")]
+    Top(Top),
     /// Wait until a process is ready, or as --for says.
     ///
     /// What is so already is not waited for. A process that was given up does not become ready by
@@ -445,6 +455,19 @@ pub struct OneName {
     /// The name.
     #[arg(value_parser = process_name)]
     pub name: String,
+}
+
+/// `coproc top`.
+#[cfg(feature = "top")]
+#[derive(Clone, Debug, Args)]
+pub struct Top {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// How often processor time and memory are asked for, at least 100ms.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub interval: GoDuration,
 }
 
 /// `coproc wait`.

@@ -153,6 +153,8 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             return None;
         }
         Command::Exec(_) | Command::Task(_) => return None,
+        #[cfg(feature = "top")]
+        Command::Top(_) => return None,
         Command::Completions(_) | Command::Man(_) => return None,
     };
     let limit = match command {
@@ -269,14 +271,21 @@ fn converse(target: &Target, call: Call, show: &Show, limit: Option<Duration>) -
                 ClientError::Refused(report) if report.ends_with('\n') => report.clone(),
                 error => format!("error: {error}\n"),
             });
-            ExitCode::from(match error {
-                _ if matches!(show, Show::Culprits) => FAILURE,
-                ClientError::NobodyThere { .. } => NOBODY_THERE,
-                ClientError::Denied(_) => DENIED,
-                ClientError::Late(_) => LATE,
-                ClientError::Refused(_) | ClientError::Silent | ClientError::Broken(_) => FAILURE,
+            ExitCode::from(match show {
+                Show::Culprits => FAILURE,
+                _ => exit_code(&error),
             })
         }
+    }
+}
+
+/// The exit code that tells why there is no answer.
+pub(crate) fn exit_code(error: &ClientError) -> u8 {
+    match error {
+        ClientError::NobodyThere { .. } => NOBODY_THERE,
+        ClientError::Denied(_) => DENIED,
+        ClientError::Late(_) => LATE,
+        ClientError::Refused(_) | ClientError::Silent | ClientError::Broken(_) => FAILURE,
     }
 }
 

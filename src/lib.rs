@@ -25,6 +25,8 @@ pub mod reference;
 pub mod signals;
 pub mod simulate;
 pub mod task;
+#[cfg(feature = "top")]
+mod top;
 pub mod wrapper;
 
 use std::ffi::OsString;
@@ -73,9 +75,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Simulate(args) => {
             simulate::simulate(args, &sources(&cli, &args.config, &args.main))
         }
-        Command::Doctor(args) => {
-            doctor::doctor(args, &sources(&cli, &args.config, &args.main))
-        }
+        Command::Doctor(args) => doctor::doctor(args, &sources(&cli, &args.config, &args.main)),
         Command::Import(args) => import::import(args),
         Command::Schema(args) => commands::schema(*args),
         Command::Completions(args) => manual::completions(args),
@@ -87,6 +87,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
         Command::ExecServer(args) => exec_server::exec_server(&args.words),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::top(args, |client| sources(&cli, &client.config, &[])),
         Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
         Command::Coordinator(args) => coordinator::coordinator(&args.words),
         client_command => {

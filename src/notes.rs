@@ -102,6 +102,13 @@ pub fn of(command: &str) -> Notes {
             ("coproc logs", "The last 100 lines of all."),
             ("coproc logs --follow -n 10 agent", "Ten lines of one coprocess, and what comes."),
         ]),
+        "top" => client(&[
+            ("coproc top", "The wrapper that the config names."),
+            (
+                "coproc top --url http://127.0.0.1:9090 --token-file token",
+                "One at a port, for the role of the token.",
+            ),
+        ]),
         "wait" => WAIT,
         "start" => client(&[("coproc start agent", "Starts it, whatever its event.")]),
         "stop" => client(&[
@@ -345,7 +352,10 @@ const DOCTOR: Notes = Notes {
 const IMPORT: Notes = Notes {
     examples: &[
         ("coproc import /etc/supervisor/supervisord.conf", "Print the config."),
-        ("coproc import Procfile --output coproc.toml", "Write it to a file that is not there yet."),
+        (
+            "coproc import Procfile --output coproc.toml",
+            "Write it to a file that is not there yet.",
+        ),
         ("coproc import --from s6-rc /etc/s6-overlay/s6-rc.d", "The services of s6-overlay."),
     ],
     status: &[

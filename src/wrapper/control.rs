@@ -254,6 +254,7 @@ impl Root {
                 "probes": probes(&main.wrong),
                 "status": main.status,
                 "generation": (main.generation > 0).then_some(main.generation),
+                "cpu_s": main.pid.and_then(processor_time),
                 "memory_bytes": main.pid.and_then(memory),
             });
             if let Some(exit) = last_exit {
@@ -453,6 +454,7 @@ fn status_of(child: &Supervised) -> Value {
         "probes": probes(&[Role::Ready, Role::Live].map(|role| standing.notes.wrong(role))),
         "status": standing.notes.status(),
         "last_exit": last_exit,
+        "cpu_s": standing.pid.and_then(processor_time),
         "memory_bytes": standing.pid.and_then(memory),
     })
 }
@@ -499,6 +501,18 @@ fn exit_json(status: ExitStatus) -> Value {
 
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The seconds of processor time that a process has used.
+fn processor_time(pid: i32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Its name, in brackets, may hold anything.
+    let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let used = ticks()? + ticks()?;
+    Some(seconds(Duration::from_secs_f64(
+        used as f64 / rustix::param::clock_ticks_per_second() as f64,
+    )))
 }
 
 /// The resident memory of a process.

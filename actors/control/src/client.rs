@@ -7,6 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, HeaderName};
 use hyper::{Method, Request as HttpRequest};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -101,11 +102,13 @@ pub struct Call {
     waits: bool,
     /// Whether the answer goes on until one of both leaves.
     follows: bool,
+    /// What the head says besides.
+    headers: Vec<(HeaderName, String)>,
 }
 
 impl Call {
     fn new(method: Method, path: String, body: Option<Value>) -> Self {
-        Self { method, path, body, waits: false, follows: false }
+        Self { method, path, body, waits: false, follows: false, headers: Vec::new() }
     }
 
     /// A question; every part of the path is encoded.
@@ -116,6 +119,15 @@ impl Call {
     /// The question whether all is well.
     pub fn health() -> Self {
         Self::new(Method::GET, "/readyz".to_owned(), None)
+    }
+
+    /// All events as server-sent events, after number `last` if there is one.
+    pub fn stream(last: Option<u64>) -> Self {
+        let mut call = Self::get(&["events"], &[]).following(true);
+        call.headers.push((ACCEPT, crate::sse::KIND.to_owned()));
+        let last = last.map(|last| (HeaderName::from_static(crate::sse::LAST), last.to_string()));
+        call.headers.extend(last);
+        call
     }
 
     /// An order.
@@ -210,6 +222,9 @@ where
     let body = call.body.map_or_else(String::new, |body| body.to_string());
     let mut request =
         HttpRequest::builder().method(call.method).uri(call.path).header(hyper::header::HOST, host);
+    for (name, value) in call.headers {
+        request = request.header(name, value);
+    }
     if let Some(token) = token {
         request = request.header(hyper::header::AUTHORIZATION, token.header());
     }

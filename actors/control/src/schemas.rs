@@ -52,6 +52,7 @@ pub(crate) fn all() -> Value {
             "probes": probes,
             "status": or_null("string"),
             "generation": or_null("integer"),
+            "cpu_s": or_null("number"),
             "memory_bytes": or_null("integer"),
         })),
         "Coprocess": object(json!({
@@ -66,6 +67,7 @@ pub(crate) fn all() -> Value {
             "probes": probes,
             "status": or_null("string"),
             "last_exit": { "oneOf": [named("Exit"), { "type": "null" }] },
+            "cpu_s": or_null("number"),
             "memory_bytes": or_null("integer"),
         })),
         "Exit": {

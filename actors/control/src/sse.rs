@@ -16,7 +16,10 @@ use crate::answer::{Answer, response};
 use crate::request::Refused;
 use crate::server::{Seat, Shared};
 
-const KIND: &str = "text/event-stream";
+/// The type of a stream.
+pub(crate) const KIND: &str = "text/event-stream";
+/// The header with the number that a client has seen last.
+pub(crate) const LAST: &str = "last-event-id";
 
 /// How many messages wait for a client that is slower than what happens; with one more it is let go.
 const WAITING: usize = 256;
@@ -33,7 +36,7 @@ pub(crate) fn wanted(headers: &HeaderMap) -> bool {
 /// The number that the client has seen last, as it says when it comes again; that is newer than what stands
 /// in its address.
 pub(crate) fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Refused> {
-    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let Some(value) = headers.get(LAST) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     number.map(Some).ok_or_else(|| Refused::new(400, "`Last-Event-ID` is not a number"))
 }
