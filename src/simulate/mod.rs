@@ -22,8 +22,8 @@ use crate::wrapper;
 
 /// `coproc simulate`.
 pub fn simulate(args: &Simulate, sources: &Sources) -> ExitCode {
-    let config = match config::load(sources) {
-        Ok(loaded) => loaded.config,
+    let loaded = match config::load(sources) {
+        Ok(loaded) => loaded,
         Err(errors) => {
             complain(&errors.to_string());
             return ExitCode::from(USAGE);
@@ -37,7 +37,7 @@ pub fn simulate(args: &Simulate, sources: &Sources) -> ExitCode {
         }
     };
     let faults = expected.as_ref().map(|one| one.faults.clone()).unwrap_or_default();
-    let mut scenario = match faults.and(&args.faults).scenario(&config) {
+    let mut scenario = match faults.and(&args.faults).scenario(&loaded.config) {
         Ok(scenario) => scenario,
         Err(why) => {
             complain(&format!("error: {why}\n"));
@@ -46,13 +46,13 @@ pub fn simulate(args: &Simulate, sources: &Sources) -> ExitCode {
     };
     if let Some(expected) = &expected {
         scenario.looks = expected.looks();
-        if let Err(why) = expected.fit(&config, &scenario) {
+        if let Err(why) = expected.fit(&loaded.config, &scenario) {
             complain(&why);
             return ExitCode::from(USAGE);
         }
     }
-    let left_out = left_out(&config);
-    let outcome = match wrapper::simulate(config, &scenario) {
+    let left_out = left_out(&loaded.config);
+    let outcome = match wrapper::simulate(loaded, &scenario) {
         Ok(outcome) => outcome,
         Err(why) => {
             complain(&format!("error: {why}\n"));

@@ -58,14 +58,14 @@ impl CoprocessActor {
                     actor.run_is_due(ctx);
                     actor.arm_schedule(ctx);
                 }));
-                Some(SystemTime::now() + pause)
+                Some(self.time() + pause)
             }
             When::Cron(cron, zone) => {
                 let zone = self.time_zone(*zone);
-                let next = self.standing.borrow().agenda.next_of(cron, &zone, Timestamp::now());
+                let next = self.standing.borrow().agenda.next_of(cron, &zone, self.timestamp());
                 next.map(|due| {
                     let wake = SystemTime::from(due) + jitter;
-                    let came = alarm(wake).into_actor(self);
+                    let came = self.woken_at(wake).into_actor(self);
                     let came = came.map(move |_, actor, ctx| actor.time_came(due, wake, ctx));
                     self.scheduled = Some(ctx.spawn(came));
                     wake
@@ -73,6 +73,30 @@ impl CoprocessActor {
             }
         };
         self.standing.borrow_mut().agenda.next = next;
+    }
+
+    /// What the wall clock says.
+    fn time(&self) -> SystemTime {
+        let world = self.surroundings.launcher.world.as_ref();
+        world.map_or_else(SystemTime::now, |world| world.time())
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        // The clock would have to be set to the year 10000.
+        Timestamp::try_from(self.time()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Comes to an end at a time of the wall clock, or when that is set.
+    fn woken_at(&self, wake: SystemTime) -> impl Future<Output = ()> + use<> {
+        // Nobody sets the clock of an imagined world.
+        let left = self.surroundings.launcher.world.as_ref().map(|world| world.time());
+        let left = left.map(|now| wake.duration_since(now).unwrap_or_default());
+        async move {
+            match left {
+                Some(left) => tokio::time::sleep(left).await,
+                None => drop(alarm(wake).await),
+            }
+        }
     }
 
     fn time_zone(&self, zone: Zone) -> TimeZone {
@@ -89,7 +113,7 @@ impl CoprocessActor {
     fn time_came(&mut self, due: Timestamp, wake: SystemTime, ctx: &mut Context<Self>) {
         self.scheduled = None;
         let wake = Timestamp::try_from(wake).unwrap_or(due);
-        let verdict = self.standing.borrow_mut().agenda.judge(due, wake, Timestamp::now());
+        let verdict = self.standing.borrow_mut().agenda.judge(due, wake, self.timestamp());
         match verdict {
             Verdict::Now => self.run_is_due(ctx),
             Verdict::NotYet => {}

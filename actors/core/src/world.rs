@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -29,6 +30,9 @@ pub trait World {
 
     /// What a probe hears of the run of this program that was launched last, now and from now on.
     fn answers(&self, name: &str, role: Role) -> watch::Receiver<Answer>;
+
+    /// What the wall clock says.
+    fn time(&self) -> SystemTime;
 
     /// A number from 0 to 1, for jitter.
     fn chance(&self) -> f64;

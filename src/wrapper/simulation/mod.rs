@@ -31,7 +31,7 @@ use self::scenario::{Habit, Happening, Length, Scenario};
 use self::timeline::Timeline;
 use super::record::Record;
 use super::root::{Parts, Root};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::event_loop;
 use crate::signals::OsSignal;
 
@@ -81,16 +81,17 @@ pub struct End {
 ///
 /// # Errors
 /// When there is no event loop; a sentence.
-pub fn simulate(config: Config, scenario: &Scenario) -> Result<Outcome, String> {
+pub fn simulate(loaded: Loaded, scenario: &Scenario) -> Result<Outcome, String> {
     let system = event_loop::start_on_own_clock()?;
     let output = Output::nowhere().map_err(|error| format!("there is no output: {error}"))?;
-    let outcome = system.block_on(play(config, scenario, output));
+    let outcome = system.block_on(play(loaded, scenario, output));
     // What still runs goes with the loop.
     drop(system);
     Ok(outcome)
 }
 
-async fn play(config: Config, scenario: &Scenario, output: Output) -> Outcome {
+async fn play(loaded: Loaded, scenario: &Scenario, output: Output) -> Outcome {
+    let config = loaded.config.clone();
     let main = config.main.kind.logger();
     let timeline = Timeline::new(main);
     let _listening = timeline::listen(timeline.clone());
@@ -100,6 +101,7 @@ async fn play(config: Config, scenario: &Scenario, output: Output) -> Outcome {
     let record: Rc<RefCell<Option<Record>>> = Rc::default();
     let parts = Parts {
         config: Rc::new(config),
+        loaded: Rc::new(loaded),
         output,
         inherited: Arc::default(),
         control: Entrances::default(),

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use coproc_core::exit::{ExitStatus, NOT_FOUND};
 use coproc_core::probe::Role;
@@ -32,6 +32,8 @@ pub(super) struct Programs {
     present: RefCell<HashMap<Arc<str>, Present>>,
     /// How many were started, which numbers them.
     started: Cell<i32>,
+    /// What the wall clock said at the beginning.
+    dawn: SystemTime,
     random: Cell<u64>,
     pub(super) left: Notify,
     /// Runs by name, in the order of their launch: when each began and ended.
@@ -106,6 +108,7 @@ impl Programs {
             main,
             present: RefCell::default(),
             started: Cell::new(0),
+            dawn: SystemTime::now(),
             random: Cell::new(seed),
             left: Notify::new(),
             runs: Rc::default(),
@@ -209,6 +212,10 @@ impl World for Programs {
     }
 
     /// A step of SplitMix64.
+    fn time(&self) -> SystemTime {
+        self.dawn + self.timeline.now()
+    }
+
     fn chance(&self) -> f64 {
         let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.set(state);

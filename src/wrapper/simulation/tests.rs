@@ -13,16 +13,16 @@ use crate::config::{self, Sources};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-fn config(text: &str) -> Config {
+fn loaded(text: &str) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("coproc.toml");
     std::fs::write(&file, text).unwrap();
     let sources = Sources { files: vec![file], folder: PathBuf::from("/"), ..Sources::default() };
-    config::load(&sources).unwrap_or_else(|errors| panic!("{errors}\n{text}")).config
+    config::load(&sources).unwrap_or_else(|errors| panic!("{errors}\n{text}"))
 }
 
 fn play(text: &str, scenario: &Scenario) -> Outcome {
-    simulate(config(text), scenario).unwrap()
+    simulate(loaded(text), scenario).unwrap()
 }
 
 /// A config with so many coprocesses, each made of a few numbers.
@@ -187,7 +187,7 @@ proptest! {
         let text = text(shutdown, waits, &each);
         let scenario = scenario(each.len(), &habits, &happenings, seed);
         let outcome = play(&text, &scenario);
-        judge(&config(&text), &scenario, &outcome)?;
+        judge(&loaded(&text).config, &scenario, &outcome)?;
         let again = play(&text, &scenario);
         prop_assert_eq!(&outcome.entries, &again.entries, "one seed, one timeline");
     }

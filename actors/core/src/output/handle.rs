@@ -76,7 +76,7 @@ impl Output {
     pub fn nowhere() -> io::Result<Self> {
         let queue = Arc::new(Queue::new(1)?);
         queue.close();
-        Ok(Self { queue, level: Level::Fatal })
+        Ok(Self { queue, level: Arc::new(AtomicU8::new(Level::Fatal as u8)) })
     }
 
     /// Reads `stream`, the reading end of a pipe, until its end. It is made non-blocking. If it
