@@ -3,7 +3,7 @@
 CARGO ?= cargo
 DEMO := config-samples/demo/coproc.toml
 
-.PHONY: run test bench docs lint features deps clean
+.PHONY: run test bench docs lint features static deb book deps clean
 
 ## Runs nginx with three coprocesses until Ctrl-C; the page is on http://127.0.0.1:8080/.
 run:
@@ -33,6 +33,18 @@ lint:
 ## Checks that each choice of the gateway's drivers builds, and that the one that makes no sense says why.
 features:
 	@CARGO='$(CARGO)' sh .ci/features
+
+## Builds target/static/coproc, one file that needs no library, for images that hold nothing else.
+static:
+	@CARGO='$(CARGO)' sh packaging/static
+
+## Builds a Debian package in target/debian.
+deb:
+	@CARGO='$(CARGO)' sh packaging/deb
+
+## Makes a book of docs/ in target/book.
+book:
+	@CARGO='$(CARGO)' sh packaging/book
 
 ## Installs what is missing on a fresh Debian machine.
 deps:

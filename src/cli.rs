@@ -3,14 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use coproc_control::request::Until;
 use coproc_core::duration::GoDuration;
 use coproc_core::name::Name;
 use coproc_core::signal::Signal;
 
+use crate::doctor::Doctor;
+use crate::import::Import;
 use crate::keys::Keys;
 use crate::notes;
+use crate::simulate::Simulate;
 
 /// Runs a main process together with its coprocesses under one supervision tree.
 ///
@@ -92,11 +97,39 @@ pub enum Command {
     /// Where the main process is nginx, it is asked for its version and modules path (nginx -V).
     /// Nothing else is started. Values whose names look secret are masked.
     Debug(Debug),
+    /// Try the config on a clock of its own: what happens when, and how it ends; nothing is started.
+    ///
+    /// The wrapper is the real one, with all its decisions; only its programs are imagined. Its clock
+    /// leaps to the next moment at which something can happen, so a month takes milliseconds.
+    ///
+    /// A coprocess in the foreground ends with 0 after 100ms, a stop command and a check after 10ms, and
+    /// every other program runs until it is told to end. It is ready at once, and ends at the first TERM,
+    /// INT or QUIT: nginx with 0, others by the signal. The options say what is otherwise. NAME is
+    /// `main`, a coprocess, `stop-NAME` for its stop command, or `check` for what precedes a reload.
+    ///
+    /// With --expect a file says what is to come of it, and may have a [scenario] with the same options as
+    /// keys, such as `never_ready = ["agent"]`.
+    Simulate(Simulate),
+    /// Say what this machine or container allows the wrapper, and what to change.
+    ///
+    /// Looks for the programs and users that the config names, at privileges and limits, at the folders
+    /// that are written to, PID 1, cgroups, and how long a stop may take. Each line is `ok`, a `note`, or a
+    /// `problem`, with what to do. Nothing is started and nothing is written.
+    ///
+    /// Run it where the wrapper is to run, such as with `docker run --rm IMAGE coproc doctor`.
+    Doctor(Doctor),
+    /// Write a config that does what another supervisor's files say.
+    ///
+    /// Reads supervisord.conf with what it includes, a Procfile, a source directory of s6-rc, or a file of
+    /// nginx-wrapper's, which needs no change. Whatever has no equal, or not quite, is told of on standard
+    /// error and in comments of the config, with its place.
+    Import(Import),
     /// Print the JSON Schema of the config files.
     ///
     /// It describes every key, with its default and examples. Editors that know JSON Schema
-    /// complete and check config files by it.
-    Schema,
+    /// complete and check config files by it. With --openapi it is the description of the control
+    /// API instead, as a wrapper serves it at /openapi.json.
+    Schema(SchemaArgs),
     /// Print a shell's completion script.
     ///
     /// In bash and zsh `coproc` is a reserved word; the scripts for both complete `command coproc
@@ -129,6 +162,21 @@ pub enum Command {
     ///
     /// The wrapper remembers as much of each as log.history says.
     Logs(Logs),
+    /// Look at a running wrapper on the whole screen: processes, events and logs.
+    ///
+    /// What happens is shown as it happens. Processor time and memory are asked for each --interval, as
+    /// long as this is open. Of a process that has children, they are those of the first one alone.
+    ///
+    /// Keys: r restarts what is chosen, s stops or starts it, b lets events go on without it or has
+    /// them wait again, l shows its log alone, / searches, ? tells all keys, q leaves. Where NO_COLOR is
+    /// set there are no colours.
+    #[cfg(feature = "top")]
+    Top(Top),
+    /// Wait until a process is ready, or as --for says.
+    ///
+    /// What is so already is not waited for. A process that was given up does not become ready by
+    /// itself: that ends the waiting with 1.
+    Wait(Wait),
     /// Start a coprocess.
     ///
     /// Waits until it is ready, or has ended. One that runs already is left alone.
@@ -161,12 +209,18 @@ pub enum Command {
     /// A coprocess's whole process group gets it, of the main process the first process only. What
     /// follows from it is as after any other exit: `restarts` decides.
     Signal(SendSignal),
-    /// Make the main process read its configuration again.
+    /// Make the main process read its configuration again, or coproc its own.
     ///
     /// Publishes pre-reload, renders templates, checks the new configuration (`nginx -t`, or
     /// main.check), sends main.reload_signal, and waits for the outcome. What is refused is put
     /// back, and the main process serves on as before.
-    Reload(Client),
+    ///
+    /// With --config and no FILE after it coproc reads its own config anew, from where `run` had it. A
+    /// config that `coproc check` refuses changes nothing. Else exactly what differs is carried out:
+    /// coprocesses that are gone from it stop, with their stop command, then changed ones restart, or
+    /// run on where their program need not know, and new ones start if their event has happened. All
+    /// others are not touched. --plan tells what would happen, and does nothing.
+    Reload(Reload),
     /// Publish the event custom.NAME.
     Emit(OneName),
     /// Say whether all that is meant to be up is ready: exit status 0 or 1.
@@ -272,6 +326,14 @@ pub enum DebugFormat {
     Json,
 }
 
+/// `coproc schema`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the description of the control API in OpenAPI 3.1.
+    #[arg(long)]
+    pub openapi: bool,
+}
+
 /// `coproc completions`.
 #[derive(Clone, Debug, Args)]
 pub struct Completions {
@@ -298,6 +360,14 @@ pub struct Client {
     /// The control socket of the wrapper, in place of the one that the config names.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+
+    /// A port of the wrapper, `http://HOST:PORT`, in place of its socket.
+    #[arg(long, value_name = "URL", conflicts_with = "socket")]
+    pub url: Option<String>,
+
+    /// The file with the token that is shown there.
+    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
+    pub token_file: Option<PathBuf>,
 
     /// The config, as `run` reads it.
     #[command(flatten)]
@@ -387,6 +457,42 @@ pub struct OneName {
     pub name: String,
 }
 
+/// `coproc top`.
+#[cfg(feature = "top")]
+#[derive(Clone, Debug, Args)]
+pub struct Top {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// How often processor time and memory are asked for, at least 100ms.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub interval: GoDuration,
+}
+
+/// `coproc wait`.
+#[derive(Clone, Debug, Args)]
+pub struct Wait {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// What is waited for: `started`, its program runs; `ready`, it serves; `exited`, a run of it has
+    /// ended and none is under way; `stopped`, it is down and stays so unless an order or an event
+    /// starts it; `failed`, it was given up.
+    #[arg(long = "for", value_name = "WHAT", default_value = "ready")]
+    #[arg(value_parser = PossibleValuesParser::new(Until::WORDS.split('|')))]
+    pub until: String,
+
+    /// How long it may take, such as 30s; without it, and with 0, as long as it takes.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<GoDuration>,
+
+    /// The name of the coprocess, or `main`.
+    #[arg(value_parser = process_name)]
+    pub name: String,
+}
+
 /// `coproc stop`.
 #[derive(Clone, Debug, Args)]
 pub struct Stop {
@@ -406,6 +512,43 @@ pub struct Stop {
     /// The name.
     #[arg(value_parser = process_name, required_unless_present = "plan")]
     pub name: Option<String>,
+}
+
+/// What `coproc reload --config` is taken for where no file follows; no file can have that name.
+const ANEW: &str = "-";
+
+/// `coproc reload`.
+#[derive(Clone, Debug, Args)]
+pub struct Reload {
+    /// The wrapper.
+    #[command(flatten)]
+    pub client: Client,
+
+    /// Read coproc's own config anew; with FILE, a config file that tells where the wrapper is.
+    #[arg(
+        id = "config",
+        long = "config",
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = ANEW,
+        help_heading = "Config"
+    )]
+    pub config: Vec<PathBuf>,
+
+    /// Tell what reading the config anew would change, and change nothing.
+    #[arg(long)]
+    pub plan: bool,
+
+    /// The form of what is told.
+    #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
+    pub format: StatusFormat,
+}
+
+impl Reload {
+    /// Whether it is about coproc's own config.
+    pub fn is_of_config(&self) -> bool {
+        self.plan || self.config.iter().any(|file| file.as_os_str() == ANEW)
+    }
 }
 
 /// `coproc set`.
@@ -520,7 +663,20 @@ impl Cli {
 
     /// The config files in the order of the command line: `--config` first, then `-c`.
     pub fn files(&self, args: &ConfigArgs) -> Vec<PathBuf> {
-        self.config.iter().chain(&args.files).cloned().collect()
+        let all = self.config.iter().chain(&args.files);
+        match &self.command {
+            // Its own `--config` may stand without a file, and clap may have passed it up or not.
+            Some(Command::Reload(reload)) => {
+                let mut files: Vec<PathBuf> = Vec::new();
+                for file in self.config.iter().chain(&reload.config).chain(&args.files) {
+                    if file.as_os_str() != ANEW && !files.contains(file) {
+                        files.push(file.clone());
+                    }
+                }
+                files
+            }
+            _ => all.cloned().collect(),
+        }
     }
 }
 
@@ -559,6 +715,23 @@ mod tests {
             files(&["coproc", "check", "-c", "a", "-c", "b"]),
             [PathBuf::from("a"), PathBuf::from("b")]
         );
+    }
+
+    #[test]
+    fn reload_takes_config_with_a_file_and_without() {
+        let parse = |args: &[&str]| {
+            let cli = Cli::try_parse_from(args).unwrap();
+            let Some(Command::Reload(reload)) = &cli.command else { panic!("a reload") };
+            (reload.is_of_config(), cli.files(&reload.client.config))
+        };
+        let file = || vec![PathBuf::from("a")];
+        assert_eq!(parse(&["coproc", "reload"]), (false, vec![]));
+        assert_eq!(parse(&["coproc", "reload", "--config"]), (true, vec![]));
+        assert_eq!(parse(&["coproc", "reload", "--config", "--plan"]), (true, vec![]));
+        assert_eq!(parse(&["coproc", "reload", "--config", "-c", "a"]), (true, file()));
+        assert_eq!(parse(&["coproc", "reload", "--config", "a"]), (false, file()));
+        assert_eq!(parse(&["coproc", "--config", "a", "reload"]), (false, file()));
+        assert_eq!(parse(&["coproc", "--config", "a", "reload", "--config"]), (true, file()));
     }
 
     #[test]

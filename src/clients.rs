@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use coproc_control::client::{Call, ClientError, send};
+use coproc_control::client::{Call, ClientError, Target, send};
+use coproc_control::token::Token;
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::hung_up;
 use serde_json::{Map, Value};
@@ -21,8 +23,19 @@ use crate::reasons;
 /// The variable that names the socket of the wrapper one runs under.
 const SOCKET_VARIABLE: &str = "COPROC_SOCKET";
 
+/// The variable that names a port of a wrapper.
+const URL_VARIABLE: &str = "COPROC_URL";
+/// The variable that names the file with the token for it.
+const TOKEN_FILE_VARIABLE: &str = "COPROC_TOKEN_FILE";
+
 /// Nobody answers on the socket.
 pub(crate) const NOBODY_THERE: u8 = 3;
+
+/// It has not come to be so in time, as timeout(1) has it.
+const LATE: u8 = 124;
+
+/// Who asks may not.
+const DENIED: u8 = 4;
 
 /// How an answer is shown.
 enum Show {
@@ -78,6 +91,11 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             let call = Call::get(&["logs"], &query).following(logs.follow);
             (&logs.client, call, Show::Lines)
         }
+        Command::Wait(wait) => {
+            let query = [("for", wait.until.clone())];
+            let call = Call::get(&["coprocesses", &wait.name, "wait"], &query).waiting();
+            (&wait.client, call, Show::Nothing)
+        }
         Command::Start(one) => (&one.client, order(&one.name, "start"), Show::Nothing),
         Command::Stop(Stop { client, plan: false, name: Some(name), .. }) => {
             (client, order(name, "stop"), Show::Nothing)
@@ -103,7 +121,20 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
             let call = Call::post(&["coprocesses", &signal.name, "signal"], Some(body));
             (&signal.client, call, Show::Nothing)
         }
-        Command::Reload(client) => (client, Call::post(&["reload"], None).waiting(), Show::Nothing),
+        Command::Reload(reload) if reload.is_of_config() => {
+            let call = match reload.plan {
+                true => Call::get(&["reconfigure", "plan"], &[]),
+                false => Call::post(&["reconfigure"], None),
+            };
+            let show = match reload.format {
+                StatusFormat::Text => Show::Told(plans::change),
+                StatusFormat::Json => Show::Raw,
+            };
+            (&reload.client, call.waiting(), show)
+        }
+        Command::Reload(reload) => {
+            (&reload.client, Call::post(&["reload"], None).waiting(), Show::Nothing)
+        }
         Command::Emit(one) => {
             let body = serde_json::json!({ "name": one.name });
             (&one.client, Call::post(&["emit"], Some(body)), Show::Nothing)
@@ -117,12 +148,22 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         },
         Command::Health(client) => (client, Call::health(), Show::Culprits),
         Command::Run(_) | Command::Coordinator(_) | Command::ExecServer(_) => return None,
-        Command::Check(_) | Command::Debug(_) | Command::Schema | Command::Version => return None,
+        Command::Simulate(_) | Command::Doctor(_) | Command::Import(_) => return None,
+        Command::Check(_) | Command::Debug(_) | Command::Schema(_) | Command::Version => {
+            return None;
+        }
         Command::Exec(_) | Command::Task(_) => return None,
+        #[cfg(feature = "top")]
+        Command::Top(_) => return None,
         Command::Completions(_) | Command::Man(_) => return None,
     };
-    Some(match socket(client, sources) {
-        Ok(socket) => converse(&socket, call, &show),
+    let limit = match command {
+        Command::Wait(wait) => wait.timeout.map(|limit| limit.pause()),
+        _ => None,
+    };
+    let limit = limit.filter(|limit| !limit.is_zero());
+    Some(match target(client, sources) {
+        Ok(target) => converse(&target, call, &show, limit),
         Err(complaint) => {
             complain(&complaint);
             // For a health check there are only well and not well.
@@ -131,23 +172,39 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
     })
 }
 
-/// The socket: the flag's, the surrounding wrapper's, or the config's.
-fn socket(client: &Client, sources: impl Fn(&Client) -> Sources) -> Result<PathBuf, String> {
+/// The wrapper: the flags', the surrounding one, the variables', or the config's.
+pub(crate) fn target(
+    client: &Client,
+    sources: impl Fn(&Client) -> Sources,
+) -> Result<Target, String> {
     if let Some(path) = &client.socket {
-        return Ok(path.clone());
+        return Ok(Target::Socket(path.clone()));
     }
     // The wrapper may have been started with a main program and no file.
     let sources = Sources { file_optional: true, ..sources(client) };
+    let port = |url: &str| {
+        let file = client.token_file.as_deref();
+        let file = file.or_else(|| sources.variable(TOKEN_FILE_VARIABLE).map(Path::new));
+        let token = file.map(Token::of_file).transpose();
+        token.and_then(|token| Target::read(url, token)).map_err(|why| format!("error: {why}\n"))
+    };
+    if let Some(url) = &client.url {
+        return port(url);
+    }
     if let Some(path) = sources.variable(SOCKET_VARIABLE) {
-        return Ok(path.into());
+        return Ok(Target::Socket(path.into()));
+    }
+    if let Some(url) = sources.variable(URL_VARIABLE) {
+        return port(url);
     }
     let loaded = config::load(&sources).map_err(|errors| errors.to_string())?;
-    loaded.config.control.socket.ok_or_else(|| {
+    loaded.config.control.socket.map(Target::Socket).ok_or_else(|| {
         "error: control.socket is `none`, so that no wrapper can be asked\n".to_owned()
     })
 }
 
-fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
+/// Carries a call out. What takes longer than `limit` is given up.
+fn converse(target: &Target, call: Call, show: &Show, limit: Option<Duration>) -> ExitCode {
     let system = match event_loop::start() {
         Ok(system) => system,
         Err(why) => {
@@ -158,7 +215,7 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
     let mut whole = Vec::new();
     let mut partial = Vec::new();
     let mut written = Ok(());
-    let conversation = send(socket, call, |piece| {
+    let conversation = send(target, call, |piece| {
         match show {
             Show::Nothing | Show::Culprits => {}
             Show::Raw => written = answer(&String::from_utf8_lossy(piece)),
@@ -180,13 +237,21 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
             result = conversation => result,
             // Who follows may have nothing to write for hours, and would not notice.
             () = reader_gone(), if matches!(show, Show::Raw | Show::Lines) => Ok(()),
+            Some(limit) = late(limit) => Err(ClientError::Late(limit)),
         }
     });
     match result {
         Ok(()) => {
             if let Show::Told(tell) = show {
                 written = match serde_json::from_slice(&whole) {
-                    Ok(value) => answer(&tell(&value)),
+                    Ok(value) => {
+                        let told = answer(&tell(&value));
+                        if let Some(failing) = plans::failing(&value) {
+                            complain(&failing);
+                            return ExitCode::from(FAILURE);
+                        }
+                        told
+                    }
                     Err(error) => {
                         complain(&format!("error: the wrapper's answer is not valid: {error}\n"));
                         return ExitCode::from(FAILURE);
@@ -201,14 +266,33 @@ fn converse(socket: &Path, call: Call, show: &Show) -> ExitCode {
             ExitCode::from(FAILURE)
         }
         Err(error) => {
-            complain(&format!("error: {error}\n"));
-            ExitCode::from(match error {
-                _ if matches!(show, Show::Culprits) => FAILURE,
-                ClientError::NobodyThere { .. } => NOBODY_THERE,
-                ClientError::Refused(_) | ClientError::Silent | ClientError::Broken(_) => FAILURE,
+            complain(&match &error {
+                // The report of a config that is not valid is whole as it is.
+                ClientError::Refused(report) if report.ends_with('\n') => report.clone(),
+                error => format!("error: {error}\n"),
+            });
+            ExitCode::from(match show {
+                Show::Culprits => FAILURE,
+                _ => exit_code(&error),
             })
         }
     }
+}
+
+/// The exit code that tells why there is no answer.
+pub(crate) fn exit_code(error: &ClientError) -> u8 {
+    match error {
+        ClientError::NobodyThere { .. } => NOBODY_THERE,
+        ClientError::Denied(_) => DENIED,
+        ClientError::Late(_) => LATE,
+        ClientError::Refused(_) | ClientError::Silent | ClientError::Broken(_) => FAILURE,
+    }
+}
+
+/// Over when the time is; at once where there is no limit.
+async fn late(limit: Option<Duration>) -> Option<Duration> {
+    tokio::time::sleep(limit?).await;
+    limit
 }
 
 /// Resolves once nobody reads standard output any more; never where it is a file.
@@ -329,10 +413,12 @@ fn row(name: &str, value: &Value) -> [String; 8] {
         (None, None) => dash(),
     };
     let yes_or_no = if value["ready"] == true { "yes" } else { "no" };
+    let next_run = value["next_run"].as_str().map(|at| format!("next run at {at}"));
     let wrong: Vec<_> = ["ready", "live"]
         .iter()
         .filter_map(|probe| value["probes"][probe].as_str())
         .chain(value["status"].as_str())
+        .chain(next_run.as_deref())
         .collect();
     let ready = match wrong.is_empty() {
         true => yes_or_no.to_owned(),

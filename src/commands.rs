@@ -8,51 +8,67 @@ use coproc_gateway::definition::{self, Rules};
 use coproc_gateway::page::Templates;
 use coproc_gateway::policy::Policies;
 
-use crate::cli::{DebugFormat, StatusFormat};
+use crate::cli::{DebugFormat, SchemaArgs, StatusFormat};
 use crate::config::{self, Config, Format, Loaded, Sources};
 use crate::console::{answer, complain, status};
 
+/// A config that `coproc check` finds nothing wrong with.
+#[derive(Debug)]
+pub struct Valid {
+    /// The config.
+    pub loaded: Loaded,
+    /// What is odd, for standard error: whole lines.
+    pub odd: String,
+    /// What there is, in a sentence.
+    pub summary: String,
+}
+
 /// `coproc check`.
 pub fn check(sources: &Sources) -> ExitCode {
-    match config::load(sources) {
-        Ok(loaded) => {
-            warn(&loaded.config.warnings);
-            let Ok(apis) = definitions(&loaded) else { return ExitCode::from(exit::USAGE) };
-            let number = match loaded.config.coprocesses.len() {
-                0 => "no coprocesses".to_owned(),
-                1 => "1 coprocess".to_owned(),
-                n => format!("{n} coprocesses"),
-            };
-            let apis = match apis {
-                None => String::new(),
-                Some(1) => ", 1 API".to_owned(),
-                Some(n) => format!(", {n} APIs"),
-            };
-            status(answer(&format!("the configuration is valid: {number}{apis}\n")))
+    match examine(sources) {
+        Ok(Valid { odd, summary, .. }) => {
+            complain(&odd);
+            status(answer(&summary))
         }
-        Err(errors) => {
-            warn(errors.warnings());
-            complain(&errors.to_string());
+        Err(report) => {
+            complain(&report);
             ExitCode::from(exit::USAGE)
         }
     }
 }
 
-/// How many APIs the gateway has, with those of its folder; what is wrong there is told, and is an error.
-fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
-    let gateway = match loaded.gateway() {
-        Ok(Some(gateway)) => gateway,
-        Ok(None) => return Ok(None),
-        Err(why) => {
-            complain(&why);
-            return Err(());
-        }
+/// Reads and checks the config with all that belongs to it. The error is the whole report, for standard
+/// error.
+pub fn examine(sources: &Sources) -> Result<Valid, String> {
+    let loaded = config::load(sources)
+        .map_err(|errors| warnings(errors.warnings()) + &errors.to_string())?;
+    let mut odd = warnings(&loaded.config.warnings);
+    let apis = match definitions(&loaded, &mut odd) {
+        Ok(apis) => apis,
+        Err(report) => return Err(odd + &report),
     };
+    let number = match loaded.config.coprocesses.len() {
+        0 => "no coprocesses".to_owned(),
+        1 => "1 coprocess".to_owned(),
+        n => format!("{n} coprocesses"),
+    };
+    let apis = match apis {
+        None => String::new(),
+        Some(1) => ", 1 API".to_owned(),
+        Some(n) => format!(", {n} APIs"),
+    };
+    let summary = format!("the configuration is valid: {number}{apis}\n");
+    Ok(Valid { loaded, odd, summary })
+}
+
+/// How many APIs the gateway has, with those of its folder; what is wrong there is the error.
+fn definitions(loaded: &Loaded, odd: &mut String) -> Result<Option<usize>, String> {
+    let Some(gateway) = loaded.gateway()? else { return Ok(None) };
     let rules = Rules { checking: true, ..gateway.rules() };
     let load = |folder: &PathBuf| definition::load(folder, &rules, &gateway.own_apis());
     let found = gateway.app_path.as_ref().map(load).unwrap_or_default();
     for warning in &found.warnings {
-        complain(&format!("warning: {warning}\n"));
+        odd.push_str(&format!("warning: {warning}\n"));
     }
     let mut problems: Vec<_> = found.problems.iter().map(|problem| problem.to_string()).collect();
     if let Some(Err(why)) = gateway.policies.as_deref().map(Policies::read) {
@@ -61,6 +77,8 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
     if let Err(why) = gateway.bundles.key() {
         problems.push(format!("gateway.{why}"));
     }
+    let tls = coproc_gateway::tls::problems(gateway.tls.as_ref(), gateway.upstream_ca.as_deref());
+    problems.extend(tls.into_iter().map(|why| format!("gateway.{why}")));
     if let Some(Err(all)) = gateway.template_path.as_deref().map(Templates::read) {
         problems.extend(all.into_iter().map(|why| format!("gateway.template_path: {why}")));
     }
@@ -72,11 +90,11 @@ fn definitions(loaded: &Loaded) -> Result<Option<usize>, ()> {
         1 => String::new(),
         n => format!(" ({n} problems)"),
     };
-    complain(&format!("error: invalid definitions of APIs{number}\n\n"));
+    let mut report = format!("error: invalid definitions of APIs{number}\n\n");
     for problem in problems {
-        complain(&format!("  {problem}\n"));
+        report.push_str(&format!("  {problem}\n"));
     }
-    Err(())
+    Err(report)
 }
 
 /// `coproc debug`.
@@ -136,8 +154,12 @@ fn explain(
 }
 
 /// `coproc schema`.
-pub fn schema() -> ExitCode {
-    status(answer(&format!("{:#}\n", config::schema())))
+pub fn schema(args: SchemaArgs) -> ExitCode {
+    let schema = match args.openapi {
+        true => coproc_control::openapi::document(VERSION),
+        false => config::schema(),
+    };
+    status(answer(&format!("{schema:#}\n")))
 }
 
 /// `coproc version`.
@@ -164,8 +186,10 @@ pub fn version_line() -> String {
     format!("{VERSION} ({COMMIT}) {time}")
 }
 
-fn warn(warnings: &[String]) {
-    for warning in warnings {
-        complain(&format!("warning: {warning}\n"));
-    }
+fn warn(all: &[String]) {
+    complain(&warnings(all));
+}
+
+fn warnings(all: &[String]) -> String {
+    all.iter().map(|warning| format!("warning: {warning}\n")).collect()
 }

@@ -12,3 +12,14 @@ pub fn start() -> Result<SystemRunner, String> {
         .map_err(|error| format!("the event loop cannot be made: {error}"))?;
     Ok(System::with_tokio_rt(|| runtime))
 }
+
+/// The same on a clock that stands still while anything can go on, and leaps to the next moment for
+/// which somebody waits when nothing can.
+pub fn start_on_own_clock() -> Result<SystemRunner, String> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .map_err(|error| format!("the event loop cannot be made: {error}"))?;
+    Ok(System::with_tokio_rt(|| runtime))
+}

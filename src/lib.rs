@@ -1,15 +1,19 @@
 //! coproc: a main process and its coprocesses under one supervision tree.
 
+mod budget;
 pub mod builtin;
+mod change;
 pub mod cli;
 pub mod clients;
 pub mod commands;
 pub mod config;
 pub mod console;
 pub mod coordinator;
+pub mod doctor;
 pub mod event_loop;
 pub mod exec_client;
 pub mod exec_server;
+pub mod import;
 pub mod init;
 pub mod keys;
 pub mod log;
@@ -19,7 +23,10 @@ mod plans;
 mod reasons;
 pub mod reference;
 pub mod signals;
+pub mod simulate;
 pub mod task;
+#[cfg(feature = "top")]
+mod top;
 pub mod wrapper;
 
 use std::ffi::OsString;
@@ -65,7 +72,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Why(Why { name: Some(key), client, format }) if key.contains('.') => {
             commands::why(&sources(&cli, &client.config, &[]), key, *format)
         }
-        Command::Schema => commands::schema(),
+        Command::Simulate(args) => {
+            simulate::simulate(args, &sources(&cli, &args.config, &args.main))
+        }
+        Command::Doctor(args) => doctor::doctor(args, &sources(&cli, &args.config, &args.main)),
+        Command::Import(args) => import::import(args),
+        Command::Schema(args) => commands::schema(*args),
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
         Command::Version => commands::version(),
@@ -75,6 +87,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
         Command::Exec(args) => exec_client::exec(args, sources(&cli, &args.config, &[])),
         Command::ExecServer(args) => exec_server::exec_server(&args.words),
+        #[cfg(feature = "top")]
+        Command::Top(args) => top::top(args, |client| sources(&cli, &client.config, &[])),
         Command::Task(task) => task::task(task, sources(&cli, &task.config, &[])),
         Command::Coordinator(args) => coordinator::coordinator(&args.words),
         client_command => {

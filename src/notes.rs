@@ -28,6 +28,11 @@ const COPROC_SOCKET: Entry = (
     "COPROC_SOCKET",
     "The control socket where --socket names none. Every process that coproc starts finds it set.",
 );
+const COPROC_URL: Entry = (
+    "COPROC_URL, COPROC_TOKEN_FILE",
+    "A port of the wrapper and the file with the token for it, where neither --socket, --url nor \
+     COPROC_SOCKET names a wrapper.",
+);
 const COPROC_KEYS: Entry = (
     "COPROC_KEY, COPROC_TABLE__KEY",
     "A value of the config: the key in upper case, `__` between levels, `_` for each dash, such as \
@@ -46,7 +51,8 @@ const SOCKET_FILE: Entry =
     ("RUN_PATH/control.sock", "The control socket, unless the config moves it.");
 
 const CONFIG_ENVIRONMENT: &[Entry] = &[COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
-const CLIENT_ENVIRONMENT: &[Entry] = &[COPROC_SOCKET, COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
+const CLIENT_ENVIRONMENT: &[Entry] =
+    &[COPROC_SOCKET, COPROC_URL, COPROC_CONFIG, COPROC_KEYS, NW_KEYS];
 const CLIENT_FILES: &[Entry] = &[SOCKET_FILE, CONFIG_FILES];
 
 const CLIENT_STATUS: &[Entry] = &[
@@ -54,6 +60,7 @@ const CLIENT_STATUS: &[Entry] = &[
     ("1", "The wrapper refused; standard error says why."),
     ("2", "The command line, or the config that names the socket, is wrong."),
     ("3", "No wrapper answers on the control socket."),
+    ("4", "The wrapper refused because of who asks: a role or a token is missing."),
 ];
 const PRINTED: Entry = ("0", "Printed.");
 const NOT_PRINTED: Entry = ("1", "Standard output cannot be written.");
@@ -74,6 +81,9 @@ pub fn of(command: &str) -> Notes {
         "exec-server" => EXEC_SERVER,
         "coordinator" => COORDINATOR,
         "check" => CHECK,
+        "simulate" => SIMULATE,
+        "import" => IMPORT,
+        "doctor" => DOCTOR,
         "debug" => DEBUG,
         "status" => client(&[
             ("coproc status", "A table of the main process and all coprocesses."),
@@ -92,6 +102,14 @@ pub fn of(command: &str) -> Notes {
             ("coproc logs", "The last 100 lines of all."),
             ("coproc logs --follow -n 10 agent", "Ten lines of one coprocess, and what comes."),
         ]),
+        "top" => client(&[
+            ("coproc top", "The wrapper that the config names."),
+            (
+                "coproc top --url http://127.0.0.1:9090 --token-file token",
+                "One at a port, for the role of the token.",
+            ),
+        ]),
+        "wait" => WAIT,
         "start" => client(&[("coproc start agent", "Starts it, whatever its event.")]),
         "stop" => client(&[
             ("coproc stop agent", "Stops it until an event or a command starts it."),
@@ -112,9 +130,11 @@ pub fn of(command: &str) -> Notes {
             ("coproc signal agent HUP", "To one coprocess."),
             ("coproc signal main USR1", "To the main process."),
         ]),
-        "reload" => {
-            client(&[("coproc reload", "As HUP to the wrapper, and says what came of it.")])
-        }
+        "reload" => client(&[
+            ("coproc reload", "As HUP to the wrapper, and says what came of it."),
+            ("coproc reload --config --plan", "What a changed config would start and stop."),
+            ("coproc reload --config", "Does that, and nothing if the config is wrong."),
+        ]),
         "emit" => {
             client(&[("coproc emit backup", "Starts what has exec_event = \"custom.backup\".")])
         }
@@ -129,7 +149,10 @@ pub fn of(command: &str) -> Notes {
             ("coproc keys set KEY --json - < session.json", "A session from a file."),
             ("coproc keys delete KEY", "Nobody is let in by it any more."),
         ]),
-        "schema" => printer(&[("coproc schema > coproc.schema.json", "For an editor.")]),
+        "schema" => printer(&[
+            ("coproc schema > coproc.schema.json", "For an editor."),
+            ("coproc schema --openapi > coproc.openapi.json", "For a client of the control API."),
+        ]),
         "version" => printer(&[("coproc version", "Version, commit and time of the build.")]),
         "completions" => printer(&[
             ("coproc completions bash > /etc/bash_completion.d/coproc", "For all users of bash."),
@@ -140,6 +163,27 @@ pub fn of(command: &str) -> Notes {
         _ => WHOLE,
     }
 }
+
+const WAIT: Notes = Notes {
+    examples: &[
+        ("coproc wait agent", "Until it is ready."),
+        (
+            "coproc wait main --timeout 30s",
+            "Until the main process serves, or 30 seconds are over.",
+        ),
+        ("coproc wait migrate --for exited", "Until a run of it has ended, however it did."),
+    ],
+    status: &[
+        ("0", "It is so."),
+        ("1", "It cannot come to be so by itself, or the wrapper refused or left."),
+        ("2", "The command line, or the config that names the socket, is wrong."),
+        ("3", "No wrapper answers on the control socket."),
+        ("4", "The wrapper refused because of who asks: a role or a token is missing."),
+        ("124", "It was not so within --timeout."),
+    ],
+    environment: CLIENT_ENVIRONMENT,
+    files: CLIENT_FILES,
+};
 
 const COORDINATOR: Notes = Notes {
     examples: &[
@@ -179,6 +223,7 @@ const WHOLE: Notes = Notes {
         ("1", "coproc itself failed, or a wrapper refused what it was asked for."),
         ("2", "The config or the command line is wrong; nothing was started."),
         ("3", "No wrapper answers on the control socket."),
+        ("4", "A wrapper refused because of who asks."),
         ("126", "The main program cannot be executed."),
         ("127", "The main program was not found."),
         ("128+N", "Signal N ended the main process."),
@@ -284,6 +329,65 @@ const CHECK: Notes = Notes {
     status: &[
         ("0", "The config is valid. Warnings may have been printed."),
         ("2", "It is not, or the command line is wrong."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const DOCTOR: Notes = Notes {
+    examples: &[
+        ("coproc doctor", "What is wrong here for the config of this folder."),
+        ("docker run --rm IMAGE coproc doctor -c /etc/coproc.toml", "The same in a container."),
+        ("coproc doctor --format json", "For programs."),
+    ],
+    status: &[
+        ("0", "There are no problems; there may be notes."),
+        ("1", "There are problems."),
+        ("2", "The command line or the config is wrong."),
+    ],
+    environment: CONFIG_ENVIRONMENT,
+    files: &[CONFIG_FILES],
+};
+
+const IMPORT: Notes = Notes {
+    examples: &[
+        ("coproc import /etc/supervisor/supervisord.conf", "Print the config."),
+        (
+            "coproc import Procfile --output coproc.toml",
+            "Write it to a file that is not there yet.",
+        ),
+        ("coproc import --from s6-rc /etc/s6-overlay/s6-rc.d", "The services of s6-overlay."),
+    ],
+    status: &[
+        ("0", "The config is written. Notes may have been printed."),
+        ("1", "It cannot be written, or its file is there already."),
+        ("2", "The command line is wrong, or the files cannot be read."),
+    ],
+    environment: &[],
+    files: &[],
+};
+
+const SIMULATE: Notes = Notes {
+    examples: &[
+        ("coproc simulate --fail main@5s", "What follows when the main process fails after 5 s."),
+        (
+            "coproc simulate --never-ready agent --for 2h",
+            "Two hours with an agent that never serves.",
+        ),
+        (
+            "coproc simulate --hang main --stop 10s",
+            "Who is killed when, and how long a stop takes.",
+        ),
+        ("coproc simulate --runs migrate=30s:3", "A migration that takes 30 s and then fails."),
+        (
+            "coproc simulate --fail agent@5s --expect expect.toml",
+            "Exit status 1 unless it comes to what expect.toml says; for CI.",
+        ),
+    ],
+    status: &[
+        ("0", "All came as expected, or nothing was expected."),
+        ("1", "It came otherwise; standard error names each expectation and its place."),
+        ("2", "The command line, the config or the file of expectations is wrong."),
     ],
     environment: CONFIG_ENVIRONMENT,
     files: &[CONFIG_FILES],

@@ -1,4 +1,4 @@
-//! What `coproc stop --plan` makes of the wrapper's plan.
+//! What `coproc stop --plan` and `coproc reload --config` make of the wrapper's plans.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -18,7 +18,12 @@ pub(crate) fn table(plan: &Value) -> String {
             (None, Some("stop-command")) => {
                 format!("its stop command, killed after {}", time(&step["limit_s"]))
             }
-            (None, Some("start")) => "is started by exit, which waits for its end".to_owned(),
+            (None, Some("start")) => {
+                format!(
+                    "is started by exit, which waits for its end for {}",
+                    time(&step["limit_s"])
+                )
+            }
             (None, Some("drain")) => "finish what they have".to_owned(),
             (None, other) => other.unwrap_or_default().to_owned(),
         };
@@ -45,6 +50,26 @@ pub(crate) fn table(plan: &Value) -> String {
         );
     }
     out
+}
+
+/// A line for each thing that a changed config does.
+pub(crate) fn change(plan: &Value) -> String {
+    let lines = plan["lines"].as_array().into_iter().flatten();
+    lines.filter_map(Value::as_str).map(|line| format!("{line}\n")).collect()
+}
+
+/// Who does not run although a changed config has started it.
+pub(crate) fn failing(answer: &Value) -> Option<String> {
+    let all = answer["failing"].as_array().filter(|all| !all.is_empty())?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let line = |one: &Value| {
+        format!(
+            "error: `{}` does not run: it is in state {}\n",
+            text(&one["name"]),
+            text(&one["state"])
+        )
+    };
+    Some(all.iter().map(line).collect())
 }
 
 #[cfg(test)]

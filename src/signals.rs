@@ -2,12 +2,12 @@
 //! a client, the first that asks it to stop.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, mpsc};
 
 use coproc_core::signal::Signal;
 use signal_hook::flag;
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::iterator::Signals;
 
 use crate::init;
 
@@ -60,15 +60,18 @@ pub fn take() -> io::Result<Taken> {
 }
 
 impl Taken {
-    /// Tells of every signal from now on, from a thread that waits for nothing else.
+    /// Starts the thread that waits for signals and for nothing else. It is started before there is
+    /// anybody to tell, since without it nobody may begin.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn tell(self, tell: impl Fn(OsSignal) + Send + 'static) -> io::Result<Handle> {
+    pub fn watch(self) -> io::Result<Watched> {
         let mut signals = self.0;
-        let handle = signals.handle();
+        let (listener, told) = mpsc::channel::<Listener>();
         std::thread::Builder::new().name("coproc-signals".into()).stack_size(64 * 1024).spawn(
             move || {
+                // Without a listener the start was given up.
+                let Ok(tell) = told.recv() else { return };
                 for number in signals.forever() {
                     if let Some(signal) = Signal::from_number(number) {
                         tell(OsSignal(signal));
@@ -76,7 +79,21 @@ impl Taken {
                 }
             },
         )?;
-        Ok(handle)
+        Ok(Watched(listener))
+    }
+}
+
+/// Who is told of signals.
+type Listener = Box<dyn Fn(OsSignal) + Send>;
+
+/// Signals that are watched for and wait to be told of.
+pub struct Watched(mpsc::Sender<Listener>);
+
+impl Watched {
+    /// Tells of every signal, those that have come already too.
+    pub fn tell(self, tell: impl Fn(OsSignal) + Send + 'static) {
+        // The thread waits for just this.
+        let _ = self.0.send(Box::new(tell));
     }
 }
 

@@ -34,6 +34,8 @@ case!(fn help_of_status: ["status", "--help"]);
 case!(fn help_of_why: ["why", "--help"]);
 case!(fn help_of_events: ["events", "--help"]);
 case!(fn help_of_logs: ["logs", "--help"]);
+case!(fn help_of_top: ["top", "--help"]);
+case!(fn help_of_wait: ["wait", "--help"]);
 case!(fn help_of_start: ["start", "--help"]);
 case!(fn help_of_stop: ["stop", "--help"]);
 case!(fn help_of_restart: ["restart", "--help"]);

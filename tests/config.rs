@@ -208,6 +208,9 @@ case!(fn a_long_line_is_shown_in_part: ["check"] {
     )
 });
 case!(fn main_kind: ["check"] { "coproc.toml": "[main]\nkind = \"apache\"\n" });
+case!(fn main_watch: ["check"] { "coproc.toml": "[main]\nkind = \"none\"\nwatch = [\"a\", \" \"]\nwatch_delay = \"soon\"\n" });
+case!(fn main_watch_of_what_is_rendered: ["check"] { "coproc.toml": "[main]\nwatch = \"conf.d conf\"\n[template]\nconf_output_path = \"conf/out\"\n" });
+case!(fn times_that_do_not_fit: ["check"] { "coproc.toml": "shutdown_timeout = \"20s\"\n[main]\nstop_timeout = \"15s\"\n[coprocess.a]\nname = \"a\"\nexec = \"a\"\nrestarts = 0\nexec_event = \"start\"\nstop_timeout = \"10s\"\n" });
 case!(fn main_signal: ["check"] { "coproc.toml": "[main]\nstop_signal = \"STOPP\"\nreload_signal = 65\n" });
 case!(fn main_waits_for_itself: ["check"] { "coproc.toml": "[main]\nexec_event = \"start\"\n" });
 case!(fn control_mode: ["check"] { "coproc.toml": "[control]\nmode = \"rw-------\"\n" });
@@ -275,6 +278,12 @@ case!(fn gateway_wrong_definitions_in_a_folder: ["check"] {
     "apps/d.json": "{\"api_id\": \"a\", \"use_keyless\": true,\n \"proxy\": {\"listen_path\": \"/d/\", \"target_url\": \"http://h\"}}",
     "apps/e.json": "{\"api_id\": \"e\", \"use_keyless\": true, \"proxy\": {\"listen_path\": \"/e/\", \"target_url\": \"http://h\"},\n \"custom_middleware\": {\"driver\": \"python\", \"pre\": [{\"name\": \"x\"}]}}",
 });
+case!(fn gateway_no_time_at_all: ["check"] {
+    "coproc.toml": "[gateway]\nhook_timeout = \"0s\"\nlimits = { client_timeout = \"0ms\" }\n"
+});
+case!(fn gateway_certificates_that_are_not_there: ["check"] {
+    "coproc.toml": "[gateway]\nupstream_ca = \"ca.pem\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n"
+});
 case!(fn gateway_folder_that_is_not_there: ["check"] { "coproc.toml": "[gateway]\napp_path = \"apps\"\n" });
 case!(fn gateway_in_debug: ["debug"] {
     "coproc.toml": &format!("run_path = \"/r\"\n[main]\nexec = \"server\"\n{GATEWAY}")
@@ -312,6 +321,21 @@ case!(fn exec_sockets_at_one_path: ["check"] {
 });
 case!(fn env_that_cannot_be_passed_on: ["check"] {
     "coproc.toml": "[main]\nenv = { \"A=B\" = \"c\" }\n[coprocess.consul]\nname = \"consul\"\nexec = \"consul\"\nrestarts = \"never\"\nexec_event = \"start\"\nenv = { \"\" = \"c\" }\n"
+});
+case!(fn rights_that_cannot_be: ["check"] {
+    "coproc.toml": "[main]\ncapabilities = [\"CAP_CHOWN\", \"CAP_NET_BIND\"]\noom_score_adj = 1001\nno_new_privs = \"maybe\"\n[exec_socket]\npath = \"/e\"\nenv_pass = [\"A*B\", \"\"]\nenv = { A = \"1\" }\n[exec_socket.secrets]\nA = \"/a\"\nB = \"\"\n\"C=D\" = \"/c\"\n[gateway.python]\nsecrets = { X = 7 }\n"
+});
+case!(fn rights_in_debug: ["debug"] {
+    "coproc.toml": "run_path = \"/r\"\n[main]\nexec = \"server\"\ncapabilities = [\"CAP_CHOWN\"]\n[main.secrets]\nDB_PASSWORD = \"/run/secrets/db\"\nOther = \"/run/secrets/other\"\n"
+} env { "COPROC_MAIN__NO_NEW_PRIVS": "true", "COPROC_MAIN__SECRETS__Third_file": "/run/secrets/third", "COPROC_MAIN__OOM_SCORE_ADJ": "-5" });
+case!(fn schedules_that_cannot_be: ["check"] {
+    "coproc.toml": "[coprocess.a]\nname = \"a\"\nexec = \"true\"\nschedule = { }\n[coprocess.b]\nname = \"b\"\nexec = \"true\"\nschedule = { every = \"1h\", cron = \"@daily\" }\n[coprocess.c]\nname = \"c\"\nexec = \"true\"\nschedule = { every = \"10ms\", zone = \"UTC\", overlap = \"twice\" }\n[coprocess.d]\nname = \"d\"\nexec = \"true\"\nschedule = { cron = \"*/5 * 31 feb *\" }\n[coprocess.e]\nname = \"e\"\nexec = \"true\"\nschedule = { cron = \"0 25 * * *\", zone = \"Berlin\" }\n[coprocess.f]\nname = \"f\"\nexec = \"true\"\nschedule = { every = \"1m\", jitter = \"60s\", evry = 1 }\n[coprocess.g]\nname = \"g\"\nexec = \"true\"\nschedule = \"@daily\"\n"
+});
+case!(fn after_nobody_and_after_each_other: ["check"] {
+    "coproc.toml": "[coprocess.a]\nname = \"a\"\nexec = \"a\"\nrestarts = \"never\"\nafter = [\"b\", \"start\"]\n[coprocess.b]\nname = \"b\"\nexec = \"b\"\nrestarts = \"never\"\nafter = \"database.redy db\"\n[coprocess.db]\nname = \"database\"\nexec = \"db\"\nrestarts = \"never\"\nexec_event = \"coprocess.cache.ready\"\n[coprocess.cache]\nname = \"cache\"\nexec = \"cache\"\nrestarts = \"never\"\nafter = [\"cache2\", \"database\"]\n[coprocess.self]\nname = \"self\"\nexec = \"self\"\nrestarts = \"never\"\nafter = [\"self.started\"]\n[coprocess.nobody]\nname = \"nobody\"\nexec = \"nobody\"\nrestarts = \"never\"\nafter = []\n"
+});
+case!(fn replicas_that_cannot_be: ["check"] {
+    "coproc.toml": "[coprocess.web]\nname = \"web\"\nexec = \"a\"\nrestarts = \"never\"\nexec_event = \"start\"\nreplicas = 3\n[coprocess.other]\nname = \"web-2\"\nexec = \"a\"\nrestarts = \"never\"\nexec_event = \"coprocess.web-4.ready\"\n[coprocess.all]\nname = \"all\"\nexec = \"a\"\nrestarts = \"never\"\nreplicas = 1025\nexec_event = \"coprocess.web.ready\"\nstop_event = \"coprocess.web-3.failed\"\n"
 });
 case!(fn exec_socket_event: ["check"] {
     "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"

@@ -127,7 +127,11 @@ fn a_stop_that_was_asked_for_tells_how_long_it_took_and_who_was_slowest() {
 fn a_stop_that_had_to_kill_says_so() {
     let place = Place::new();
     let deaf = "[\"sh\", \"-c\", \"trap '' TERM INT; echo up; while :; do sleep 0.05; done\"]";
-    main_is(&place, "exec sleep 1000", &coprocess("deaf", deaf, "background = true"));
+    main_is(
+        &place,
+        "exec sleep 1000",
+        &coprocess("deaf", deaf, "background = true\nstop_timeout = \"6s\""),
+    );
     let text = place.read("coproc.toml");
     place.write("coproc.toml", &format!("shutdown_timeout = \"500ms\"\n{text}"));
     let mut wrapper = reported(&place);

@@ -133,7 +133,8 @@ fn d39_a_reload_without_an_answer_ends_in_time() {
     wrapper.wait_for(": up\"");
     for n in 1..=2 {
         wrapper.signal(Signal::SIGHUP);
-        wrapper.wait_for_nth("reload failed, the old configuration stays: nginx did not say", n);
+        let why = format!("reload {}: there were no new workers within 0.05 s", n + 1);
+        wrapper.wait_for(&format!("reload failed, the old configuration stays: {why}"));
     }
     assert_eq!(wrapper.count("reconfiguring"), 2);
     assert_eq!(wrapper.stop(), 0);
@@ -255,7 +256,7 @@ fn a_main_process_that_is_no_nginx_has_the_check_that_it_is_given() {
     let mut wrapper = place.run();
     wrapper.wait_for("main: set");
     let (code, stderr) = reload(&place);
-    assert!(code == Some(1) && stderr.contains("ended with exit status 1\n"), "{stderr}");
+    assert!(code == Some(1) && stderr.contains("ended with exit status 1; still"), "{stderr}");
     std::fs::remove_file(file).unwrap();
     assert_eq!(reload(&place), (Some(0), String::new()));
     wrapper.wait_for("main: took it");
@@ -351,5 +352,124 @@ fn an_nginx_that_is_not_heard_is_warned_of() {
     let line = wrapper.wait_for("nginx has announced no workers");
     assert!(line.contains("level=warning") && line.contains("error_log stderr notice;"), "{line}");
     assert!(http::get(port, "/").ends_with("here"));
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// The number of what the main process serves with.
+fn generation(place: &Place) -> u64 {
+    let output = place.coproc(&["status", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    status["main"]["generation"].as_u64().unwrap()
+}
+
+#[test]
+fn reloads_have_numbers_and_what_is_served_has_that_of_the_last_that_was_taken() {
+    let place = Place::new();
+    let port = place.nginx(1, "return 200 old;", "");
+    let wrapper = place.run();
+    wait_for_event(&wrapper, "start-worker", 1);
+    assert_eq!(generation(&place), 1);
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    assert_eq!(generation(&place), 2);
+    place.nginx_conf(port, 1, "/dev/stdout info", "evnts;", "return 200 bad;");
+    let (code, stderr) = reload(&place);
+    assert_eq!(code, Some(1));
+    assert!(stderr.starts_with("error: reload 3: rejected by check: `"), "{stderr}");
+    assert!(stderr.ends_with("; still serving generation 2\n"), "{stderr}");
+    place.nginx_conf(port, 1, "/dev/stdout info", "", "return 200 new;");
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    assert_eq!(generation(&place), 4);
+    wrapper.stop_and(|wrapper| {
+        let events = wrapper.lines();
+        let of = |event: &str, fact: &str| {
+            events.iter().any(|line| line.contains(event) && line.contains(fact))
+        };
+        assert!(of("event: [pre-reload] ", "reload:3"), "{}", wrapper.dump());
+        assert!(of("event: [reload] ", "generation:4"), "{}", wrapper.dump());
+    });
+}
+
+fn is_open(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+/// Its log goes elsewhere, so that only the table of processes tells of its workers.
+#[test]
+fn new_workers_are_seen_where_the_log_is_not_heard() {
+    let place = Place::new();
+    let port = place.nginx(2, "return 200 old;", "[main]\nreload_timeout = \"2s\"\n");
+    let log = place.at("error.log");
+    place.nginx_conf(port, 2, &log, "", "return 200 old;");
+    let mut wrapper = place.run();
+    support::eventually("it serves", || is_open(port) && http::get(port, "/").ends_with("old"));
+    place.nginx_conf(port, 2, &log, "", "return 200 new;");
+    assert_eq!(reload(&place), (Some(0), String::new()));
+    assert!(http::get(port, "/").ends_with("new"));
+    wrapper.wait_for("event: [reload]");
+    // What no dry run finds, and nobody hears.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let also = format!("listen {}; return 200 newer;", taken.local_addr().unwrap());
+    place.nginx_conf(port, 2, &log, "", &also);
+    let (code, stderr) = reload(&place);
+    assert_eq!(code, Some(1));
+    let why = "error: reload 3: there were no new workers within 2 s; still serving generation 2\n";
+    assert_eq!(stderr, why);
+    assert!(http::get(port, "/").ends_with("new"));
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// A file that is replaced, as editors do it, and the folder of a ConfigMap.
+#[test]
+fn a_watched_file_that_changes_is_a_reload() {
+    let place = Place::new();
+    let (conf, map) = (place.at("run/conf/nginx.conf"), place.at("map"));
+    let watch = format!("[main]\nwatch = [{conf:?}, \"{map}\"]\nwatch_delay = \"100ms\"\n");
+    let port = place.nginx(1, "return 200 old;", &watch);
+    let version = |name: &str| {
+        std::fs::create_dir_all(place.path().join("map").join(name)).unwrap();
+        place.write(&format!("map/{name}/words"), name);
+        std::os::unix::fs::symlink(name, place.path().join("map/..data_tmp")).unwrap();
+        let [from, to] = ["..data_tmp", "..data"].map(|name| place.path().join("map").join(name));
+        std::fs::rename(from, to).unwrap();
+    };
+    version("..1");
+    std::os::unix::fs::symlink("..data/words", place.path().join("map/words")).unwrap();
+    let mut wrapper = place.run();
+    wait_for_event(&wrapper, "start-worker", 1);
+    let new = place.read("run/conf/nginx.conf").replace("200 old", "200 new");
+    place.write("run/conf/.nginx.conf.new", &new);
+    std::fs::rename(place.path().join("run/conf/.nginx.conf.new"), &conf).unwrap();
+    let line = wrapper.wait_for(" changed");
+    assert!(line.contains(&format!("pm: `{conf}` changed")), "{line}");
+    wait_for_event(&wrapper, "reload", 1);
+    assert!(http::get(port, "/").ends_with("new"));
+    version("..2");
+    wrapper.wait_for(&format!("pm: `{map}` changed"));
+    wait_for_event(&wrapper, "reload", 2);
+    assert_eq!(wrapper.count(" changed\""), 2, "{}", wrapper.dump());
+    // What it refuses is refused here as well, and the next change is one again.
+    place.write("run/conf/nginx.conf", "nonsense");
+    wrapper.wait_for("reload 4: rejected by check: ");
+    place.write("run/conf/nginx.conf", &new);
+    wait_for_event(&wrapper, "reload", 3);
+    assert_eq!(wrapper.stop(), 0);
+}
+
+/// Rendered files go back where nobody said that they were taken.
+#[test]
+fn without_new_workers_what_was_rendered_is_put_back() {
+    let place = Place::new();
+    let text = "[main]\nreload_timeout = \"100ms\"\ncheck = \"none\"\n[template]\n\
+                conf_template_path = \"in.tmpl\"\n";
+    place.write("in.tmpl", "old\n");
+    place.config(text);
+    let mut wrapper = place.run_with(&[], &[("F_EV", "1"), ("F_REFUSE", "1")]);
+    wrapper.wait_for(": up\"");
+    assert_eq!(place.read("run/conf/nginx.conf"), "old\n");
+    place.write("in.tmpl", "new\n");
+    let (code, stderr) = reload(&place);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("there were no new workers within 0.1 s"), "{stderr}");
+    support::eventually("it is put back", || place.read("run/conf/nginx.conf") == "old\n");
     assert_eq!(wrapper.stop(), 0);
 }

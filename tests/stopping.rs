@@ -348,9 +348,17 @@ fn shutdown_timeout_bounds_everything() {
             "shutdown_timeout = \"700ms\"\n{}{}{}",
             place.preamble(),
             background("a", &exec, ""),
-            background("b", "\"sleep 1000\"", &format!("stop_exec = \"sleep {mark}\""))
+            background(
+                "b",
+                "\"sleep 1000\"",
+                &format!("stop_exec = \"sleep {mark}\"\nstop_exec_timeout = \"1m\"")
+            )
         ),
     );
+    let check = place.coproc(&["check"]);
+    let odd = String::from_utf8(check.stderr).unwrap();
+    assert!(odd.starts_with("warning: shutdown_timeout: is 700ms, "), "{odd}");
+    assert!(odd.contains("come to 1m: "), "{odd}");
     let mut wrapper = place.run();
     wrapper.wait_for("a: ready");
     wrapper.wait_for(": up");
@@ -364,6 +372,43 @@ fn shutdown_timeout_bounds_everything() {
     assert!(took >= Duration::from_millis(700) && took < Duration::from_secs(4), "{took:?}");
     assert!(!pids.into_iter().any(alive));
     assert_eq!(running(), []);
+}
+
+/// What the config does not say shrinks, so that nobody is killed without having had his signals.
+#[test]
+fn the_time_of_a_stop_is_divided_among_all() {
+    let place = Place::new();
+    let mark = unique(3);
+    let deaf = format!("[\"{}\", \"ignore\", \"TERM\", \"INT\"]", puppet());
+    let last = "exec_event = \"exit\"\nrestarts = \"never\"";
+    place.write(
+        "coproc.toml",
+        &format!(
+            "shutdown_timeout = \"10s\"\n{}{}{}{}",
+            place.preamble(),
+            background("deaf", &deaf, ""),
+            background("b", "\"sleep 1000\"", &format!("stop_exec = \"sleep {mark}\"")),
+            coprocess("last", &format!("\"sleep {}\"", mark + 1), last),
+        ),
+    );
+    let check = place.coproc(&["check"]);
+    assert_eq!(String::from_utf8(check.stderr).unwrap(), "", "all of it fits");
+    let mut wrapper = place.run();
+    wrapper.wait_for("deaf: ready");
+    wrapper.wait_for(": up");
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
+    wrapper.wait_for("stop-b: did not end within");
+    for (first, second) in [
+        ("last: started", "stop-b: runs"),
+        ("stop-b: did not end within", "deaf: sending TERM"),
+        ("deaf: sending TERM", "deaf: sending INT"),
+        ("deaf: sending INT", "deaf: sending KILL"),
+        ("deaf: sending KILL", "deaf: ended by signal KILL"),
+    ] {
+        assert!(wrapper.position(first) < wrapper.position(second), "{}", wrapper.dump());
+    }
+    wrapper.wait_for("last: ended with signal TERM");
+    assert_eq!(wrapper.count("shutdown_timeout is over"), 0, "{}", wrapper.dump());
 }
 
 // D20: a second request leaves nothing behind either.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use actix::{Addr, AsyncContext, Context, Handler, Message};
 use coproc_coordinator::exec_task::ExecTask;
+use coproc_core::accounts;
 use coproc_core::exit::ExitStatus;
 use coproc_core::process::{self, Command, Process, Report, find_program, launch};
 use coproc_core::signal::Signal;
 use coproc_provider::{Answer, Request, json};
-use nix::unistd::{Uid, User};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, copy};
 use tokio::net::unix::pipe;
@@ -149,14 +149,6 @@ fn allowed(exec: &ExecTask, name: &str, path: Option<&str>) -> Result<PathBuf, S
     all.any(|allowed| allowed == program).then_some(program).ok_or_else(refused)
 }
 
-/// A user's number; what is no user is refused when the program is started.
-fn user_number(user: &str) -> Option<Uid> {
-    match user.parse() {
-        Ok(number) => Some(Uid::from_raw(number)),
-        Err(_) => User::from_name(user).ok().flatten().map(|user| user.uid),
-    }
-}
-
 impl Handler<Start> for BuiltIn {
     type Result = Result<Started, String>;
 
@@ -185,7 +177,7 @@ impl Handler<Start> for BuiltIn {
             }
             false => None,
         };
-        let owner = exec.user.as_deref().and_then(user_number);
+        let owner = exec.user.as_deref().and_then(|user| accounts::uid(user).ok());
         let mut output = |number| -> Result<pipe::Receiver, String> {
             let (write, read) = pipe::pipe().map_err(refused)?;
             let write: OwnedFd = write.into_blocking_fd().map_err(refused)?;

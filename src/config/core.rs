@@ -1,24 +1,21 @@
 //! The keys of the top level, and the tables that belong to no actor of their own.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::iter;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
+use coproc_control::table::ControlTable;
 use coproc_coordinator::table::CoordinatorTable;
 use coproc_coprocess::table::CoprocessTable;
 use coproc_core::count::Count;
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
-use coproc_core::mode::Mode;
-use coproc_core::scalar::{Scalar, printable, refuse};
+use coproc_core::scalar::Scalar;
 use coproc_core::text::Text;
 use coproc_core::words::Words;
 use coproc_exec::table::ExecSocketsTable;
 use coproc_gateway::table::GatewayTable;
 use coproc_main::table::MainTable;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de::Visitor;
 use serde::de::value::{self, MapDeserializer};
 use serde::{Deserialize, Deserializer};
@@ -139,82 +136,6 @@ pub struct TemplateTable {
     pub delete_templated_conf_on_exit: Option<Flag>,
 }
 
-/// The control socket, over which the other commands talk to a running wrapper.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct ControlTable {
-    /// Its path, or `none` for no control socket. A path that is set and cannot be used is an error
-    /// of `run`, the default one a warning. Default: `control.sock` in `run_path`.
-    #[schemars(example = &"/run/coproc/control.sock")]
-    pub socket: Option<String>,
-    /// Its file mode, in octal digits and in quotes.
-    #[schemars(example = &"0660")]
-    pub mode: Option<Mode>,
-    /// TCP ports that tell `/livez`, `/readyz` and `/metrics` over HTTP, and nothing else: an address
-    /// or a list of them. Port 0 is one that is free. Default: `none`.
-    #[schemars(example = &"127.0.0.1:9090")]
-    pub listen: Option<Addresses>,
-}
-
-/// The control socket, with defaults filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ControlConfig {
-    /// Its path; `None` where it is turned off.
-    pub socket: Option<PathBuf>,
-    /// Whether the path was asked for: then it is an error if it cannot be used.
-    pub configured: bool,
-    /// Its mode.
-    pub mode: u32,
-    /// Where health and metrics are told on TCP.
-    pub listen: Vec<SocketAddr>,
-}
-
-/// Addresses to listen on: an array of texts, or one text with blanks between them; `none` is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses(pub Vec<SocketAddr>);
-
-impl<'de> Deserialize<'de> for Addresses {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut addresses = Vec::new();
-        let mut wrong = Vec::new();
-        let Words(words) = Words::deserialize(deserializer)?;
-        if words == ["none"] {
-            return Ok(Self(addresses));
-        }
-        for word in words {
-            match word.parse() {
-                Ok(address) => addresses.push(address),
-                Err(_) => wrong.push(format!("`{}`", printable(&word))),
-            }
-        }
-        let what = match wrong.as_slice() {
-            [] => return Ok(Self(addresses)),
-            [one] => format!("{one} is not an address to listen on"),
-            several => format!("{} are not addresses to listen on", several.join(", ")),
-        };
-        Err(refuse(what, "`IP:PORT`, such as `127.0.0.1:9090` or `[::1]:9090`, or a list of them"))
-    }
-}
-
-impl JsonSchema for Addresses {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Addresses".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                { "type": "array", "items": { "type": "string", "pattern": "^.+:[0-9]+$" } },
-                { "type": "string" }
-            ]
-        })
-    }
-}
-
 /// The number of processors: at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vcpus(pub u32);
@@ -261,9 +182,6 @@ pub(super) const DEFAULTS: [(&str, &str); 9] = [
     ("stray_timeout", "1s"),
     ("subreaper", "true"),
 ];
-
-/// The defaults of `[control]` that depend on nothing.
-pub(super) const CONTROL_DEFAULTS: [(&str, &str); 1] = [("mode", "0600")];
 
 /// The defaults of `[template]` that depend on nothing.
 pub(super) const TEMPLATE_DEFAULTS: [(&str, &str); 6] = [

@@ -248,7 +248,7 @@ fn leaves(loaded: &Loaded, path: Path, out: &mut Vec<Path>) {
 
 fn shown(loaded: &Loaded, path: &Path, computed: Option<&Json>) -> Option<Shown> {
     let nodes = loaded.stack.all(path).collect::<Vec<_>>();
-    let hide = secret_path(path);
+    let hide = secret_path(path) || nodes.iter().any(|node| node.origin.is_secret());
     let last = path.last().map(String::as_str).unwrap_or_default();
     let show = |node: &Node| match hide {
         true => (MASK.to_owned(), Json::from(MASK)),

@@ -1,6 +1,6 @@
 //! The lowest layer: what is in force where nobody says anything.
 
-use super::core::{CONTROL_DEFAULTS, DEFAULTS, TEMPLATE_DEFAULTS};
+use super::core::{DEFAULTS, TEMPLATE_DEFAULTS};
 use super::origin::Origin;
 use super::tree::{Data, Entry, Layer, Node, Path};
 
@@ -38,7 +38,7 @@ pub(super) fn layer(
     fill(&[], &DEFAULTS);
     fill(&["log"], &crate::log::table::DEFAULTS);
     fill(&["main"], &coproc_main::table::DEFAULTS);
-    fill(&["control"], &CONTROL_DEFAULTS);
+    fill(&["control"], &coproc_control::table::DEFAULTS);
     if template {
         fill(&["template"], &TEMPLATE_DEFAULTS);
     }

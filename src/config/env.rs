@@ -1,5 +1,10 @@
 //! Variables of the environment, in coproc's own form and in nginx-wrapper's.
 
+use std::borrow::Cow;
+use std::path::Path as File;
+
+use coproc_core::process::secret;
+
 use super::file::CONFIG_VARIABLE;
 use super::near::nearest;
 use super::origin::Origin;
@@ -19,12 +24,20 @@ pub(super) const PREFIX: &str = "COPROC_";
 const OLD_PREFIX: &str = "NW_";
 
 /// Variables that start with the prefix and are no keys.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 6] = [
     CONFIG_VARIABLE,
     "COPROC_SOCKET",
+    "COPROC_URL",
+    "COPROC_TOKEN_FILE",
     crate::task::COORDINATOR_VARIABLE,
     crate::task::TOKEN_VARIABLE,
 ];
+
+/// How a variable ends whose value is the path of a file with the key's value in it.
+const OF_FILE: &str = "_FILE";
+
+/// The keys that end so themselves.
+pub(super) const OWN_FILES: [&str; 1] = ["env_file"];
 
 /// Tables whose keys nginx-wrapper's variables may join with an underscore as well, since shells
 /// cannot assign a name with a dot in it.
@@ -71,9 +84,11 @@ pub(super) fn old(variables: &[(String, String)], known: &Known<'_>) -> Layer {
     layer
 }
 
-/// The layer of coproc's variables: `COPROC_LOG__LEVEL`.
+/// The layer of coproc's variables: `COPROC_LOG__LEVEL`. Files that they name are looked for from
+/// `folder` on.
 pub(super) fn new(
     variables: &[(String, String)],
+    folder: &File,
     known: &Known<'_>,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
@@ -94,6 +109,23 @@ pub(super) fn new(
                 break;
             }
             path.push(segment.to_lowercase());
+        }
+        let mut value = Cow::Borrowed(value.as_str());
+        if let Some(plain) = of_file(&mut path) {
+            let other = format!("{PREFIX}{plain}");
+            if variables.iter().any(|(name, value)| *name == other && !value.is_empty()) {
+                let what = format!("`{other}` is set as well");
+                problems.push(Problem::wrong(variable.as_str(), what).expected("one of the two"));
+                continue;
+            }
+            match secret::read(&folder.join(&*value)) {
+                Ok(held) => value = held.into(),
+                Err(why) => {
+                    let what = format!("the value cannot be read from {why}");
+                    problems.push(Problem::wrong(variable.as_str(), what));
+                    continue;
+                }
+            }
         }
         if !known.top.contains(&path[0]) {
             let hint = nearest(&path[0], known.top.iter().map(String::as_str))
@@ -126,9 +158,28 @@ pub(super) fn new(
             }
         }
         let origin = Origin::Env { variable: variable.clone() };
-        layer.set(&path, Node::text(value.as_str(), origin));
+        layer.set(&path, Node::text(value, origin));
     }
     layer
+}
+
+/// Takes the ending off a path that names a key's file, and says what the variable for the key itself
+/// is called. Variables of programs are left alone: they may have a file of their own.
+fn of_file(path: &mut Path) -> Option<String> {
+    let (last, parents) = path.split_last_mut()?;
+    let ending = OF_FILE.to_ascii_lowercase();
+    let plain = last.strip_suffix(&ending).filter(|plain| !plain.is_empty())?.to_owned();
+    if keeps_case(parents) || OWN_FILES.contains(&last.as_str()) {
+        return None;
+    }
+    *last = plain;
+    Some(path.join("__").to_ascii_uppercase())
+}
+
+/// Whether a variable names a file whose content nobody is to see.
+pub(super) fn is_of_file(variable: &str) -> bool {
+    let own = |key: &str| variable.to_ascii_lowercase().ends_with(key);
+    variable.starts_with(PREFIX) && variable.ends_with(OF_FILE) && !OWN_FILES.into_iter().any(own)
 }
 
 /// The key that a segment stands for: the one that looks the same with every character that a
@@ -147,4 +198,48 @@ fn fold_into(segment: &str, keys: &[String]) -> Result<Option<String>, [String; 
 fn fold(key: &str) -> String {
     let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     key.chars().map(fold).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(keys: &[&str]) -> Path {
+        keys.iter().map(|key| (*key).to_owned()).collect()
+    }
+
+    #[test]
+    fn which_variables_name_a_file() {
+        for (keys, plain) in [
+            (&["host_id_file"][..], Some("HOST_ID")),
+            (&["gateway", "secret_file"], Some("GATEWAY__SECRET")),
+            (&["coprocess", "a", "env_file"], None),
+            (&["main", "env", "DB_file"], None),
+            (&["main", "secrets", "DB_file"], None),
+            (&["main", "_file"], None),
+            (&["main", "exec"], None),
+        ] {
+            assert_eq!(of_file(&mut path(keys)).as_deref(), plain, "{keys:?}");
+        }
+        let mut found = path(&["gateway", "secret_file"]);
+        of_file(&mut found);
+        assert_eq!(found, ["gateway", "secret"]);
+    }
+
+    #[test]
+    fn the_keys_that_end_like_files_are_known() {
+        fn keys(schema: &serde_json::Value, found: &mut Vec<String>) {
+            for (key, below) in schema.as_object().into_iter().flatten() {
+                let properties = below.as_object().filter(|_| key == "properties");
+                found.extend(properties.into_iter().flat_map(|all| all.keys().cloned()));
+                keys(below, found);
+            }
+        }
+        let mut found = Vec::new();
+        keys(&super::super::schema::schema(), &mut found);
+        found.retain(|key| key.ends_with("_file"));
+        found.sort();
+        found.dedup();
+        assert_eq!(found, OWN_FILES);
+    }
 }

@@ -119,6 +119,24 @@ impl Loaded {
         Ok(config)
     }
 
+    /// As [`Loaded::with_facts`], with what the running wrapper found out when it began: a program
+    /// is not asked again while others run, and names mean the same for all.
+    pub fn with_facts_of(&self, running: &Config) -> Config {
+        let mut config = self.config.clone();
+        config.facts = running.facts.clone();
+        config.scope = running.scope.clone();
+        let own = self.root.main.as_ref().is_some_and(|main| main.exec.is_some());
+        if let (Kind::Nginx, false, Some(program)) =
+            (config.main.kind, own, config.main.exec.first_mut())
+        {
+            program.clone_from(&config.facts.nginx_binary);
+        }
+        if config.template.is_some() {
+            config.template_values = super::template::values(self, &config);
+        }
+        config
+    }
+
     /// The names that a path may use whose client this process is: all but what the wrapper alone
     /// knows, its pid and what it found of nginx.
     pub fn scope_for_clients(&self) -> Scope {

@@ -1,5 +1,6 @@
 //! The config: its sources, their precedence, and what they resolve to.
 
+mod after;
 mod core;
 mod debug;
 mod defaults;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coproc_control::table::ControlConfig;
 use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
 use coproc_core::scope::Scope;
@@ -40,7 +42,7 @@ use serde_json::{Map, Value};
 
 use crate::log::LogConfig;
 
-pub use self::core::{ControlConfig, RootTable};
+pub use self::core::RootTable;
 pub use self::debug::{Format, debug, origin_of};
 pub use self::facts::{Facts, FactsError};
 pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};
@@ -242,6 +244,33 @@ impl Loaded {
             }
             _ => Ok(self.config.placed_coordinator()),
         }
+    }
+
+    /// Where it was read from.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The keys of the top level that coproc does not know.
+    pub fn unknown_top(&self) -> &[String] {
+        &self.unknown_top
+    }
+
+    /// The dotted keys at `key` and below it that have another value in the other config; the same
+    /// value in another type is none. What only one of both has at all is named by `key` alone.
+    pub fn differing(&self, other: &Self, key: &str) -> Vec<String> {
+        let [ours, theirs] = [self, other].map(|loaded| {
+            let value = loaded.stack.merged().remove(key);
+            let mut leaves = std::collections::BTreeMap::new();
+            let json = value.and_then(|value| serde_json::to_value(value).ok());
+            tree::flatten(key, json.as_ref(), &mut leaves);
+            leaves
+        });
+        if ours.is_empty() != theirs.is_empty() {
+            return vec![key.to_owned()];
+        }
+        let keys = ours.keys().chain(theirs.keys()).collect::<std::collections::BTreeSet<_>>();
+        keys.into_iter().filter(|key| ours.get(*key) != theirs.get(*key)).cloned().collect()
     }
 
     /// The table of all keys as they were read, before defaults that depend on others.

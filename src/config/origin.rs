@@ -148,6 +148,11 @@ impl Origin {
         }
     }
 
+    /// Whether what it said is secret, whatever the key.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Env { variable } if super::env::is_of_file(variable))
+    }
+
     /// As `coproc debug --format json` shows it.
     pub fn to_json(&self) -> serde_json::Value {
         match self {

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coproc_control::table::ControlConfig;
 use coproc_coordinator::config::Coordinator;
 use coproc_coordinator::router::{MAX_NAME, RESERVED, is_task};
-use coproc_coprocess::config::Coprocess;
+use coproc_coprocess::config::{Coprocess, Restarts};
+use coproc_coprocess::replicas;
 use coproc_coprocess::table::CoprocessTable;
+use coproc_core::count::Positive;
 use coproc_core::duration::Span;
 use coproc_core::event::{EventName, Phase};
-use coproc_core::mode::Mode;
+use coproc_core::name::Name;
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::printable;
 use coproc_core::scope::Scope;
@@ -21,12 +24,15 @@ use coproc_exec::config::ExecSocket;
 use coproc_exec::table::ExecSocketTable;
 use coproc_gateway::config::Config as Gateway;
 use coproc_gateway::driver::{COMPILED, Drivers};
+use coproc_main::config::{Kind, Main};
+use coproc_template::Settings;
 use serde_json::Map;
 
 use figment::value::{Dict, Value};
 
-use super::core::{Addresses, COMPUTED, ControlConfig, RootTable, top_level_keys};
-use super::env::Known;
+use super::after::{self, Known, event_of};
+use super::core::{COMPUTED, RootTable, top_level_keys};
+use super::env;
 
 use super::near::nearest;
 use super::origin::Origin;
@@ -35,7 +41,7 @@ use super::python;
 use super::report::{Problem, Weight};
 use super::stack::Stack;
 use super::tree::{Data, Layer, Path};
-use super::{Config, Facts, Loaded, Sources, defaults, env, exec, file, flags, template};
+use super::{Config, Facts, Loaded, Sources, defaults, exec, file, flags, template};
 
 /// Reads all sources, and says everything that is wrong with them. There is a config to show only
 /// if nothing worse is wrong than keys that are not known.
@@ -60,10 +66,10 @@ pub(super) fn examine(sources: &Sources) -> (Option<Loaded>, Vec<Problem>, Vec<S
         top.extend(layer.entries().iter().map(|entry| entry.key.clone()));
         append(&mut keys, coprocess_keys(layer));
     }
-    let known = Known { top: &top, coprocesses: &keys };
+    let known = env::Known { top: &top, coprocesses: &keys };
     let above = [
         env::old(&variables, &known),
-        env::new(&variables, &known, &mut problems, &mut warnings),
+        env::new(&variables, &sources.folder, &known, &mut problems, &mut warnings),
         flags::layer(sources, &mut problems),
     ];
     if unread {
@@ -258,9 +264,11 @@ impl Resolver<'_> {
         if self.template {
             self.problems.extend(template::empty(self.stack));
         }
+        self.check_watch(main.as_ref(), template.as_ref());
         let log = root.log.clone().unwrap_or_default().resolve();
         let log = self.took(&["log".to_owned()], log);
-        let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        let mut coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
+        self.follow(keys, &mut coprocesses);
         let exec_paths = exec_sockets.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
         let exec_sockets = exec_sockets
             .into_iter()
@@ -273,6 +281,7 @@ impl Resolver<'_> {
         self.check_sockets(&exec_paths, &exec_sockets);
         let coordinator = self.coordinator();
         let gateway = self.gateway();
+        let control = self.control(&run_path);
         self.check_names(keys);
         self.check_tasks(keys);
         self.check_events(keys);
@@ -280,20 +289,29 @@ impl Resolver<'_> {
         let (log, log_warnings) = log?;
         self.warnings.extend(log_warnings);
         let facts = Facts::unknown(nginx, root);
-        let mut coprocesses = coprocesses.into_iter().collect::<Option<Vec<_>>>()?;
+        let coprocesses = coprocesses.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut coprocesses = self.replicated(&coprocesses);
         let gateway = gateway?;
+        let main = main?;
+        if main.kind == Kind::None {
+            // Nothing else than the wrapper's own start could begin a schedule.
+            let unasked = |one: &&mut Coprocess| one.schedule.as_ref().is_some_and(|s| !s.at_once);
+            coprocesses.iter_mut().filter(unasked).for_each(|one| {
+                one.exec_event = Phase::PreStart.into();
+            });
+        }
         if let Some(gateway) = &gateway {
             coprocesses.extend(python::workers(gateway, &self.sources.folder, &run_path));
             self.check_workers(&coprocesses);
         }
-        Some(Config {
-            main: main?,
+        let mut config = Config {
+            main,
             coprocesses,
             exec_sockets: exec_sockets.into_iter().collect::<Option<_>>()?,
             coordinator: coordinator?,
             gateway,
             log,
-            control: self.control(&run_path),
+            control: control?,
             run_path,
             conf_path,
             template,
@@ -304,7 +322,9 @@ impl Resolver<'_> {
             scope: Arc::new(Scope::default()),
             facts,
             warnings: self.warnings.clone(),
-        })
+        };
+        config.warnings.extend(crate::budget::odd(&config));
+        Some(config)
     }
 
     /// `RUN_PATH`, by default in the folder of temporary files.
@@ -321,21 +341,10 @@ impl Resolver<'_> {
         self.sources.folder.join(path)
     }
 
-    fn control(&self, run_path: &std::path::Path) -> ControlConfig {
-        let table = self.root.control.as_ref();
-        let set = table.and_then(|table| table.socket.as_deref()).filter(|s| !s.is_empty());
-        ControlConfig {
-            socket: match set {
-                Some("none") => None,
-                Some(path) => Some(self.sources.folder.join(path)),
-                None => Some(run_path.join("control.sock")),
-            },
-            configured: set.is_some(),
-            mode: table.and_then(|table| table.mode).unwrap_or(Mode(0o600)).0,
-            listen: table
-                .and_then(|table| table.listen.clone())
-                .map_or_else(Vec::new, |Addresses(addresses)| addresses),
-        }
+    /// The control socket; `None` where its table is wrong.
+    fn control(&mut self, run_path: &std::path::Path) -> Option<ControlConfig> {
+        let table = self.root.control.clone().unwrap_or_default();
+        self.took(&["control".to_owned()], table.resolve(&self.sources.folder, run_path))
     }
 
     /// The coordinator, if there is one; `None` where its table is wrong.
@@ -400,6 +409,89 @@ impl Resolver<'_> {
         self.took(&path, table.resolve(key, &refused))
     }
 
+    /// Finds out which events the words of `after` are. A word that is none would be waited for for
+    /// ever, and so would all of those be that wait for each other.
+    fn follow(&mut self, keys: &[String], coprocesses: &mut [Option<Coprocess>]) {
+        let known = |key: &String| {
+            let once = |table: &CoprocessTable| {
+                table.ready.is_none() && table.restarts.is_none_or(|all| all == Restarts::Never)
+            };
+            let is_step = self.table(key).is_some_and(once);
+            let names = self.names(key).into_iter();
+            names.map(|name| Known { name, is_step }).collect::<Vec<_>>()
+        };
+        let known = keys.iter().map(known).collect::<Vec<_>>();
+        // A name that could not be read may be the one that is meant.
+        let complete = known.iter().all(|names| !names.is_empty());
+        let known = known.concat();
+        let mut waits_for = BTreeMap::new();
+        let mut followers = Vec::new();
+        for (key, coprocess) in keys.iter().zip(coprocesses) {
+            let Some(table) = self.table(key) else { continue };
+            let (after, exec_event) = (table.after.clone(), table.exec_event.clone());
+            let Some(name) = table.name.clone() else { continue };
+            let path = ["coprocess", key, "after"].map(str::to_owned);
+            let mut events = Vec::new();
+            for word in after.iter().flat_map(|Words(words)| words) {
+                match event_of(word, &known) {
+                    Some(event) if events.contains(&event) => {}
+                    Some(event) => events.push(event),
+                    None if !complete => {}
+                    None => {
+                        let what = format!("`{}` is no coprocess and no event", printable(word));
+                        let mut problem = self.stack.wrong(&path, what);
+                        let words = after::words(&known);
+                        if let Some(near) = nearest(word, words.iter().map(String::as_str)) {
+                            problem = problem.hint(format!("did you mean `{near}`?"));
+                        }
+                        self.problems.push(problem);
+                    }
+                }
+            }
+            let others = events.iter().chain(&exec_event).filter_map(|event| match event {
+                EventName::Coprocess(name, _) => Some(name.to_string()),
+                _ => None,
+            });
+            waits_for.insert(name.to_string(), others.collect::<Vec<_>>());
+            let Some(first) = events.first().cloned() else { continue };
+            followers.push((path, name.to_string()));
+            if let Some(coprocess) = coprocess {
+                coprocess.exec_event = exec_event.unwrap_or(first);
+                coprocess.after = events;
+            }
+        }
+        let mut told = Vec::new();
+        for (path, name) in followers {
+            let Some(circle) = after::circle(&name, &waits_for) else { continue };
+            if circle.iter().any(|name| told.contains(name)) {
+                continue;
+            }
+            let what = format!("these wait for each other: {}", circle.join(" → "));
+            let problem = self.stack.wrong(&path, what).expected("a beginning that waits for none");
+            self.problems.push(problem);
+            told.extend(circle);
+        }
+    }
+
+    /// Each as often as it is to be there.
+    fn replicated(&self, coprocesses: &[Coprocess]) -> Vec<Coprocess> {
+        let each = |one: &Coprocess| match self.table(&one.key).and_then(|table| table.replicas) {
+            Some(Positive(count)) => replicas::expand(one, count).collect(),
+            None => vec![one.clone()],
+        };
+        coprocesses.iter().flat_map(each).collect()
+    }
+
+    /// The names of a table's coprocesses: its own, and those of its replicas.
+    fn names(&self, key: &str) -> Vec<Name> {
+        let Some(table) = self.table(key) else { return Vec::new() };
+        let Some(name) = table.name.clone() else { return Vec::new() };
+        let count = table.replicas.map_or(0, |Positive(count)| count.min(replicas::MOST));
+        let numbered = (1..=count).filter_map(|number| replicas::name(&name, number).ok());
+        let numbered = numbered.collect::<Vec<_>>();
+        [vec![name], numbered].concat()
+    }
+
     /// The second of two sockets at one path could not be bound. Names in paths count as they stand.
     fn check_sockets(&mut self, tables: &[Path], sockets: &[Option<ExecSocket>]) {
         let mut first = BTreeMap::new();
@@ -426,17 +518,14 @@ impl Resolver<'_> {
     fn check_names(&mut self, keys: &[String]) {
         let mut first = BTreeMap::new();
         for key in keys {
-            let Some(name) = self.table(key).and_then(|table| table.name.clone()) else { continue };
-            match first.get(&name) {
-                None => {
-                    first.insert(name, key);
-                }
-                Some(other) => {
-                    let path = ["coprocess", key, "name"].map(str::to_owned);
-                    let what = format!("`{name}` is the name of `coprocess.{other}` already");
-                    let problem = self.stack.wrong(&path, what).expected("a name of its own");
-                    self.problems.push(problem);
-                }
+            for name in self.names(key) {
+                let Some(other) = first.insert(name.clone(), key) else { continue };
+                let path = ["coprocess", key, "name"].map(str::to_owned);
+                let what = format!("`{name}` is the name of `coprocess.{other}` already");
+                let problem = self.stack.wrong(&path, what).expected("a name of its own");
+                self.problems.push(problem);
+                first.insert(name, other);
+                break;
             }
         }
     }
@@ -461,6 +550,24 @@ impl Resolver<'_> {
                 let what = "there is no [coordinator] whose requests would wait for them";
                 let problem = self.stack.wrong(&path, what).expected("a table `coordinator`");
                 self.problems.push(problem);
+            }
+        }
+    }
+
+    /// A watched folder that is rendered to would change with each reload.
+    fn check_watch(&mut self, main: Option<&Main>, template: Option<&Settings>) {
+        let (Some(main), Some(settings)) = (main, template) else { return };
+        for path in &main.watch {
+            let whole = self.sources.folder.join(path).components().collect::<PathBuf>();
+            if settings.output.starts_with(&whole) || whole.starts_with(&settings.output) {
+                let key = ["main", "watch"].map(str::to_owned);
+                let what = format!(
+                    "`{}` changes with each reload, which renders templates to `{}`",
+                    printable(path),
+                    settings.output.display()
+                );
+                let problem = self.stack.wrong(&key, what);
+                self.problems.push(problem.expected("files that reloads leave as they are"));
             }
         }
     }
@@ -500,12 +607,11 @@ impl Resolver<'_> {
     /// An event of a coprocess that does not exist would never happen, and main's own events not
     /// before it is started.
     fn check_events(&mut self, keys: &[String]) {
-        let names = keys
-            .iter()
-            .filter_map(|key| Some(self.table(key)?.name.as_ref()?.as_str().to_owned()))
-            .collect::<Vec<_>>();
+        let named = keys.iter().map(|key| self.names(key)).collect::<Vec<_>>();
         // A name that could not be read may be the one that is meant.
-        let complete = names.len() == keys.len();
+        let complete = named.iter().all(|names| !names.is_empty());
+        let names = named.iter().flatten().map(|name| name.as_str().to_owned());
+        let names = names.collect::<Vec<_>>();
         let main = self.root.main.as_ref().and_then(|main| main.exec_event.clone());
         let mut events = vec![(["main", "exec_event"].map(str::to_owned).to_vec(), main.clone())];
         for key in keys {

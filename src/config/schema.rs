@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::core::{COMPUTED, CONTROL_DEFAULTS, DEFAULTS, RootTable, TEMPLATE_DEFAULTS};
+use super::core::{COMPUTED, DEFAULTS, RootTable, TEMPLATE_DEFAULTS};
 use super::defaults::LISTS;
 
 /// A key and its default, as a text.
@@ -21,7 +21,7 @@ const TABLES: [(&str, &Defaults); 13] = [
     ("LuaTable", &coproc_gateway::table::LUA_DEFAULTS),
     ("StoreTable", &coproc_gateway::table::STORE_DEFAULTS),
     ("LimitsTable", &coproc_gateway::table::LIMITS_DEFAULTS),
-    ("ControlTable", &CONTROL_DEFAULTS),
+    ("ControlTable", &coproc_control::table::DEFAULTS),
     ("TemplateTable", &TEMPLATE_DEFAULTS),
 ];
 

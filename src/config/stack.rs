@@ -47,12 +47,12 @@ impl Stack {
     /// list or a key of a table that is not there is shown at what it is missing from.
     pub(super) fn wrong(&self, path: &[String], what: impl Into<String>) -> Problem {
         let mut what = what.into();
-        let hide = secret_path(path);
         let nodes = (1..=path.len()).rev().find_map(|end| {
             let nodes = self.all(&path[..end]).collect::<Vec<_>>();
             (!nodes.is_empty()).then_some((end == path.len(), nodes))
         });
         let Some((exact, nodes)) = nodes else { return Problem::wrong(dotted(path), what) };
+        let hide = secret_path(path) || nodes.iter().any(|node| node.origin.is_secret());
         if hide
             && let Data::Text(text) = &nodes[0].data
             && !text.is_empty()

@@ -194,6 +194,25 @@ fn child<'a>(node: &'a mut Node, key: &str, origin: &Origin) -> &'a mut Node {
     &mut entries[at].node
 }
 
+/// The values at a path and below it by their dotted keys, as texts.
+pub(super) fn flatten(
+    path: &str,
+    value: Option<&serde_json::Value>,
+    out: &mut std::collections::BTreeMap<String, String>,
+) {
+    use serde_json::Value as Json;
+    match value {
+        None | Some(Json::Null) => {}
+        Some(Json::Object(map)) if !map.is_empty() => {
+            for (key, value) in map {
+                flatten(&format!("{path}.{key}"), Some(value), out);
+            }
+        }
+        Some(Json::String(text)) => drop(out.insert(path.to_owned(), text.clone())),
+        Some(other) => drop(out.insert(path.to_owned(), other.to_string())),
+    }
+}
+
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.name.clone())
@@ -204,27 +223,19 @@ impl Provider for Layer {
     }
 }
 
+/// The keys below which names of variables stand.
+const OF_VARIABLES: [&str; 2] = ["env", "secrets"];
+
 /// Whether keys keep their case at this depth: below an `env` they are names of variables.
 pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
-    match parents {
-        [env, ..] if env.as_ref() == "env" => true,
-        [gateway, handlers, ..]
-            if gateway.as_ref() == "gateway" && handlers.as_ref() == "event_handlers" =>
-        {
-            parents.len() > 2
-        }
-        [gateway, python, env, ..]
-            if gateway.as_ref() == "gateway"
-                && python.as_ref() == "python"
-                && env.as_ref() == "env" =>
-        {
-            true
-        }
-        [main, env, ..] if main.as_ref() == "main" && env.as_ref() == "env" => true,
-        [socket, env] if socket.as_ref() == "exec_socket" && env.as_ref() == "env" => true,
-        [table, _, env, ..] => {
-            ["coprocess", "exec_socket"].contains(&table.as_ref()) && env.as_ref() == "env"
-        }
+    let parents = parents.iter().map(AsRef::as_ref).collect::<Vec<_>>();
+    let of_variables = |key: &str| OF_VARIABLES.contains(&key);
+    match parents[..] {
+        ["env", ..] => true,
+        ["gateway", "event_handlers", ..] => parents.len() > 2,
+        ["gateway", "python", key, ..] | ["main", key, ..] => of_variables(key),
+        ["exec_socket", key] if of_variables(key) => true,
+        ["coprocess" | "exec_socket", _, key, ..] => of_variables(key),
         _ => false,
     }
 }

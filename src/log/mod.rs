@@ -7,7 +7,6 @@ mod format;
 mod go_time;
 mod sink;
 pub mod table;
-mod zone;
 
 pub use config::{Destination, Formatter, JsonOptions, LogConfig, Rotation, TextOptions};
 pub use events::Events;

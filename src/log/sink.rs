@@ -8,7 +8,7 @@ use coproc_core::output::{Level, Limits, Line, Output, OutputThread, Record, Sin
 use super::config::LogConfig;
 use super::destination::{Place, Unwritten};
 use super::format::{Format, Surroundings};
-use super::zone;
+use coproc_core::zone;
 
 /// So much is gathered before it is written, even within one batch.
 const BATCH: usize = 64 * 1024;

@@ -30,7 +30,7 @@ pub(super) enum Child {
     BuiltIn,
     /// The gateway.
     Gateway,
-    /// The coprocess in this place of the config.
+    /// The coprocess of this place.
     Coprocess(usize),
     /// The exec socket in this place of the config.
     ExecSocket(usize),
@@ -70,6 +70,10 @@ impl Child {
 
 /// A coprocess with what its supervisor keeps for it from one actor to the next.
 pub(super) struct Supervised {
+    /// By which its actor and the broker know it; no other ever has it.
+    pub(super) place: usize,
+    /// Whether the config has it no more, and its end is waited for.
+    pub(super) removed: bool,
     pub(super) config: Rc<Coprocess>,
     pub(super) standing: SharedStanding,
     /// Strong: without it the actor would end. `None` while it is being rebuilt.
@@ -78,8 +82,10 @@ pub(super) struct Supervised {
 }
 
 impl Supervised {
-    pub(super) fn new(config: &Coprocess) -> Self {
+    pub(super) fn of((place, config): (usize, &Coprocess)) -> Self {
         Self {
+            place,
+            removed: false,
             standing: Standing::new(config),
             config: Rc::new(config.clone()),
             actor: None,

@@ -29,13 +29,13 @@ use super::lifecycle::Stage;
 use super::root::Root;
 
 /// Resolves once a coprocess's actor has taken a command.
-type Taken = actix::dev::Request<CoprocessActor, Command>;
+pub(super) type Taken = actix::dev::Request<CoprocessActor, Command>;
 pub(super) type Reply = oneshot::Sender<Result<Value, Refused>>;
 
 impl Handler<Ask> for Root {
     type Result = ();
 
-    fn handle(&mut self, Ask { request, reply }: Ask, _: &mut Context<Self>) {
+    fn handle(&mut self, Ask { request, reply }: Ask, ctx: &mut Context<Self>) {
         let answer = match request {
             Request::Status => return self.status(reply),
             Request::Health(health) => return self.health(health, reply),
@@ -43,6 +43,10 @@ impl Handler<Ask> for Root {
             Request::Plan => self.plan(),
             Request::Metrics => return self.metrics(reply),
             Request::Reload => return self.answer_reload(reply),
+            Request::Order(name, order) if !self.replicas(&name).is_empty() => {
+                return self.order_all(name, order, reply);
+            }
+            Request::Reconfigure { apply } => return self.reconfigure(apply, reply, ctx),
             Request::Order(name, order) => match self.order(&name, order) {
                 Ok((standing, taken)) => {
                     return answer_when_settled(name, standing, taken, order, reply);
@@ -52,6 +56,7 @@ impl Handler<Ask> for Root {
             Request::Set(name, changes) => self.set(&name, &changes),
             Request::Signal(name, signal) => self.signal(&name, signal),
             Request::Emit(name) => self.emit(&name),
+            Request::Wait(name, until) => return self.wait(name, until, reply),
             Request::Keys(order) => return self.keys(order, reply),
             Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
             Request::LoggerOf(name) => {
@@ -74,7 +79,7 @@ impl Root {
         Refused::new(404, format!("there is no coprocess `{name}`; {known}"))
     }
 
-    fn find(&self, name: &str) -> Result<&Supervised, Refused> {
+    pub(super) fn find(&self, name: &str) -> Result<&Supervised, Refused> {
         self.coprocesses
             .iter()
             .find(|child| child.config.name.as_str() == name)
@@ -98,13 +103,7 @@ impl Root {
             let why = "the main process is stopped by a signal to the wrapper, not by name";
             return Err(Refused::new(409, why));
         }
-        let command = match order {
-            Order::Start => Command::Start,
-            Order::Stop => Command::Stop,
-            Order::Restart => Command::Restart,
-            Order::Background => Command::SetBackground(true),
-            Order::Foreground => Command::SetBackground(false),
-        };
+        let command = command_of(order);
         let child = self.find(name)?;
         match &child.actor {
             Some(actor) => Ok((child.standing.clone(), actor.send(command))),
@@ -137,8 +136,10 @@ impl Root {
                 )),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        for command in commands {
-            self.command(name, command)?;
+        for name in self.meant_by(name) {
+            for command in &commands {
+                self.command(&name, *command)?;
+            }
         }
         let changed: serde_json::Map<_, _> =
             changes.iter().map(|(key, text)| (key.clone(), text.clone().into())).collect();
@@ -146,18 +147,33 @@ impl Root {
     }
 
     fn signal(&self, name: &str, signal: Signal) -> Result<Value, Refused> {
-        let runs = match name {
-            MAIN => self.main.is_some() && self.wrapper.stage() == Stage::Running,
-            name => self.find(name)?.standing.borrow().pid.is_some(),
-        };
+        let mut runs = false;
+        if name == MAIN {
+            runs = self.main.is_some() && self.wrapper.stage() == Stage::Running;
+            if let (true, Some(main)) = (runs, &self.main) {
+                main.do_send(Pass(signal));
+            }
+        } else {
+            for name in self.meant_by(name) {
+                if self.find(&name)?.standing.borrow().pid.is_some() {
+                    self.command(&name, Command::Signal(signal))?;
+                    runs = true;
+                }
+            }
+        }
         if !runs {
             return Err(Refused::new(409, format!("`{name}` does not run")));
         }
-        match (name, &self.main) {
-            (MAIN, Some(main)) => main.do_send(Pass(signal)),
-            (name, _) => drop(self.command(name, Command::Signal(signal))?),
-        }
         Ok(json!({ "name": name, "signal": signal.to_string() }))
+    }
+
+    /// The coprocesses that a name stands for: replicas, or one.
+    pub(super) fn meant_by(&self, name: &str) -> Vec<String> {
+        let replicas = self.replicas(name);
+        match replicas.is_empty() {
+            true => vec![name.to_owned()],
+            false => replicas.iter().map(|child| child.config.name.to_string()).collect(),
+        }
     }
 
     fn emit(&self, name: &str) -> Result<Value, Refused> {
@@ -176,14 +192,19 @@ impl Root {
 
     fn answer_reload(&self, reply: Reply) {
         if self.config.main.kind == Kind::None {
-            let Some(reloaded) = self.reload_gateway() else {
+            let reloaded = [self.reload_gateway(), self.reread_tokens()];
+            if reloaded.iter().all(Option::is_none) {
                 let _ = reply.send(Err(Refused::new(409, "there is no main process")));
                 return;
-            };
+            }
             actix_rt::spawn(async move {
-                let failed = |_| Refused::new(503, "the APIs cannot be read just now");
-                let answer = reloaded.await.map_err(failed);
-                let _ = reply.send(answer.map(|()| json!({ "reloaded": true })));
+                let mut answer = Ok(json!({ "reloaded": true }));
+                for reloaded in reloaded.into_iter().flatten() {
+                    if reloaded.await.is_err() {
+                        answer = Err(Refused::new(503, "what is reloaded cannot be read just now"));
+                    }
+                }
+                let _ = reply.send(answer);
             });
             return;
         }
@@ -192,7 +213,7 @@ impl Root {
         actix_rt::spawn(async move {
             let answer = match outcome.await {
                 Ok(Ok(())) => Ok(json!({ "reloaded": true })),
-                Ok(Err(why)) => Err(Refused::new(409, format!("not reloaded: {why}"))),
+                Ok(Err(why)) => Err(Refused::new(409, why)),
                 Err(_) => Err(Refused::new(503, "the main process is gone")),
             };
             let _ = reply.send(answer);
@@ -232,6 +253,8 @@ impl Root {
                 "ready": main.ready,
                 "probes": probes(&main.wrong),
                 "status": main.status,
+                "generation": (main.generation > 0).then_some(main.generation),
+                "cpu_s": main.pid.and_then(processor_time),
                 "memory_bytes": main.pid.and_then(memory),
             });
             if let Some(exit) = last_exit {
@@ -333,7 +356,7 @@ fn probes(wrong: &[Option<String>; 2]) -> Value {
     if probes.is_empty() { Value::Null } else { probes.into() }
 }
 
-fn being_rebuilt(name: &str) -> Refused {
+pub(super) fn being_rebuilt(name: &str) -> Refused {
     Refused::new(503, format!("the actor of `{name}` is being rebuilt"))
 }
 
@@ -345,18 +368,8 @@ fn answer_when_settled(
     order: Order,
     reply: Reply,
 ) {
-    let mut changes = standing.borrow().watch();
     actix_rt::spawn(async move {
-        // An actor that dies first leaves the order to the one that is built in its place.
-        let _ = taken.await;
-        let state = loop {
-            if let Some(state) = settled(&standing.borrow(), order) {
-                break state;
-            }
-            if changes.changed().await.is_err() {
-                break "gone".to_owned();
-            }
-        };
+        let state = settle(&standing, taken, order).await;
         let failed = state == "failed" || state == "backoff";
         let _ = reply.send(match order {
             Order::Start | Order::Restart if failed => {
@@ -367,8 +380,34 @@ fn answer_when_settled(
     });
 }
 
+/// Waits until an order is carried out, or has come to another end; gives the state then.
+pub(super) async fn settle(standing: &SharedStanding, taken: Taken, order: Order) -> String {
+    let mut changes = standing.borrow().watch();
+    // An actor that dies first leaves the order to the one that is built in its place.
+    let _ = taken.await;
+    loop {
+        if let Some(state) = settled(&standing.borrow(), order) {
+            return state;
+        }
+        if changes.changed().await.is_err() {
+            return "gone".to_owned();
+        }
+    }
+}
+
+/// What a coprocess is told by an order.
+pub(super) fn command_of(order: Order) -> Command {
+    match order {
+        Order::Start => Command::Start,
+        Order::Stop => Command::Stop,
+        Order::Restart => Command::Restart,
+        Order::Background => Command::SetBackground(true),
+        Order::Foreground => Command::SetBackground(false),
+    }
+}
+
 /// The state, if there is nothing left to wait for.
-fn settled(standing: &Standing, order: Order) -> Option<String> {
+pub(super) fn settled(standing: &Standing, order: Order) -> Option<String> {
     let state = &standing.machine.state;
     let settled = match order {
         Order::Background | Order::Foreground => true,
@@ -403,16 +442,19 @@ fn status_of(child: &Supervised) -> Value {
     });
     json!({
         "name": child.config.name.as_str(),
+        "replica_of": child.config.replica.as_ref().map(|replica| replica.of.as_str()),
         "state": standing.machine.state.to_string(),
         "pid": standing.pid,
         "background": standing.policy.background,
         "policy": standing.policy.restarts.to_string(),
         "restarts": standing.machine.restarts,
         "uptime_s": uptime.map(seconds),
+        "next_run": standing.agenda.next.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
         "ready": standing.is_ready(),
         "probes": probes(&[Role::Ready, Role::Live].map(|role| standing.notes.wrong(role))),
         "status": standing.notes.status(),
         "last_exit": last_exit,
+        "cpu_s": standing.pid.and_then(processor_time),
         "memory_bytes": standing.pid.and_then(memory),
     })
 }
@@ -459,6 +501,18 @@ fn exit_json(status: ExitStatus) -> Value {
 
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The seconds of processor time that a process has used.
+fn processor_time(pid: i32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Its name, in brackets, may hold anything.
+    let mut fields = stat.rsplit_once(") ")?.1.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let used = ticks()? + ticks()?;
+    Some(seconds(Duration::from_secs_f64(
+        used as f64 / rustix::param::clock_ticks_per_second() as f64,
+    )))
 }
 
 /// The resident memory of a process.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler, Message};
 use coproc_coordinator::actor as coordinator;
+use coproc_coprocess::messages::Command;
+use coproc_coprocess::standing::Leave;
 use coproc_core::event::{Event, Phase};
 use coproc_core::signal::Signal;
 use coproc_gateway::actor as gateway;
@@ -15,10 +17,8 @@ use tokio::time::{Instant, timeout_at};
 use super::lifecycle::{Input, Stage};
 use super::root::{Happened, Root};
 use super::why::MainStop;
+use crate::budget::{Shares, last, share};
 use crate::builtin;
-
-/// What of the stop time is kept for the coprocesses once the main process is gone.
-const COPROCESSES_SHARE: Duration = Duration::from_secs(5);
 
 /// Gateway and coordinator have finished.
 #[derive(Message)]
@@ -35,17 +35,11 @@ struct MainMayGo {
 }
 
 impl Root {
-    /// What of the stop time there is before the coprocesses are told to stop.
-    pub(super) fn share(&self) -> Duration {
-        let all = self.config.shutdown_timeout;
-        // Of a short time both get a half.
-        all.saturating_sub(COPROCESSES_SHARE).max(all / 2)
-    }
-
     /// Has the gateway answer what it has accepted, for which it may take half of the time, and then the
     /// main process stop.
     pub(super) fn stop_main(&mut self, signal: Signal, ctx: &mut Context<Self>) {
-        let (share, now) = (self.share(), Instant::now());
+        let (limit, now) = (self.config.shutdown_timeout, Instant::now());
+        let share = share(limit, &self.parts());
         let until = now + share;
         let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.clone()) else {
             return self.signal_main(signal, until);
@@ -79,7 +73,9 @@ impl Root {
             return self.publish_exit(ctx);
         }
         let built_in = self.built_in.as_ref().and_then(|offering| offering.actor.clone());
-        let (until, root) = (Instant::now() + self.share(), ctx.address());
+        let shares = Shares::of(self.left(), self.config.shutdown_timeout, true, &self.parts());
+        let until = Instant::now() + self.left().saturating_sub(shares.after_drain());
+        let root = ctx.address();
         actix_rt::spawn(async move {
             // One that dies has nothing left to finish.
             if let Some(actor) = gateway {
@@ -107,7 +103,48 @@ impl Root {
         });
     }
 
+    /// How long it is until all signals have to be sent.
+    fn left(&self) -> Duration {
+        let limit = self.config.shutdown_timeout;
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + limit);
+        deadline.saturating_duration_since(Instant::now()).saturating_sub(last(limit))
+    }
+
+    /// Gives each coprocess its times until the end. Who is through before leaves the rest of his to
+    /// those who come after.
+    fn allot(&self, ctx: &mut Context<Self>) {
+        let (left, parts) = (self.left(), self.parts());
+        let shares = Shares::of(left, self.config.shutdown_timeout, false, &parts);
+        // From the end to the beginning, but nobody's time is over before it begins.
+        let now = Instant::now();
+        let mut at = left;
+        let mut back = |time: Duration| {
+            let by = now + at;
+            at = at.saturating_sub(time);
+            by
+        };
+        let others = back(shares.others);
+        let at_exit = back(shares.at_exit);
+        let commands = shares.stop_commands.iter().rev().map(|time| back(time.unwrap_or_default()));
+        let mut commands: Vec<_> = commands.collect();
+        commands.reverse();
+        let started_by = now + at;
+        for ((child, part), stop_command_by) in self.coprocesses.iter().zip(&parts).zip(commands) {
+            let killed_by = if part.at_exit { at_exit } else { others };
+            let leave = Leave { started_by, stop_command_by, killed_by };
+            child.standing.borrow_mut().leave = Some(leave);
+        }
+        if parts.iter().any(|part| part.starts) {
+            ctx.run_later(started_by.saturating_duration_since(now), |root, _| {
+                for actor in root.coprocesses.iter().filter_map(|child| child.actor.as_ref()) {
+                    actor.do_send(Command::LetGo);
+                }
+            });
+        }
+    }
+
     fn publish_exit(&self, ctx: &mut Context<Self>) {
+        self.allot(ctx);
         let mut event = Event::new(Phase::Exit);
         if let Some(pid) = self.main_pid {
             event = event.with("pid", pid);

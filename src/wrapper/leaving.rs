@@ -1,10 +1,12 @@
 //! The last thing that the root does: it gathers what made it leave, how the stop went and what the
 //! culprit said last, and ends the loop.
 
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use coproc_coprocess::lifecycle::RunEnd;
 use coproc_core::name::MAIN;
+use coproc_core::world::World;
 use tokio::time::Instant;
 
 use super::cause::Cause;
@@ -28,7 +30,8 @@ impl Root {
         if let Some(stop) = &stop {
             tracing::info!(target: "pm", "{}", stop.sentence());
         }
-        let Some(place) = self.record.clone() else { return actix::System::current().stop() };
+        let world = self.world.clone();
+        let Some(place) = self.record.clone() else { return finish(world) };
         let who = self.cause.as_ref().and_then(Cause::who);
         let coprocess = self.coprocesses.iter().find(|one| Some(one.config.name.as_str()) == who);
         let (logger, end) = match coprocess {
@@ -66,7 +69,7 @@ impl Root {
             let lines = lines.ok().and_then(Result::ok).unwrap_or_default();
             let lines = lines.iter().map(record::plain).collect();
             *place.borrow_mut() = Some(Record { lines, ..record });
-            actix::System::current().stop();
+            finish(world);
         });
     }
 
@@ -86,5 +89,13 @@ impl Root {
         });
         let legs = main.into_iter().chain(coprocesses).collect();
         Some(Stop::of(began, Instant::now(), self.config.shutdown_timeout, self.killed, legs))
+    }
+}
+
+/// Ends the loop, or the world that stands in for the system.
+fn finish(world: Option<Rc<dyn World>>) {
+    match world {
+        Some(world) => world.left(),
+        None => actix::System::current().stop(),
     }
 }

@@ -11,6 +11,7 @@
 //! of the main process); actors carry their effects out. An event is worked off by the broker:
 //! it gives one order after another and waits for the hold that goes with each to be dropped.
 
+mod building;
 mod cause;
 mod children;
 mod control;
@@ -23,16 +24,23 @@ mod oom;
 mod paths;
 mod plan;
 mod plugin;
+mod reconfigure;
 mod record;
+mod replicas;
 mod root;
 mod run;
+mod simulation;
 mod stop;
 mod tasks;
 mod templates;
+mod tokens;
+mod wait;
 mod why;
 mod workers;
 
 pub use run::{Manner, run};
+pub use simulation::scenario::{Delay, Habit, Happening, Length, Scenario};
+pub use simulation::{COMMAND, End, Entry, FOREGROUND, Outcome, Run, simulate};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,4 @@
-//! The root of the tree: it builds every actor, rebuilds those that die, and takes the wrapper
-//! through its life.
+//! The root of the tree: it takes the wrapper through its life.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
@@ -8,30 +7,30 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix_rt::task::JoinHandle;
 use coproc_control::connections::Guests;
-use coproc_control::server::{ControlActor, Entrances, Sources};
-use coproc_coordinator::actor::{self as coordinator, CoordinatorActor};
-use coproc_coprocess::actor::{self as coprocess, CoprocessActor};
-use coproc_coprocess::messages::{BrokerIs, Command, GaveUp};
+use coproc_control::server::{ControlActor, Entrances};
+use coproc_coordinator::actor as coordinator;
+use coproc_coprocess::messages::{Command, GaveUp};
 use coproc_core::broker::{
-    Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Subscribe, Subscription,
-    Unsubscribe, Walked, held,
+    Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Walked, held,
 };
-use coproc_core::event::{Event, EventName, Phase};
+use coproc_core::event::{Event, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::name::MAIN;
 use coproc_core::output::Output;
-use coproc_core::process::{Launcher, SpawnError};
+use coproc_core::process::SpawnError;
 use coproc_core::signal::Signal;
-use coproc_core::supervision::{ChildExited, Lifeline, Rebuilds, Verdict};
-use coproc_exec::{self as exec, ExecActor};
-use coproc_gateway::actor::{self as gateway, GatewayActor};
+use coproc_core::supervision::Rebuilds;
+use coproc_core::world::World;
+use coproc_exec as exec;
+use coproc_gateway::actor as gateway;
 use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
 use coproc_main::reload::Tally;
-use coproc_main::surroundings::{Preparation, Surroundings as MainSurroundings};
+use coproc_main::surroundings::Preparation;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -40,11 +39,11 @@ use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Superv
 use super::lifecycle::{Effect, Input, Stage, Wrapper};
 use super::record::Record;
 use super::templates::Templates;
+use super::tokens;
 use super::why::MainStop;
-use crate::builtin::{self, BuiltIn, Offers};
-use crate::config::Config;
+use crate::builtin::Offers;
+use crate::config::{Config, Loaded};
 use crate::signals::{GRACEFUL_STOP, OsSignal};
-use crate::task::COORDINATOR_VARIABLE;
 
 /// How long after the start of the main process the start as a whole is taken to be over.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -57,6 +56,8 @@ pub(crate) type Gated = (coproc_gateway::server::Bound, watch::Sender<Presence>)
 /// What the root is made of.
 pub(crate) struct Parts {
     pub(crate) config: Rc<Config>,
+    /// What that was made of.
+    pub(crate) loaded: Rc<Loaded>,
     pub(crate) output: Output,
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(crate) control: Entrances,
@@ -70,34 +71,44 @@ pub(crate) struct Parts {
     pub(crate) record: Option<Rc<RefCell<Option<Record>>>>,
     /// How often the kernel had killed for want of memory before.
     pub(crate) kills: Option<u64>,
+    /// Who starts programs in place of the system.
+    pub(crate) world: Option<Rc<dyn World>>,
 }
 
 /// The root supervisor.
 pub(crate) struct Root {
     pub(super) config: Rc<Config>,
+    pub(super) loaded: Rc<Loaded>,
     /// When the wrapper began.
     pub(super) began: SystemTime,
     pub(super) output: Output,
-    inherited: Arc<Vec<(OsString, OsString)>>,
+    pub(super) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(super) events: Rc<RefCell<EventLog>>,
     pub(super) broker: Option<Addr<EventBroker>>,
-    broker_rebuilds: Rebuilds,
+    pub(super) broker_rebuilds: Rebuilds,
     pub(super) main: Option<Addr<MainActor>>,
     pub(super) main_pid: Option<i32>,
     pub(super) main_exit: Option<ExitStatus>,
     pub(super) reloads: Rc<Cell<Tally>>,
+    /// In the order of the file, then those that a changed config has no more and that still run.
     pub(super) coprocesses: Vec<Supervised>,
+    /// The place of the next one that is new.
+    pub(super) next_place: usize,
+    /// Whether the config is being changed just now.
+    pub(super) changing: Rc<Cell<bool>>,
+    /// What tells the coordinator of providers.
+    pub(super) awaiting: Vec<JoinHandle<()>>,
     pub(super) exec_sockets: Vec<Served>,
     pub(super) coordinator: Option<Coordinating>,
     pub(super) built_in: Option<Offering>,
     pub(super) gateway: Option<Gatekeeping>,
-    entrances: Rc<Entrances>,
+    pub(super) entrances: Rc<Entrances>,
     pub(super) guests: Rc<Guests>,
-    control: Option<Addr<ControlActor>>,
-    control_rebuilds: Rebuilds,
-    templates: Option<Rc<Templates>>,
+    pub(super) control: Option<Addr<ControlActor>>,
+    pub(super) control_rebuilds: Rebuilds,
+    pub(super) templates: Option<Rc<Templates>>,
     pub(super) wrapper: Wrapper,
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     /// Why the wrapper leaves, once it does.
     pub(super) cause: Option<Cause>,
     pub(super) main_stop: Option<MainStop>,
@@ -112,6 +123,7 @@ pub(crate) struct Root {
     pub(super) kills: Option<u64>,
     pub(super) record: Option<Rc<RefCell<Option<Record>>>>,
     code: Rc<Cell<u8>>,
+    pub(super) world: Option<Rc<dyn World>>,
 }
 
 #[derive(Message)]
@@ -132,6 +144,7 @@ impl Root {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts {
             config,
+            loaded,
             output,
             inherited,
             control,
@@ -142,13 +155,17 @@ impl Root {
             code,
             record,
             kills,
+            world,
         } = parts;
         Self {
             wrapper: match config.main.kind {
                 Kind::None => Wrapper::alone(),
                 _ => Wrapper::new(config.main.exec_event.is_some()),
             },
-            coprocesses: config.coprocesses.iter().map(Supervised::new).collect(),
+            next_place: config.coprocesses.len(),
+            coprocesses: (0..).zip(&config.coprocesses).map(Supervised::of).collect(),
+            changing: Rc::default(),
+            awaiting: Vec::new(),
             exec_sockets: exec_sockets.into_iter().map(Served::new).collect(),
             built_in: coordinator
                 .as_ref()
@@ -157,6 +174,7 @@ impl Root {
             coordinator: coordinator.map(Coordinating::new),
             gateway: gateway.map(|(bound, presence)| Gatekeeping::new(bound, presence)),
             config,
+            loaded,
             began: SystemTime::now(),
             output,
             inherited,
@@ -182,176 +200,11 @@ impl Root {
             kills,
             record,
             code,
+            world,
         }
     }
 
-    fn lifeline(&self, child: Child, ctx: &Context<Self>) -> Lifeline {
-        Lifeline::new(child.id(), ctx.address().downgrade().recipient())
-    }
-
-    /// Builds a child, for the first time or anew, and makes it known to those who need it.
-    fn build(&mut self, child: Child, ctx: &mut Context<Self>) {
-        match child {
-            Child::Broker => {
-                let lifeline = self.lifeline(child, ctx);
-                let broker = EventBroker::new(self.events.clone(), lifeline).start();
-                self.broker = Some(broker.clone());
-                for place in 0..self.coprocesses.len() {
-                    self.subscribe(place);
-                    if let Some(actor) = &self.coprocesses[place].actor {
-                        actor.do_send(BrokerIs(broker.clone()));
-                    }
-                }
-                if let Some(event) = &self.config.main.exec_event {
-                    let subscription = Subscription {
-                        place: usize::MAX,
-                        exec_event: event.clone(),
-                        stop_event: None,
-                    };
-                    let to = ctx.address().downgrade().recipient();
-                    broker.do_send(Subscribe { subscription, to });
-                }
-                for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
-                    socket.do_send(exec::BrokerIs(broker.clone()));
-                }
-                if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(gateway::BrokerIs(broker.clone()));
-                }
-                if let Some(main) = &self.main {
-                    main.do_send(main_process::BrokerIs(broker));
-                }
-            }
-            Child::Main if self.config.main.kind == Kind::None => {}
-            Child::Main => {
-                let Some(broker) = self.broker.clone() else { return };
-                let lifeline = self.lifeline(child, ctx);
-                let surroundings = MainSurroundings {
-                    launcher: self.launcher(),
-                    drain_timeout: self.config.log.drain_timeout,
-                    preparation: self.templates.clone().map(|templates| templates as _),
-                    reloads: self.reloads.clone(),
-                    parent: ctx.address().recipient(),
-                };
-                let config = Rc::new(self.config.main.clone());
-                self.main = Some(MainActor::new(config, surroundings, broker, lifeline).start());
-            }
-            Child::Control => {
-                let Entrances { socket, ports } = &*self.entrances;
-                if socket.is_none() && ports.is_empty() {
-                    return;
-                }
-                let lifeline = self.lifeline(child, ctx);
-                let sources = Sources {
-                    root: ctx.address().recipient(),
-                    events: self.events.clone(),
-                    output: self.output.clone(),
-                };
-                let (entrances, guests) = (self.entrances.clone(), self.guests.clone());
-                self.control =
-                    Some(ControlActor::new(entrances, sources, guests, lifeline).start());
-            }
-            Child::ExecSocket(place) => {
-                let Some(broker) = self.broker.clone() else { return };
-                let lifeline = self.lifeline(child, ctx);
-                let awaited = self.is_awaited();
-                let socket = &mut self.exec_sockets[place];
-                let actor = ExecActor::new(socket.bound.clone(), broker, awaited, lifeline);
-                socket.actor = Some(actor.start());
-            }
-            Child::Coordinator => {
-                let Some(bound) = self.coordinator.as_ref().map(|one| one.bound.clone()) else {
-                    return;
-                };
-                let actor = CoordinatorActor::new(bound, self.lifeline(child, ctx)).start();
-                if let Some(coordinator) = &mut self.coordinator {
-                    coordinator.actor = Some(actor);
-                }
-            }
-            Child::BuiltIn if self.built_in.is_none() => {}
-            Child::BuiltIn => {
-                let lifeline = self.lifeline(child, ctx);
-                let surroundings = builtin::Surroundings {
-                    launcher: self.launcher(),
-                    root: ctx.address().recipient(),
-                };
-                if let Some(offering) = &mut self.built_in {
-                    let actor = BuiltIn::new(offering.offers.clone(), surroundings, lifeline);
-                    offering.actor = Some(actor.start());
-                }
-            }
-            // A lifeline that nobody holds tells of a death.
-            Child::Gateway if self.gateway.is_none() => {}
-            Child::Gateway => {
-                let Some(broker) = self.broker.clone() else { return };
-                let lifeline = self.lifeline(child, ctx);
-                if let Some(gateway) = &mut self.gateway {
-                    let actor = GatewayActor::new(gateway.bound.clone(), broker, lifeline);
-                    gateway.actor = Some(actor.start());
-                }
-            }
-            Child::Coprocess(place) => {
-                let Some(broker) = self.broker.clone() else { return };
-                let lifeline = self.lifeline(child, ctx);
-                let surroundings = coprocess::Surroundings {
-                    launcher: self.launcher(),
-                    parent: ctx.address().recipient(),
-                };
-                let child = &mut self.coprocesses[place];
-                let actor = CoprocessActor::new(
-                    child.config.clone(),
-                    child.standing.clone(),
-                    surroundings,
-                    broker,
-                    lifeline,
-                );
-                child.actor = Some(actor.start());
-                self.subscribe(place);
-            }
-        }
-    }
-
-    /// Subscribes a coprocess on its behalf, so that all subscriptions precede the first event.
-    fn subscribe(&self, place: usize) {
-        let child = &self.coprocesses[place];
-        if let (Some(broker), Some(actor)) = (&self.broker, &child.actor) {
-            broker.do_send(Subscribe {
-                subscription: CoprocessActor::subscription(&child.config, place),
-                to: actor.downgrade().recipient(),
-            });
-        }
-    }
-
-    /// Whether anybody waits for the programs of exec sockets: else their comings and goings are
-    /// not worth a message.
-    fn is_awaited(&self) -> bool {
-        let of_coprocesses =
-            self.config.coprocesses.iter().flat_map(|c| [&c.exec_event, &c.stop_event]);
-        let mut all = of_coprocesses.chain(&self.config.main.exec_event);
-        all.any(|event| matches!(event, EventName::Exec(_)))
-    }
-
-    /// What the tree's programs are started with.
-    fn launcher(&self) -> Launcher {
-        Launcher {
-            output: self.output.clone(),
-            scope: self.config.scope.clone(),
-            inherited: self.inherited.clone(),
-            added: self.added_variables(),
-        }
-    }
-
-    /// How a child finds the wrapper that it runs under.
-    fn added_variables(&self) -> Vec<(&'static str, String)> {
-        let control = self.entrances.socket.as_ref();
-        let control = control.map(|listener| ("COPROC_SOCKET", listener.path().to_owned()));
-        let coordinator = self.coordinator.as_ref();
-        let coordinator =
-            coordinator.map(|one| (COORDINATOR_VARIABLE, one.bound.config().internal()));
-        let all = control.into_iter().chain(coordinator);
-        all.map(|(variable, path)| (variable, path.display().to_string())).collect()
-    }
-
-    fn happened(&mut self, input: Input, ctx: &mut Context<Self>) {
+    pub(super) fn happened(&mut self, input: Input, ctx: &mut Context<Self>) {
         let (wrapper, effects) = self.wrapper.step(input, self.config.main.stop_signal);
         self.wrapper = wrapper;
         for effect in effects {
@@ -365,7 +218,11 @@ impl Root {
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Start);
                 }
-                ctx.run_later(SETTLED, |_, _| crate::init::give_back_code());
+                ctx.run_later(SETTLED, |root, _| {
+                    if root.world.is_none() {
+                        crate::init::give_back_code();
+                    }
+                });
             }
             Effect::StartDeadline => {
                 if self.deadline.is_none() {
@@ -474,26 +331,35 @@ impl Root {
         });
     }
 
-    /// Lets nobody wait for an actor that will not be built again.
-    fn give_up(&self, child: Child) {
-        if let (Child::Coprocess(place), Some(broker)) = (child, &self.broker) {
-            broker.do_send(Unsubscribe(place));
-        }
+    /// The coprocess of this place, if the config still has it.
+    pub(super) fn coprocess(&self, place: usize) -> Option<&Supervised> {
+        self.coprocesses.iter().find(|child| child.place == place)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn coprocess_mut(&mut self, place: usize) -> Option<&mut Supervised> {
+        self.coprocesses.iter_mut().find(|child| child.place == place)
     }
 
     /// Asks the main process for a reload; `done` hears what came of it. The gateway reads its APIs
     /// anew meanwhile.
     pub(super) fn reload(&self, cause: String, done: Option<oneshot::Sender<Result<(), String>>>) {
         drop(self.reload_gateway());
+        drop(self.reread_tokens());
         if let Some(main) = &self.main {
             main.do_send(ReloadMain { cause, done });
         }
     }
 
     /// Has the gateway read its APIs anew, beside the actors; `None` where there is no gateway.
-    pub(super) fn reload_gateway(&self) -> Option<actix_rt::task::JoinHandle<()>> {
+    pub(super) fn reload_gateway(&self) -> Option<JoinHandle<()>> {
         let bound = self.gateway.as_ref()?.bound.clone();
         Some(actix_rt::task::spawn_blocking(move || bound.reload()))
+    }
+
+    /// Has the tokens of the control's ports read anew; `None` where there are none.
+    pub(super) fn reread_tokens(&self) -> Option<actix_rt::task::JoinHandle<()>> {
+        tokens::reread(&self.config.control, self.entrances.door.clone())
     }
 
     /// What each exec socket does just now, for the log.
@@ -523,9 +389,16 @@ impl Root {
         }
     }
 
+    /// Tells standard error what ends the wrapper.
+    fn complain(&self, text: &str) {
+        if self.world.is_none() {
+            crate::console::complain(&format!("error: {text}\n"));
+        }
+    }
+
     fn main_failed(&mut self, error: &SpawnError, ctx: &mut Context<Self>) {
         tracing::error!(target: "run", fatal = true, "{error}");
-        crate::console::complain(&format!("error: {error}\n"));
+        self.complain(&error.to_string());
         self.leaves_because(Cause::MainNotStarted(error.to_string()));
         self.happened(Input::MainGone(error.code), ctx);
     }
@@ -537,7 +410,8 @@ impl Actor for Root {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.build(Child::Broker, ctx);
         self.build(Child::Main, ctx);
-        for place in 0..self.coprocesses.len() {
+        let places: Vec<_> = self.coprocesses.iter().map(|child| child.place).collect();
+        for place in places {
             self.build(Child::Coprocess(place), ctx);
         }
         for place in 0..self.exec_sockets.len() {
@@ -559,9 +433,10 @@ impl Handler<Booted> for Root {
 
     fn handle(&mut self, Booted(walked): Booted, ctx: &mut Context<Self>) {
         let failed = walked.failure.map_or(Ok(()), |(place, error)| {
-            let name = &self.config.coprocesses[place].name;
-            self.boot_culprit = Some(name.to_string());
-            Err(format!("{name}: {error}"))
+            let name = self.coprocess(place).map(|child| child.config.name.to_string());
+            let why = format!("{}: {error}", name.as_deref().unwrap_or(MAIN));
+            self.boot_culprit = name;
+            Err(why)
         });
         // An event that was cancelled was worked off as well, but nothing is started after it.
         let templates = match self.wrapper.stage() {
@@ -587,7 +462,7 @@ impl Handler<Rendered> for Root {
         let failure = outcome.err().map(|error| {
             let text = format!("the boot is given up: {error}");
             tracing::error!(target: "nginx-run", fatal = true, "{text}");
-            crate::console::complain(&format!("error: {text}\n"));
+            self.complain(&text);
             let culprit = self.boot_culprit.take();
             self.leaves_because(Cause::Boot(culprit, error));
             FAILURE
@@ -657,6 +532,7 @@ impl Handler<MainNews> for Root {
     fn handle(&mut self, news: MainNews, ctx: &mut Context<Self>) {
         let (pid, status, daemonised) = match news {
             MainNews::Failed(error) => return self.main_failed(&error, ctx),
+            MainNews::FileChanged(path) => return self.reload(format!("`{path}` changed"), None),
             MainNews::Unfit(why) => {
                 tracing::error!(target: "pm", "the main process {why}: shutting down with status {FAILURE}");
                 self.leaves_because(Cause::MainUnfit(why));
@@ -672,7 +548,7 @@ impl Handler<MainNews> for Root {
             let text = "nginx left the foreground: its configuration says `daemon on;`, which has \
                         to go or to be `daemon off;`";
             tracing::error!(target: "nginx-run", fatal = true, "{text}");
-            crate::console::complain(&format!("error: {text}\n"));
+            self.complain(text);
             self.leaves_because(Cause::MainLeft);
             code = FAILURE;
         }
@@ -694,85 +570,5 @@ impl Handler<GaveUp> for Root {
         tracing::error!(target: "pm", "`{name}` has failed for good: shutting down with status {code}");
         self.leaves_because(Cause::GaveUp(name));
         self.happened(Input::GaveUp(code), ctx);
-    }
-}
-
-impl Handler<ChildExited> for Root {
-    type Result = ();
-
-    /// No actor of the tree ends by itself, so this is always a bug somewhere.
-    fn handle(&mut self, ChildExited { id, exit }: ChildExited, ctx: &mut Context<Self>) {
-        let child = Child::from_id(id);
-        let leaving = matches!(
-            self.wrapper.stage(),
-            Stage::Exiting | Stage::Sweeping | Stage::Killing | Stage::Gone
-        );
-        tracing::error!(target: "supervisor", "the actor of {child:?} {exit}");
-        let now = Instant::now();
-        let verdict = match child {
-            Child::Main => {
-                // Its process was killed with it.
-                self.main = None;
-                self.leaves_because(Cause::Actor(MAIN.to_owned()));
-                return self.happened(Input::MainGone(FAILURE), ctx);
-            }
-            Child::Broker => {
-                self.broker = None;
-                self.broker_rebuilds.died(now)
-            }
-            Child::Control => {
-                self.control = None;
-                self.control_rebuilds.died(now)
-            }
-            Child::ExecSocket(place) => {
-                let socket = &mut self.exec_sockets[place];
-                socket.actor = None;
-                socket.rebuilds.died(now)
-            }
-            Child::Coordinator => match &mut self.coordinator {
-                Some(coordinator) => {
-                    coordinator.actor = None;
-                    coordinator.rebuilds.died(now)
-                }
-                None => return,
-            },
-            Child::Gateway => match &mut self.gateway {
-                Some(gateway) => {
-                    gateway.actor = None;
-                    gateway.rebuilds.died(now)
-                }
-                None => return,
-            },
-            Child::BuiltIn => match &mut self.built_in {
-                Some(offering) => {
-                    offering.actor = None;
-                    offering.rebuilds.died(now)
-                }
-                None => return,
-            },
-            Child::Coprocess(place) => {
-                let child = &mut self.coprocesses[place];
-                child.actor = None;
-                child.rebuilds.died(now)
-            }
-        };
-        match verdict {
-            // The broker is needed for the exit as well.
-            Verdict::Rebuild(_) if leaving && child != Child::Broker => self.give_up(child),
-            Verdict::Rebuild(_) if child == Child::Broker => self.build(child, ctx),
-            Verdict::Rebuild(pause) => {
-                ctx.run_later(pause, move |root, ctx| root.build(child, ctx));
-            }
-            // Without it the wrapper cannot be asked anything; its work goes on.
-            Verdict::Escalate if child == Child::Control => {
-                tracing::error!(target: "supervisor", "the control socket is given up");
-            }
-            Verdict::Escalate => {
-                tracing::error!(target: "supervisor", "the actor of {child:?} dies too often: shutting down");
-                self.leaves_because(Cause::Actor(format!("{child:?}")));
-                self.give_up(child);
-                self.happened(Input::GaveUp(FAILURE), ctx);
-            }
-        }
     }
 }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Actor;
-use coproc_control::listener::Listener;
+use coproc_control::listener::listen;
 use coproc_control::port::Port;
+use coproc_control::role::Roles;
 use coproc_control::server::Entrances;
 use coproc_core::exit::{FAILURE, USAGE};
 use coproc_core::process::{give_large_memory_back, identity, seal_descriptors};
+use coproc_core::socket::Listener;
 use coproc_core::supervision::log_panics;
 use coproc_exec::config::ExecSocket;
 use coproc_gateway::driver::grpc::Presence;
@@ -26,7 +28,8 @@ use super::paths::PidFiles;
 use super::record::{Places, Record};
 use super::root::{Gated, Parts, Root};
 use super::templates::Templates;
-use crate::config::{self, Config, Sources};
+use super::tokens;
+use crate::config::{self, Config, Loaded, Sources};
 use crate::console::complain;
 use crate::init::{self, Side};
 use crate::{event_loop, log, signals};
@@ -106,13 +109,14 @@ fn begin(sources: &Sources, manner: Manner, places: &mut Places) -> Result<u8, (
             }
             Ok(code)
         }
-        Ok(Side::Runtime) => runtime(config, pid, manner, places, kills).map_err(failed),
+        Ok(Side::Runtime) => runtime(loaded, config, pid, manner, places, kills).map_err(failed),
         Err(error) => Err(failed(format!("the wrapper cannot be started: {error}"))),
     }
 }
 
 /// The runtime below the init; an error is a sentence about why there is none.
 fn runtime(
+    loaded: Loaded,
     config: Config,
     pid: u32,
     manner: Manner,
@@ -127,12 +131,16 @@ fn runtime(
         false => Ok(()),
     };
     let (socket, no_socket) = bind(&config)?;
+    let roles = Roles::look_up(config.control.roles.as_ref())?;
+    let door = tokens::door(&config.control)?;
     let ports = config.control.listen.iter().map(|address| Port::bind(*address));
     let ports: Vec<_> =
         ports.collect::<Result<_, _>>().map_err(|error| format!("control.listen: {error}"))?;
 
     let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
         .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    let signals =
+        signals.watch().map_err(|error| format!("the signal thread cannot be started: {error}"))?;
     // Only a second runtime in one process would find one set.
     let _ = tracing::subscriber::set_global_default(log::Events::new(output.clone()));
     log_panics();
@@ -145,9 +153,7 @@ fn runtime(
     if let Some(why) = no_socket {
         tracing::warn!(target: "control", "there is no control socket: {why}");
     }
-    for port in &ports {
-        tracing::info!(target: "control", "health and metrics are told on http://{}/", port.address());
-    }
+    announce_ports(&config, &ports);
     let pid_files =
         manner.run_path.then(|| PidFiles::write(&config.run_path, pid, config.main.kind));
     let inherited: Vec<_> = std::env::vars_os().collect();
@@ -158,7 +164,8 @@ fn runtime(
             let coordinator = coordinator(&config)
                 .inspect_err(|why| tracing::error!(target: "coordinator", fatal = true, "{why}"))?;
             let gateway = gateway(&config)
-                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))?;
+                .inspect_err(|why| tracing::error!(target: "gateway", fatal = true, "{why}"))
+                .map_err(|why| format!("gateway: {why}"))?;
             Ok((sockets, coordinator, gateway))
         });
     let (exec_sockets, coordinator, gateway) = match bound {
@@ -190,7 +197,7 @@ fn runtime(
     let parts = Parts {
         output: output.clone(),
         inherited: Arc::new(inherited),
-        control: Entrances { socket, ports },
+        control: Entrances { socket, roles, ports, door, heartbeat: config.control.heartbeat },
         exec_sockets,
         templates: templates.clone(),
         coordinator,
@@ -198,14 +205,14 @@ fn runtime(
         code: code.clone(),
         record: record.clone(),
         kills,
+        world: None,
         config: Rc::new(config),
+        loaded: Rc::new(loaded),
     };
     let system = event_loop::start()?;
     let root = system.block_on(async { Root::new(parts).start() });
     let told = root.clone();
-    signals
-        .tell(move |signal| told.do_send(signal))
-        .map_err(|error| format!("the signal thread cannot be started: {error}"))?;
+    signals.tell(move |signal| told.do_send(signal));
     let ran = system.run();
     drop(root);
     if let Err(error) = ran {
@@ -275,12 +282,37 @@ pub(super) fn gateway(config: &Config) -> Result<Option<Gated>, String> {
         Some(name) if config.coprocesses.iter().any(|one| one.name.as_str() == name) => {
             Some(watched)
         }
-        Some(name) => return Err(format!("gateway.plugin: there is no coprocess `{name}`")),
+        Some(name) => return Err(format!("there is no coprocess `{name}` for its plugin server")),
         None => None,
     };
     coproc_gateway::server::Bound::open(gateway, watched)
         .map(|bound| Some((bound, presence)))
-        .map_err(|error| format!("gateway: {error}"))
+        .map_err(|error| error.to_string())
+}
+
+/// Says where the control's ports are, and what is not as safe as it could be.
+fn announce_ports(config: &Config, ports: &[Port]) {
+    let tokens = config.control.has_tokens();
+    if tokens && ports.is_empty() {
+        tracing::warn!(
+            target: "control",
+            "control.token_files has no effect: control.listen names no port"
+        );
+    }
+    let more = if tokens { ", and everything to who shows a token" } else { "" };
+    for port in ports {
+        let address = port.address();
+        tracing::info!(
+            target: "control",
+            "health and metrics are told on http://{address}/{more}"
+        );
+        if tokens && !address.ip().is_loopback() {
+            tracing::warn!(
+                target: "control",
+                "tokens pass http://{address}/ in the clear: let nobody listen on the way, or put TLS before it"
+            );
+        }
+    }
 }
 
 /// Says where a coordinator is to be found.
@@ -298,7 +330,7 @@ fn announce(bound: &coproc_coordinator::Bound) {
 /// The control socket, or why there is none where that is no error.
 fn bind(config: &Config) -> Result<(Option<Listener>, Option<String>), String> {
     let Some(path) = &config.control.socket else { return Ok((None, None)) };
-    match Listener::bind(path, config.control.mode) {
+    match listen(path, config.control.mode, config.control.owner.as_deref()) {
         Ok(listener) => Ok((Some(listener), None)),
         Err(error) if config.control.configured => Err(format!("control.socket: {error}")),
         Err(error) => Ok((None, Some(error.to_string()))),

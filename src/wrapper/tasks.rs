@@ -13,20 +13,24 @@ type Provider = (Vec<String>, SharedStanding);
 
 impl Root {
     /// Has the coordinator know at all times which tasks these are.
-    pub(super) fn await_tasks(&self) {
+    pub(super) fn await_tasks(&mut self) {
         let Some(coordinator) = &self.coordinator else { return };
+        for before in self.awaiting.drain(..) {
+            before.abort();
+        }
         let providers = self.coprocesses.iter().filter(|child| !child.config.tasks.is_empty());
         let providers: Rc<[Provider]> =
             providers.map(|child| (child.config.tasks.clone(), child.standing.clone())).collect();
         for (_, standing) in providers.iter() {
             let mut changes = standing.borrow().watch();
             let (bound, providers) = (coordinator.bound.clone(), providers.clone());
-            actix_rt::spawn(async move {
+            self.awaiting.push(actix_rt::spawn(async move {
                 while changes.changed().await.is_ok() {
                     bound.await_tasks(coming(&providers));
                 }
-            });
+            }));
         }
+        coordinator.bound.await_tasks(coming(&providers));
     }
 }
 

@@ -9,6 +9,7 @@ use coproc_core::scope::Scope;
 use coproc_main::surroundings::Preparation;
 use coproc_main::time::now_in_go;
 use coproc_template::Renderer;
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 /// How long the clean-up may take before the wrapper leaves without it.
@@ -18,6 +19,7 @@ const CLEAN_UP: Duration = Duration::from_secs(5);
 enum Job {
     Render(oneshot::Sender<Result<(), String>>),
     Settle(bool),
+    See(Map<String, Value>),
     CleanUp(mpsc::Sender<Result<(), String>>),
 }
 
@@ -46,6 +48,7 @@ impl Templates {
                         let _ = done.send(outcome);
                     }
                     Job::Settle(taken) => renderer.settle(taken),
+                    Job::See(values) => renderer.see(values),
                     Job::CleanUp(done) => {
                         let _ = done.send(renderer.clean_up(&folder));
                         return;
@@ -54,6 +57,11 @@ impl Templates {
             }
         })?;
         Ok(Self { jobs })
+    }
+
+    /// What templates see from the next rendering on.
+    pub(super) fn see(&self, values: Map<String, Value>) {
+        let _ = self.jobs.send(Job::See(values));
     }
 
     /// Removes what is not to stay, once nobody needs it any more; waits for it. The error is a

@@ -39,7 +39,7 @@ impl Handler<Break> for Root {
             Child::Broker => self.broker.as_ref().unwrap().do_send(Panic),
             Child::Main => self.main.as_ref().unwrap().do_send(Panic),
             Child::Coprocess(place) => {
-                self.coprocesses[place].actor.as_ref().unwrap().do_send(Panic);
+                self.coprocess(place).unwrap().actor.as_ref().unwrap().do_send(Panic);
             }
             Child::ExecSocket(place) => {
                 self.exec_sockets[place].actor.as_ref().unwrap().do_send(Panic);
@@ -101,7 +101,8 @@ impl Tree {
             folder: PathBuf::from("/"),
             ..Sources::default()
         };
-        let mut config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
+        let loaded = config::load(&sources).unwrap();
+        let mut config = loaded.with_facts(std::process::id()).unwrap();
         change(&mut config);
         let (output, _thread) = log::start(&config.log, |_| None).unwrap();
         let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
@@ -113,7 +114,9 @@ impl Tree {
         let parts = Parts {
             record: None,
             kills: None,
+            world: None,
             config: Rc::new(config),
+            loaded: Rc::new(loaded),
             output,
             inherited: Arc::new(environment),
             control: Entrances::default(),

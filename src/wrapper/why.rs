@@ -38,6 +38,7 @@ pub(super) struct MainStop {
 /// A coprocess with its reason.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
+    pub(super) place: usize,
     pub(super) name: String,
     pub(super) state: &'static str,
     pub(super) reason: Reason,
@@ -64,7 +65,7 @@ pub(super) struct World {
     /// Why the wrapper leaves, if it does.
     pub(super) cause: Option<Cause>,
     pub(super) main: Option<Main>,
-    /// In the order of the file, which is that of their places.
+    /// In the order of the file.
     pub(super) members: Vec<Member>,
     pub(super) ongoing: Ongoing,
     pub(super) now: Instant,
@@ -115,9 +116,9 @@ impl World {
     }
 
     fn member_json(&self, member: &Member) -> Value {
-        let Member { name, state, reason, holds } = member;
+        let Member { name, state, reason, holds, place } = member;
         let behind = match reason {
-            Reason::Waits(event) => self.behind(event, self.place(name)),
+            Reason::Waits(event) => self.behind(event, *place),
             _ => None,
         };
         let mut sentence = reason.to_string();
@@ -249,10 +250,6 @@ impl World {
         }
     }
 
-    fn place(&self, name: &str) -> usize {
-        self.members.iter().position(|member| member.name == name).unwrap_or(usize::MAX)
-    }
-
     /// Who makes an event wait.
     fn held(&self, walk: &OngoingWalk) -> String {
         let names = self.names(&walk.places).join(", ");
@@ -268,9 +265,9 @@ impl World {
     }
 
     fn names(&self, places: &[usize]) -> Vec<String> {
-        let name = |place: &usize| match self.members.get(*place) {
-            Some(member) => member.name.clone(),
-            None => MAIN.to_owned(),
+        let name = |place: &usize| {
+            let member = self.members.iter().find(|member| member.place == *place);
+            member.map_or_else(|| MAIN.to_owned(), |member| member.name.clone())
         };
         places.iter().map(name).collect()
     }
@@ -352,10 +349,20 @@ impl fmt::Display for MainReason {
     }
 }
 
+/// The answer without the processes of other names.
+fn of_these(mut answer: Value, names: &[String]) -> Value {
+    if let Some(processes) = answer["processes"].as_array_mut() {
+        processes.retain(|one| names.iter().any(|name| one["name"] == name.as_str()));
+    }
+    answer
+}
+
 impl Root {
     /// Answers with the reasons of all, or of one.
     pub(super) fn why(&self, name: Option<String>, reply: Reply) {
         let status = self.main_status();
+        let replicas = name.as_deref().map(|name| self.replicas(name)).unwrap_or_default();
+        let replicas: Vec<_> = replicas.iter().map(|one| one.config.name.to_string()).collect();
         let ongoing = self.broker.as_ref().map(|broker| broker.send(WhatGoesOn));
         let main = (self.config.main.kind != Kind::None).then(|| Main {
             status: MainStatus::default(),
@@ -367,7 +374,7 @@ impl Root {
         let coprocesses: Vec<_> = self
             .coprocesses
             .iter()
-            .map(|child| (child.config.clone(), child.standing.clone()))
+            .map(|child| (child.place, child.config.clone(), child.standing.clone()))
             .collect();
         let (stage, cause) = (self.wrapper.stage(), self.cause.clone());
         actix_rt::spawn(async move {
@@ -378,20 +385,33 @@ impl Root {
                 None => Ongoing::default(),
             };
             let now = Instant::now();
-            let member = |(config, standing): &(Rc<Coprocess>, SharedStanding)| {
+            let member = |(place, config, standing): &(usize, Rc<Coprocess>, SharedStanding)| {
                 let standing = standing.borrow();
                 Member {
+                    place: *place,
                     name: config.name.to_string(),
                     state: standing.machine.state.as_str(),
                     reason: standing.why(config, now),
                     holds: standing.holds().cloned().collect(),
                 }
             };
-            let members = coprocesses.iter().map(member).collect();
+            let mut members: Vec<_> = coprocesses.iter().map(member).collect();
+            for (place, missing) in &ongoing.missing {
+                // Of several events the first that has not come is told.
+                if let (Some(Member { reason: Reason::Waits(event), .. }), Some(first)) =
+                    (members.get_mut(*place), missing.first())
+                {
+                    *event = first.clone();
+                }
+            }
             let main = main.map(|main| Main { status, ..main });
             let world = World { stage, cause, main, members, ongoing, now };
+            let answer = match replicas.is_empty() {
+                true => world.answer(name.as_deref()),
+                false => world.answer(None).map(|answer| of_these(answer, &replicas)),
+            };
             // A client that hung up does not want to know.
-            let _ = reply.send(world.answer(name.as_deref()));
+            let _ = reply.send(answer);
         });
     }
 }

@@ -140,6 +140,53 @@ fn a_client_that_takes_nothing_is_given_up() {
     wait_until("the connection is closed", || gate.bound.figures().connections == 0);
 }
 
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// A GET on a stream of HTTP/2, with each header spelt out.
+fn get_on(stream: u8) -> Vec<u8> {
+    let mut headers = Vec::new();
+    for (name, value) in
+        [(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/a/")]
+    {
+        headers.push(0);
+        for text in [name, value] {
+            headers.push(u8::try_from(text.len()).unwrap());
+            headers.extend_from_slice(text.as_bytes());
+        }
+    }
+    frame(1, 5, stream, &headers)
+}
+
+#[test]
+fn a_client_of_http_2_that_gives_no_room_is_given_up() {
+    let (ended, ends) = channel();
+    let up = upstream(move |mut client| {
+        client.head();
+        client.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        while client.stream.get_mut().write_all(&[b'x'; 1 << 16]).is_ok() {}
+        let _ = ended.send(());
+    });
+    let gate = gate(&up, |limits| limits.client_timeout = SHORT);
+    let mut client = gate.connect();
+    let stream = client.stream.get_mut();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    // No room for any response.
+    stream.write_all(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])).unwrap();
+    for number in [1, 3] {
+        stream.write_all(&get_on(number)).unwrap();
+    }
+    for _ in 0..2 {
+        ends.recv_timeout(PATIENCE).unwrap();
+    }
+    wait_until("nothing is being answered", || gate.bound.figures().in_flight == 0);
+    // What else the connection asks for is answered.
+    assert_eq!((gate.bound.figures().connections, gate.bound.figures().requests), (1, 2));
+}
+
 #[test]
 fn upstreams_that_fail() {
     let silent = upstream(|mut client| {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::auth::let_in;
 use crate::client::Request;
 use crate::plugin::{Plugin, overrides, request};
-use crate::rig::{Rig, checked, hook};
+use crate::rig::{Rig, checked, hook, with};
 use crate::support::{Place, eventually, skipped};
 use crate::upstream::Upstream;
 
@@ -53,6 +53,40 @@ fn a_subrequest_is_answered_with_what_hooks_say_of_the_request() {
     assert_eq!(rig.get("/.coproc/auth/other").status(), 404);
     assert_eq!(rig.get("/.coproc/auth/api1").status(), 400);
     assert!(plugin.objects("after").is_empty() && upstream.seen().is_empty());
+}
+
+#[test]
+fn a_path_that_nginx_would_resolve_is_refused() {
+    let plugin = plugin();
+    let upstream = Upstream::start();
+    let versions = json!({ "version_data": { "not_versioned": true, "versions": { "Default": {
+        "name": "Default", "extended_paths": { "ignored": [{ "path": "/open/" }] } } } } });
+    let api = with(checked(upstream.port, json!({ "auth_check": hook("auth") })), versions);
+    let keys = format!("grpc = \"{}\"\nauth_request = \"/auth\"", plugin.address);
+    let rig = Rig::with(&keys, "", &[api]);
+    let ask = |uri: &str| rig.request("GET", "/auth/api1").header("X-Original-URI", uri).send();
+    assert_eq!(ask("/api/open/x").status(), 200);
+    assert_eq!(ask("/api1/open/x").status(), 200);
+    for uri in ["/apiopen/x", "/api1open/x", "/api/x"] {
+        assert_eq!(ask(uri).status(), 403, "{uri}");
+    }
+    for uri in ["/api/open/../x", "/api/open/%2e%2e/x", "/api/open/..;/x", "/api/open/..%2Fx"] {
+        let answer = ask(uri);
+        assert_eq!(
+            (answer.status(), answer.header("x-coproc-status")),
+            (403, Some("400")),
+            "{uri}"
+        );
+    }
+}
+
+#[test]
+fn what_a_hook_sets_comes_back_though_the_client_said_the_same() {
+    let plugin = plugin();
+    let (_upstream, rig) = gateway(&plugin);
+    let request = rig.request("GET", "/.coproc/auth/api1").header("Authorization", "good");
+    let answer = request.header("X-Original-URI", "/api/x").header("X-User", "me").send();
+    assert_eq!((answer.status(), answer.header("x-user")), (200, Some("me")));
 }
 
 #[test]

@@ -37,6 +37,20 @@ fn t01_a_pre_hook_sets_a_header() {
     assert_eq!(called.spec["bundle_hash"], "d41d8cd98f00b204e9800998ecf8427e");
 }
 
+#[test]
+fn what_a_hook_sets_reaches_the_upstream_whatever_connection_names() {
+    let plugin = Plugin::start(|mut object| {
+        assert!(!request(&mut object).headers.contains_key("X-User"));
+        request(&mut object).set_headers.insert("X-User".into(), "me".into());
+        object
+    });
+    let (upstream, rig) = one(&plugin, |port| api(port, pre("who")));
+    let asked = rig.request("GET", "/api/get").header("Connection", "keep-alive, X-User");
+    assert_eq!(asked.header("X-User", "root").send().status(), 200);
+    let seen = upstream.only();
+    assert_eq!((seen.all("X-User"), seen.header("Connection")), (vec!["me"], None));
+}
+
 /// A hook that wants a binary body in `raw_body` alone, and a text in both.
 fn bodies() -> Plugin {
     Plugin::start(|mut object| {

@@ -1,6 +1,6 @@
 //! Requests that two servers may understand differently: they are refused, and their connections closed.
 
-use crate::world::{Gate, OK, answering};
+use crate::world::{Gate, OK, answering, api};
 
 /// Asks, and sees the connection close after the answer.
 fn refused(gate: &Gate, request: &str) -> Option<u16> {
@@ -130,4 +130,30 @@ fn what_follows_in_one_go_is_a_request_of_its_own() {
     let asked: Vec<_> = asks.try_iter().map(|asked| asked.first).collect();
     assert_eq!(asked[..2], ["POST /1 HTTP/1.1", "POST /2 HTTP/1.1"]);
     assert!(!asked.contains(&"GET /4 HTTP/1.1".to_owned()), "{asked:?}");
+}
+
+#[test]
+fn a_response_in_chunks_that_tells_a_length_as_well_is_passed_on_in_chunks() {
+    let (up, _asks) = answering(
+        "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    );
+    let gate = Gate::to(up.address);
+    let answer = gate.ask("GET /a/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((answer.status(), answer.text()), (200, "abc"));
+    assert_eq!(answer.header("content-length"), None);
+}
+
+#[test]
+fn no_api_is_passed_by_with_a_path_that_is_written_otherwise() {
+    let (up, asks) = answering(OK);
+    let url = format!("http://{}/", up.address);
+    let gate = Gate::serving(vec![api("all", "/", &url), api("a", "/a/", &url)], |_| {});
+    let status = |path: &str| gate.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).status();
+    for path in ["/%61/x", "//a/x", "/a%2fx", "/a%2Fx", "/\\a/x", "/a;b/x", "/%2f%61%2f"] {
+        assert_eq!(status(path), 400, "{path}");
+    }
+    assert!(asks.try_recv().is_err());
+    for path in ["/a//x", "/a/%2f;x", "/b//x", "/b/%61/", "/%62/a/", "/b;c/x"] {
+        assert_eq!(status(path), 200, "{path}");
+    }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use coproc_gateway::config::Listen;
+use coproc_gateway::config::{Listen, Tls};
 use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -38,8 +38,8 @@ async fn ask(sender: &mut Sender, request: Request<Full<Bytes>>) -> (u16, Versio
     (status, version, answer.into_body().collect().await.unwrap().to_bytes())
 }
 
-fn block_on(work: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 #[test]
@@ -113,6 +113,38 @@ fn connector(made: &Certificates, protocols: &[&[u8]]) -> TlsConnector {
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Arc::new(config).into()
+}
+
+#[test]
+fn a_reload_takes_a_new_certificate_up_and_keeps_the_old_one_where_it_is_none() {
+    let (old, new) = (Certificates::new(), Certificates::new());
+    let folder = tempfile::tempdir().unwrap();
+    let put = |made: &Certificates| {
+        for name in ["cert.pem", "key.pem"] {
+            std::fs::copy(made.file(name), folder.path().join(name)).unwrap();
+        }
+    };
+    put(&old);
+    let (up, _asks) = answering(OK);
+    let gate = Gate::with(up.address, |config| {
+        let file = |name| folder.path().join(name);
+        config.tls = Some(Tls { certificate: file("cert.pem"), key: file("key.pem") });
+    });
+    let trusts = |made: &Certificates| {
+        block_on(async {
+            let stream = TcpStream::connect(gate.address).await.unwrap();
+            let name = "localhost".try_into().unwrap();
+            connector(made, &[b"h2"]).connect(name, stream).await.is_ok()
+        })
+    };
+    assert!(trusts(&old) && !trusts(&new));
+    put(&new);
+    assert!(!trusts(&new), "nobody has said so yet");
+    gate.bound.reload();
+    assert!(trusts(&new) && !trusts(&old));
+    std::fs::write(folder.path().join("cert.pem"), "none").unwrap();
+    gate.bound.reload();
+    assert!(trusts(&new));
 }
 
 #[test]

@@ -132,3 +132,44 @@ fn variables_alone_run_a_server_and_its_agent() {
     sample.healthy();
     assert_eq!(wrapper.stop(), 143, "{}", wrapper.dump());
 }
+
+#[test]
+fn workers_start_after_the_migration_and_the_cache_and_make_way_one_by_one() {
+    let programs = ["front", "migrate", "cache", "worker", "report"];
+    let new = programs.map(|name| (format!("/usr/local/bin/{name}"), format!("@/bin/{name}")));
+    let mut new: Vec<_> = new.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
+    new.push(("/run/secrets/db", "@/db"));
+    let mut sample = Sample::copy("workers.toml", &[], &new);
+    sample.place.write("db", "hidden\n");
+    let go = sample.place.at("go");
+    sample.stand_in("front", "exec sleep 1000");
+    sample.stand_in("cache", "touch $2\nexec sleep 1000");
+    let wait = format!("while ! test -e {go}; do sleep 0.02; done");
+    sample.stand_in("migrate", &format!("{wait}\necho migrate $DB_PASSWORD >> $calls"));
+    let noted = "echo worker-$COPROC_REPLICA $DB_PASSWORD $WORKER_SIZE.$OTHER >> $calls";
+    sample.stand_in("worker", &format!("{noted}\ntouch $2\nexec sleep 1000"));
+    sample.stand_in("report", "exit 1");
+    sample.env("WORKER_SIZE", "3");
+    sample.env("OTHER", "not for them");
+    let mut wrapper = sample.run(&[]);
+    wrapper.wait_for("event: [coprocess.cache.ready]");
+    assert_eq!(wrapper.count("worker-1: started"), 0, "the migration has not ended");
+    sample.place.write("go", "");
+    wrapper.wait_for("event: [coprocess.worker.ready]");
+    wrapper.wait_for("event: [start]");
+    let calls = sample.calls();
+    assert_eq!(calls[0], "migrate hidden");
+    for worker in ["worker-1", "worker-2"] {
+        assert!(calls.contains(&format!("{worker} hidden 3.")), "{calls:?}");
+    }
+    assert!(sample.coproc(&["restart", "worker"]).status.success());
+    let first = wrapper.position("event: [coprocess.worker-1.exited]");
+    assert!(first < wrapper.position("event: [coprocess.worker-2.exited]"), "{}", wrapper.dump());
+    eventually("the report has its time", || {
+        let why = sample.coproc(&["why", "report"]).stdout;
+        String::from_utf8_lossy(&why).contains("runs in ")
+    });
+    sample.healthy();
+    assert_eq!(wrapper.stop(), 143, "{}", wrapper.dump());
+    assert!(!wrapper.dump().contains("hidden"));
+}

@@ -2,21 +2,24 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::HeaderValue;
 use hyper::{Request as HttpRequest, Response};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::connections::Entrance;
+use crate::caller::Caller;
+use crate::openapi;
 use crate::openmetrics;
 use crate::request::{Ask, Refused, Request};
-use crate::route::{Route, route};
+use crate::route::{Denied, Given, Query, Route, find};
 use crate::server::{FOLLOWERS, Seat, Shared};
-use crate::streams;
+use crate::{sse, streams};
 
 /// No request has a body worth more.
 const BODY: usize = 64 * 1024;
@@ -25,42 +28,56 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 
 pub(crate) async fn answer(
     request: HttpRequest<Incoming>,
-    entrance: Entrance,
+    caller: Caller,
     shared: &Shared,
-    seat: &Seat,
+    seat: &Rc<Seat>,
 ) -> Response<Answer> {
-    match respond(request, entrance, shared, seat).await {
+    match respond(request, caller, shared, seat).await {
         Ok(response) => response,
-        Err(refused) => whole(refused.status, &json!({ "error": refused.why })),
+        Err(Denied { refused, header }) => {
+            let mut response = whole(refused.status, &json!({ "error": refused.why }));
+            if let Some((name, value)) = header
+                && let Ok(value) = HeaderValue::from_str(&value)
+            {
+                response.headers_mut().insert(name, value);
+            }
+            response
+        }
     }
 }
 
 async fn respond(
     request: HttpRequest<Incoming>,
-    entrance: Entrance,
+    caller: Caller,
     shared: &Shared,
-    seat: &Seat,
-) -> Result<Response<Answer>, Refused> {
+    seat: &Rc<Seat>,
+) -> Result<Response<Answer>, Denied> {
     let (parts, body) = request.into_parts();
-    let body = match entrance {
-        Entrance::Socket => read(body).await?,
-        // Nothing that can be asked there has one.
-        Entrance::Port => Bytes::new(),
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let (entry, word) = find(shared.door.is_open_only(caller), method, path)?;
+    shared.door.admit(caller, entry, &parts.headers, &seat.known)?;
+    let body = match entry.body {
+        Some(_) => read(body).await?,
+        None => Bytes::new(),
     };
-    let (method, path, query) = (parts.method.as_str(), parts.uri.path(), parts.uri.query());
-    let route = route(entrance, method, path, query, &body)?;
-    if let Route::Events { follow: true, .. } | Route::Logs { follow: true, .. } = &route {
+    let query = Query(parts.uri.query().unwrap_or_default());
+    let route = (entry.read)(&Given { word, method, query, body: &body })?;
+    let pushed = matches!(route, Route::Events { .. }) && sse::wanted(&parts.headers);
+    if pushed || route.lasts() {
         follow_on(seat, shared)?;
     }
-    match route {
-        Route::Ask(request) => Ok(whole(200, &ask(shared, request).await?)),
-        Route::Health(health) => {
-            Ok(self::health(entrance, &ask(shared, Request::Health(health)).await?))
+    Ok(match route {
+        Route::Ask(request) => whole(200, &ask(shared, request).await?),
+        Route::Health(health) => self::health(caller, &ask(shared, Request::Health(health)).await?),
+        Route::Description => whole(200, &openapi::document(shared.sources.version)),
+        Route::Metrics => metrics(ask(shared, Request::Metrics).await?),
+        Route::Events { since, .. } if pushed => {
+            let since = sse::last_seen(&parts.headers)?.or(since);
+            sse::events(shared, since, seat.clone())
         }
-        Route::Metrics => Ok(metrics(ask(shared, Request::Metrics).await?)),
-        Route::Events { since, follow } => Ok(streams::events(shared, since, follow)),
-        Route::Logs { name, count, follow } => streams::logs(shared, name, count, follow).await,
-    }
+        Route::Events { since, follow } => streams::events(shared, since.unwrap_or(0), follow),
+        Route::Logs { name, count, follow } => streams::logs(shared, name, count, follow).await?,
+    })
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Refused> {
@@ -77,7 +94,7 @@ fn follow_on(seat: &Seat, shared: &Shared) -> Result<(), Refused> {
     let follower = follower.map_err(|_| {
         Refused::new(503, format!("{FOLLOWERS} clients follow events or logs already"))
     })?;
-    *seat.borrow_mut() = follower;
+    seat.follow(follower);
     Ok(())
 }
 
@@ -88,12 +105,12 @@ pub(crate) async fn ask(shared: &Shared, request: Request) -> Result<Value, Refu
 }
 
 /// 200 and `ok`, or 503 and a line for each that is not well.
-fn health(entrance: Entrance, culprits: &Value) -> Response<Answer> {
+fn health(caller: Caller, culprits: &Value) -> Response<Answer> {
     let line = |culprit: &Value| {
         let text = |key: &str| culprit[key].as_str().unwrap_or_default().to_owned();
         let line = format!("{}: {}", text("name"), text("what"));
-        match (entrance, culprit["why"].as_str()) {
-            (Entrance::Socket, Some(why)) => format!("{line} ({why})\n"),
+        match (caller, culprit["why"].as_str()) {
+            (Caller::Peer { .. }, Some(why)) => format!("{line} ({why})\n"),
             // A probe's command or address may hold what is not for everybody.
             _ => line + "\n",
         }
@@ -118,7 +135,7 @@ pub(crate) fn response(status: u16, kind: &'static str, body: Answer) -> Respons
     let mut response = Response::new(body);
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    let kind = hyper::header::HeaderValue::from_static(kind);
+    let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
     response
 }

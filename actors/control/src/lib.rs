@@ -1,15 +1,24 @@
 //! The control socket of a running wrapper: HTTP/1.1 and JSON on a Unix socket, so that `curl`
-//! is a client too. Who may connect is decided by the socket's mode. Health and metrics are told on
+//! is a client too. Who may connect is decided by the socket's mode, and who may do what by roles. Health and metrics are told on
 //! TCP ports as well.
 
 mod answer;
+mod attempts;
+pub mod caller;
 pub mod client;
 pub mod connections;
 pub mod listener;
 pub mod metrics;
+pub mod openapi;
 mod openmetrics;
 pub mod port;
 pub mod request;
+pub mod role;
 mod route;
+mod routes;
+mod schemas;
 pub mod server;
+mod sse;
 mod streams;
+pub mod table;
+pub mod token;

@@ -1,5 +1,8 @@
 //! What a client can ask of a running wrapper, and what it is answered.
 
+use std::fmt;
+use std::str::FromStr;
+
 use actix::Message;
 use coproc_core::signal::Signal;
 use serde_json::Value;
@@ -26,10 +29,17 @@ pub enum Request {
     Signal(String, Signal),
     /// A reload of the main process; answered when it is over.
     Reload,
+    /// Read the config anew: tell what follows, or do it as well.
+    Reconfigure {
+        /// Whether it is done.
+        apply: bool,
+    },
     /// Publish `custom.NAME`.
     Emit(String),
     /// Something about the gateway's keys.
     Keys(KeysOrder),
+    /// Whether a process is as it is waited for; answered when it is so, or cannot come to be so by itself.
+    Wait(String, Until),
     /// By which name a process's lines are logged.
     LoggerOf(String),
 }
@@ -56,6 +66,56 @@ pub enum Order {
     Background,
     /// Hold events.
     Foreground,
+}
+
+/// What is waited for of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Its program runs.
+    Started,
+    /// It serves.
+    Ready,
+    /// A run of it has ended, and none is under way.
+    Exited,
+    /// It is down, and nothing but an order or an event brings it back.
+    Stopped,
+    /// It was given up.
+    Failed,
+}
+
+impl Until {
+    /// All, as they are written.
+    pub const WORDS: &str = "started|ready|exited|stopped|failed";
+
+    const ALL: [Self; 5] = [Self::Started, Self::Ready, Self::Exited, Self::Stopped, Self::Failed];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ready => "ready",
+            Self::Exited => "exited",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Until {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text).ok_or_else(|| {
+            let words = Self::WORDS.replace('|', ", ");
+            format!("`{text}` cannot be waited for; expected one of {words}")
+        })
+    }
 }
 
 /// What is asked about the gateway's keys, as HTTP has it. The gateway knows what it means.

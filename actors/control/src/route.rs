@@ -1,10 +1,10 @@
-//! From method, path, query and body to a request. Pure.
+//! From method, path, query and body to an entry of the table, and to a request. Pure.
 
 use coproc_core::signal::Signal;
 use serde_json::{Map, Value};
 
-use crate::connections::Entrance;
-use crate::request::{Health, KeysOrder, Order, Refused, Request};
+use crate::request::{Health, KeysOrder, Refused, Request};
+use crate::routes::{Entry, ROUTES};
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,103 +15,155 @@ pub(crate) enum Route {
     Health(Health),
     /// One answer in the text of OpenMetrics.
     Metrics,
+    /// The description of all that can be asked.
+    Description,
     /// Events after a number, and further ones as they come.
-    Events { since: u64, follow: bool },
+    Events { since: Option<u64>, follow: bool },
     /// The last lines, and further ones as they come.
     Logs { name: Option<String>, count: usize, follow: bool },
+}
+
+impl Route {
+    /// Whether the answer comes, or goes on, for as long as it takes.
+    pub(crate) fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::Events { follow: true, .. }
+                | Self::Logs { follow: true, .. }
+                | Self::Ask(Request::Wait(..))
+        )
+    }
 }
 
 /// How many lines `logs` shows where nobody says.
 const LINES: usize = 100;
 
-pub(crate) fn route(
-    entrance: Entrance,
+/// What a request gives besides its method.
+pub(crate) struct Given<'a> {
+    /// The path's parameter, if it has one.
+    pub(crate) word: Option<String>,
+    pub(crate) method: &'a str,
+    pub(crate) query: Query<'a>,
+    pub(crate) body: &'a [u8],
+}
+
+impl Given<'_> {
+    /// The path's parameter.
+    pub(crate) fn name(&self) -> String {
+        self.word.clone().unwrap_or_default()
+    }
+
+    /// A field of the body, which is an object.
+    fn field(&self, key: &str) -> Result<Value, Refused> {
+        let missing = || Refused::new(400, format!("the body has no `{key}`"));
+        object(self.body)?.remove(key).ok_or_else(missing)
+    }
+
+    /// A field that is a text.
+    pub(crate) fn text(&self, key: &str) -> Result<String, Refused> {
+        match self.field(key)? {
+            Value::String(text) => Ok(text),
+            _ => Err(Refused::new(400, format!("`{key}` is not a text"))),
+        }
+    }
+}
+
+/// The entry for a method and a path, with the path's parameter. Where a port tells `openly` only, there
+/// is nothing else.
+pub(crate) fn find(
+    openly: bool,
     method: &str,
     path: &str,
-    query: Option<&str>,
-    body: &[u8],
-) -> Result<Route, Refused> {
+) -> Result<(&'static Entry, Option<String>), Denied> {
     let words: Vec<String> = path
         .trim_matches('/')
         .split('/')
         .map(decode)
         .collect::<Option<_>>()
         .ok_or_else(|| Refused::new(400, "the path is not valid"))?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let query = Query(query.unwrap_or_default());
-    if let (Entrance::Socket, ["v1", "keys", id @ ..]) = (entrance, words.as_slice())
-        && id.len() <= 1
-    {
-        return Ok(Route::Ask(Request::Keys(KeysOrder {
-            method: method.to_owned(),
-            id: id.first().map(|id| (*id).to_owned()),
-            hashed: query.flag("hashed"),
-            body: body.to_vec(),
-            go_on: query.flag("suppress_reset"),
-        })));
+    let mut allowed = Vec::new();
+    for entry in ROUTES.iter().filter(|entry| entry.open || !openly) {
+        let Some(word) = fits(entry.path, &words) else { continue };
+        // What comes to an end can be asked for its head alone.
+        if entry.method == method || (method == "HEAD" && entry.open) {
+            return Ok((entry, word));
+        }
+        if !allowed.contains(&entry.method) {
+            allowed.push(entry.method);
+        }
     }
-    let expected = match (entrance, words.as_slice()) {
-        (_, ["livez" | "readyz" | "metrics"]) => "GET",
-        (Entrance::Socket, ["v1", "status" | "plan" | "why" | "events" | "logs"]) => "GET",
-        (Entrance::Socket, ["v1", "reload" | "emit"] | ["v1", "coprocesses", _, _]) => "POST",
-        _ => return Err(Refused::new(404, format!("there is nothing at `{path}`"))),
-    };
-    // What comes to an end can be asked for its head alone.
-    let head = method == "HEAD" && words.len() == 1;
-    if method != expected && !head {
-        return Err(Refused::new(405, format!("`{path}` takes {expected} only")));
+    if allowed.is_empty() {
+        return Err(Refused::new(404, format!("there is nothing at `{path}`")).into());
     }
-    match words.as_slice() {
-        ["livez"] => Ok(Route::Health(Health::Alive)),
-        ["readyz"] => Ok(Route::Health(Health::Ready)),
-        ["metrics"] => Ok(Route::Metrics),
-        ["v1", "status"] => Ok(Route::Ask(Request::Status)),
-        ["v1", "plan"] => Ok(Route::Ask(Request::Plan)),
-        ["v1", "why"] => {
-            let name = query.get("name")?.filter(|name| !name.is_empty());
-            Ok(Route::Ask(Request::Why(name)))
+    let allowed = allowed.join(", ");
+    let why = format!("`{path}` takes {allowed} only");
+    Err(Denied { header: Some(("allow", allowed)), ..Refused::new(405, why).into() })
+}
+
+/// The parameter of a path that fits, which may have none.
+fn fits(path: &str, words: &[String]) -> Option<Option<String>> {
+    let parts = path.trim_matches('/').split('/');
+    if parts.clone().count() != words.len() {
+        return None;
+    }
+    let mut parameter = None;
+    for (part, word) in parts.zip(words) {
+        if part.starts_with('{') {
+            parameter = Some(word.clone()).filter(|word| !word.is_empty());
+            parameter.as_ref()?;
+        } else if part != word {
+            return None;
         }
-        ["v1", "events"] => {
-            let since = query.number("since")?.unwrap_or(0);
-            Ok(Route::Events { since, follow: query.flag("follow") })
-        }
-        ["v1", "logs"] => {
-            let count = query.number("n")?.map_or(LINES, |n| usize::try_from(n).unwrap_or(LINES));
-            let name = query.get("name")?.filter(|name| !name.is_empty());
-            Ok(Route::Logs { name, count, follow: query.flag("follow") })
-        }
-        ["v1", "emit"] => Ok(Route::Ask(Request::Emit(field(&object(body)?, "name")?))),
-        ["v1", "coprocesses", name, action] => Ok(Route::Ask(action_of(name, action, body)?)),
-        _ => Ok(Route::Ask(Request::Reload)),
+    }
+    Some(parameter)
+}
+
+/// A request that is not fulfilled, and what the answer's head says of it.
+#[derive(Debug)]
+pub(crate) struct Denied {
+    pub(crate) refused: Refused,
+    pub(crate) header: Option<(&'static str, String)>,
+}
+
+impl From<Refused> for Denied {
+    fn from(refused: Refused) -> Self {
+        Self { refused, header: None }
     }
 }
 
-fn action_of(name: &str, action: &str, body: &[u8]) -> Result<Request, Refused> {
-    let order = |order| Ok(Request::Order(name.to_owned(), order));
-    match action {
-        "start" => order(Order::Start),
-        "stop" => order(Order::Stop),
-        "restart" => order(Order::Restart),
-        "background" => order(Order::Background),
-        "foreground" => order(Order::Foreground),
-        "signal" => {
-            let text = field(&object(body)?, "signal")?;
-            let signal: Signal =
-                text.parse().map_err(|error| Refused::new(400, format!("{error}")))?;
-            Ok(Request::Signal(name.to_owned(), signal))
-        }
-        "set" => {
-            let changes = object(body)?
-                .into_iter()
-                .map(|(key, value)| match value {
-                    Value::String(text) => (key, text),
-                    other => (key, other.to_string()),
-                })
-                .collect();
-            Ok(Request::Set(name.to_owned(), changes))
-        }
-        other => Err(Refused::new(404, format!("a coprocess has no action `{other}`"))),
-    }
+/// How many lines of a log are wanted.
+pub(crate) fn wanted_lines(given: &Given<'_>) -> Result<usize, Refused> {
+    Ok(given.query.number("n")?.map_or(LINES, |n| usize::try_from(n).unwrap_or(usize::MAX)))
+}
+
+pub(crate) fn keys(given: &Given<'_>) -> Result<Route, Refused> {
+    Ok(Route::Ask(Request::Keys(KeysOrder {
+        method: given.method.to_owned(),
+        id: given.word.clone(),
+        hashed: given.query.flag("hashed")?,
+        body: given.body.to_vec(),
+        go_on: given.query.flag("suppress_reset")?,
+    })))
+}
+
+pub(crate) fn signal(name: &str, given: &Given<'_>) -> Result<Route, Refused> {
+    let text = match given.field("signal")? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let signal: Signal = text.parse().map_err(|error| Refused::new(400, format!("{error}")))?;
+    Ok(Route::Ask(Request::Signal(name.to_owned(), signal)))
+}
+
+pub(crate) fn set(given: &Given<'_>) -> Result<Route, Refused> {
+    let changes = object(given.body)?
+        .into_iter()
+        .map(|(key, value)| match value {
+            Value::String(text) => (key, text),
+            other => (key, other.to_string()),
+        })
+        .collect();
+    Ok(Route::Ask(Request::Set(given.name(), changes)))
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Refused> {
@@ -119,18 +171,11 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Refused> {
         .map_err(|error| Refused::new(400, format!("the body is not a JSON object: {error}")))
 }
 
-fn field(object: &Map<String, Value>, key: &str) -> Result<String, Refused> {
-    match object.get(key) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => Ok(number.to_string()),
-        _ => Err(Refused::new(400, format!("the body has no `{key}`"))),
-    }
-}
-
-struct Query<'a>(&'a str);
+/// A query as it stands in the target.
+pub(crate) struct Query<'a>(pub(crate) &'a str);
 
 impl Query<'_> {
-    fn get(&self, key: &str) -> Result<Option<String>, Refused> {
+    pub(crate) fn get(&self, key: &str) -> Result<Option<String>, Refused> {
         let found = self.0.split('&').find_map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (name == key).then_some(value)
@@ -142,15 +187,20 @@ impl Query<'_> {
         }
     }
 
-    fn number(&self, key: &str) -> Result<Option<u64>, Refused> {
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Refused> {
         let parse = |text: String| {
             text.parse().map_err(|_| Refused::new(400, format!("`{key}` is not a number")))
         };
         self.get(key)?.map(parse).transpose()
     }
 
-    fn flag(&self, key: &str) -> bool {
-        matches!(self.get(key), Ok(Some(text)) if text != "0" && text != "false")
+    /// A key without a value is a yes.
+    pub(crate) fn flag(&self, key: &str) -> Result<bool, Refused> {
+        match self.get(key)?.as_deref() {
+            None | Some("0" | "false") => Ok(false),
+            Some("" | "1" | "true") => Ok(true),
+            Some(_) => Err(Refused::new(400, format!("`{key}` is neither true nor false"))),
+        }
     }
 }
 
@@ -182,19 +232,53 @@ pub(crate) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::{Order, Until};
+    use crate::role::Role;
 
-    fn ask_at(entrance: Entrance, method: &str, path: &str, body: &str) -> Result<Route, u16> {
-        let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
-        route(entrance, method, path, query, body.as_bytes()).map_err(|refused| refused.status)
+    fn ask_at(openly: bool, method: &str, path: &str, body: &str) -> Result<Route, u16> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let (entry, word) = find(openly, method, path).map_err(|denied| denied.refused.status)?;
+        let given = Given { word, method, query: Query(query), body: body.as_bytes() };
+        (entry.read)(&given).map_err(|refused| refused.status)
     }
 
     fn ask(method: &str, path: &str, body: &str) -> Result<Route, u16> {
-        ask_at(Entrance::Socket, method, path, body)
+        ask_at(false, method, path, body)
+    }
+
+    fn role(method: &str, path: &str) -> Role {
+        find(false, method, path).map(|(entry, _)| entry.role).unwrap()
+    }
+
+    #[test]
+    fn who_may_ask_for_what() {
+        for path in ["/livez", "/metrics", "/v1/status", "/v1/why", "/v1/events", "/v1/logs"] {
+            assert_eq!(role("GET", path), Role::Read, "{path}");
+        }
+        for action in ["start", "stop", "restart", "set", "signal", "background", "foreground"] {
+            let path = format!("/v1/coprocesses/agent/{action}");
+            assert_eq!(role("POST", &path), Role::Operate, "{path}");
+        }
+        assert_eq!(role("POST", "/v1/reload"), Role::Operate);
+        assert_eq!(role("POST", "/v1/emit"), Role::Operate);
+        // What ends the main process ends all.
+        assert_eq!(role("POST", "/v1/coprocesses/main/signal"), Role::Admin);
+        assert_eq!(role("POST", "/v1/coprocesses/%6dain/signal"), Role::Admin);
+        assert_eq!(role("GET", "/v1/keys"), Role::Admin);
+        assert_eq!(role("DELETE", "/v1/keys/a"), Role::Admin);
+    }
+
+    #[test]
+    fn what_a_path_takes_is_said() {
+        let denied = find(false, "DELETE", "/v1/keys").err().unwrap();
+        assert_eq!(denied.header, Some(("allow", "GET, POST".to_owned())));
+        let denied = find(true, "POST", "/metrics").err().unwrap();
+        assert_eq!(denied.refused.why, "`/metrics` takes GET only");
     }
 
     #[test]
     fn a_port_tells_health_and_metrics_and_nothing_else() {
-        let port = |method, path| ask_at(Entrance::Port, method, path, "");
+        let port = |method, path| ask_at(true, method, path, "");
         for method in ["GET", "HEAD"] {
             assert_eq!(port(method, "/livez"), Ok(Route::Health(Health::Alive)));
             assert_eq!(port(method, "/readyz"), Ok(Route::Health(Health::Ready)));
@@ -218,6 +302,9 @@ mod tests {
         assert_eq!(ask("HEAD", "/livez", ""), Ok(Route::Health(Health::Alive)));
         assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
         assert_eq!(ask("GET", "/v1/plan", ""), coprocess(Request::Plan));
+        let reconfigure = |apply| coprocess(Request::Reconfigure { apply });
+        assert_eq!(ask("GET", "/v1/reconfigure/plan", ""), reconfigure(false));
+        assert_eq!(ask("POST", "/v1/reconfigure", ""), reconfigure(true));
         assert_eq!(ask("GET", "/v1/why", ""), coprocess(Request::Why(None)));
         assert_eq!(
             ask("GET", "/v1/why?name=a%20b", ""),
@@ -243,8 +330,16 @@ mod tests {
             coprocess(Request::Emit("x".into()))
         );
         assert_eq!(
+            ask("GET", "/v1/coprocesses/main/wait", ""),
+            coprocess(Request::Wait("main".into(), Until::Ready))
+        );
+        assert_eq!(
+            ask("GET", "/v1/coprocesses/a/wait?for=exited", ""),
+            coprocess(Request::Wait("a".into(), Until::Exited))
+        );
+        assert_eq!(
             ask("GET", "/v1/events?since=7&follow=1", ""),
-            Ok(Route::Events { since: 7, follow: true })
+            Ok(Route::Events { since: Some(7), follow: true })
         );
         assert_eq!(
             ask("GET", "/v1/logs?n=5&name=a%2Db", ""),
@@ -269,7 +364,7 @@ mod tests {
         let path = "/v1/keys/0a1b?hashed=true";
         assert_eq!(ask("DELETE", path, ""), keys("DELETE", Some("0a1b"), "", (false, true)));
         assert_eq!(ask("DELETE", "/v1/keys/a/b", ""), Err(404));
-        assert_eq!(ask_at(Entrance::Port, "GET", "/v1/keys", ""), Err(404));
+        assert_eq!(ask_at(true, "GET", "/v1/keys", ""), Err(404));
     }
 
     #[test]
@@ -279,6 +374,8 @@ mod tests {
         assert_eq!(ask("POST", "/readyz", ""), Err(405));
         assert_eq!(ask("HEAD", "/v1/events?follow=1", ""), Err(405));
         assert_eq!(ask("GET", "/v1/reload", ""), Err(405));
+        assert_eq!(ask("GET", "/v1/reconfigure", ""), Err(405));
+        assert_eq!(ask("POST", "/v1/reconfigure/plan", ""), Err(405));
         assert_eq!(ask("GET", "/v1/emit", ""), Err(405));
         assert_eq!(ask("GET", "/v1/coprocesses/a/set", ""), Err(405));
         assert_eq!(ask("POST", "/v1/coprocesses/a/dance", ""), Err(404));
@@ -286,6 +383,8 @@ mod tests {
         assert_eq!(ask("POST", "/v1/coprocesses/a/signal", r#"{"signal":"NO"}"#), Err(400));
         assert_eq!(ask("POST", "/v1/emit", "nonsense"), Err(400));
         assert_eq!(ask("GET", "/v1/events?since=x", ""), Err(400));
+        assert_eq!(ask("GET", "/v1/events?follow=perhaps", ""), Err(400));
+        assert_eq!(ask("GET", "/v1/coprocesses/a/wait?for=dinner", ""), Err(400));
         assert_eq!(ask("GET", "/v1/%zz", ""), Err(400));
     }
 

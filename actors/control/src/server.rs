@@ -1,9 +1,10 @@
 //! The server's actor: it accepts connections and serves them, each in a task of its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,20 +14,23 @@ use actix::{Actor, Context, Recipient};
 use actix_rt::task::JoinHandle;
 use coproc_core::broker::EventLog;
 use coproc_core::output::Output;
+use coproc_core::peers::Peer;
 use coproc_core::process::hung_up;
+use coproc_core::socket::Listener;
 use coproc_core::supervision::Lifeline;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::answer;
+use crate::caller::{Caller, Door};
 use crate::connections::{Entrance, Guests};
-use crate::listener::Listener;
 use crate::port::Port;
 use crate::request::Ask;
+use crate::role::Roles;
 
 /// How many connections are served at once by each entrance, besides those that follow. On the socket
 /// further ones wait to be accepted; on a port the oldest one makes room, so that no crowd of silent
@@ -42,8 +46,14 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 pub struct Entrances {
     /// The control socket.
     pub socket: Option<Listener>,
-    /// Ports for health and metrics.
+    /// Who has which role there.
+    pub roles: Roles,
+    /// Ports for health and metrics, and with tokens for everything.
     pub ports: Vec<Port>,
+    /// What is shown at the ports.
+    pub door: Rc<Door>,
+    /// How long a stream of server-sent events may be silent; zero is for ever.
+    pub heartbeat: Duration,
 }
 
 /// The actor that owns the listening tasks.
@@ -62,12 +72,16 @@ pub struct Sources {
     pub events: Rc<RefCell<EventLog>>,
     /// The log.
     pub output: Output,
+    /// The version of the program.
+    pub version: &'static str,
 }
 
 /// What every connection needs.
 pub(crate) struct Shared {
     pub(crate) sources: Sources,
     pub(crate) followers: Arc<Semaphore>,
+    pub(crate) door: Rc<Door>,
+    pub(crate) heartbeat: Duration,
     guests: Rc<Guests>,
 }
 
@@ -80,13 +94,20 @@ impl ControlActor {
         lifeline: Lifeline,
     ) -> Self {
         let followers = Arc::new(Semaphore::new(FOLLOWERS));
-        let shared = Rc::new(Shared { sources, followers, guests });
+        let shared = Rc::new(Shared {
+            sources,
+            followers,
+            door: entrances.door.clone(),
+            heartbeat: entrances.heartbeat,
+            guests,
+        });
         Self { entrances, shared, accepting: Vec::new(), _lifeline: lifeline }
     }
 
     fn listening(&self) -> io::Result<Vec<Listening>> {
         let socket = self.entrances.socket.iter().map(|listener| {
-            listener.socket().and_then(UnixListener::from_std).map(Listening::Socket)
+            let socket = listener.socket().map(std::os::unix::net::UnixListener::from);
+            socket.and_then(UnixListener::from_std).map(Listening::Socket)
         });
         let ports = self
             .entrances
@@ -103,7 +124,8 @@ impl Actor for ControlActor {
     fn started(&mut self, _: &mut Context<Self>) {
         match self.listening() {
             Ok(listening) => {
-                let accept = |one| actix_rt::spawn(accept(one, self.shared.clone()));
+                let accept =
+                    |one| actix_rt::spawn(accept(one, self.entrances.clone(), self.shared.clone()));
                 self.accepting = listening.into_iter().map(accept).collect();
             }
             Err(error) => tracing::error!(target: "control", "cannot listen: {error}"),
@@ -128,7 +150,19 @@ enum Listening {
 /// A client that was let in.
 enum Client {
     Socket(UnixStream),
-    Port(TcpStream),
+    Port(TcpStream, IpAddr),
+}
+
+impl Client {
+    fn caller(&self, roles: &Roles) -> Caller {
+        match self {
+            Self::Socket(stream) => {
+                let peer = Peer::of(stream.as_fd());
+                Caller::Peer { uid: peer.uid, role: roles.of(peer, stream.as_fd()) }
+            }
+            Self::Port(_, address) => Caller::Remote { address: *address },
+        }
+    }
 }
 
 impl Listening {
@@ -142,16 +176,19 @@ impl Listening {
     async fn accept(&self) -> io::Result<Client> {
         match self {
             Self::Socket(socket) => Ok(Client::Socket(socket.accept().await?.0)),
-            Self::Port(socket) => Ok(Client::Port(socket.accept().await?.0)),
+            Self::Port(socket) => {
+                let (stream, from) = socket.accept().await?;
+                Ok(Client::Port(stream, from.ip()))
+            }
         }
     }
 }
 
-async fn accept(listening: Listening, shared: Rc<Shared>) {
+async fn accept(listening: Listening, entrances: Rc<Entrances>, shared: Rc<Shared>) {
     let entrance = listening.entrance();
     // Each entrance has its own, so that none can be kept waiting by clients of another.
     let seats = Arc::new(Semaphore::new(CONNECTIONS));
-    // Those of a port, in the order in which they came.
+    // Those of a port, in the order in which they came, and how they are seated.
     let mut guests = VecDeque::new();
     loop {
         if entrance == Entrance::Socket && seats.acquire().await.is_err() {
@@ -167,61 +204,102 @@ async fn accept(listening: Listening, shared: Rc<Shared>) {
             }
         };
         if entrance == Entrance::Port {
-            guests.retain(|guest: &JoinHandle<()>| !guest.is_finished());
-            if guests.len() >= CONNECTIONS
-                && let Some(oldest) = guests.pop_front()
-            {
-                oldest.abort();
-            }
+            make_room(&mut guests);
         }
-        let Ok(seat) = seats.clone().acquire_owned().await else { return };
-        let guest = actix_rt::spawn(attend(client, entrance, seat, shared.clone()));
+        let Ok(permit) = seats.clone().acquire_owned().await else { return };
+        let seat = Rc::new(Seat::new(permit));
+        let caller = client.caller(&entrances.roles);
+        let guest = actix_rt::spawn(attend(client, caller, seat.clone(), shared.clone()));
         if entrance == Entrance::Port {
-            guests.push_back(guest);
+            guests.push_back((guest, seat));
         }
     }
 }
 
-async fn attend(
-    client: Client,
-    entrance: Entrance,
-    seat: OwnedSemaphorePermit,
-    shared: Rc<Shared>,
-) {
-    let _guest = shared.guests.enter(entrance);
+/// Sends the oldest of a port's clients away where there is no seat left: of those who have shown no good
+/// token, if there is one. Who follows has a seat elsewhere.
+fn make_room(guests: &mut VecDeque<(JoinHandle<()>, Rc<Seat>)>) {
+    guests.retain(|(guest, _)| !guest.is_finished());
+    let follows = |seat: &Seat| seat.follows.get();
+    if guests.iter().filter(|(_, seat)| !follows(seat)).count() < CONNECTIONS {
+        return;
+    }
+    let stranger = |(_, seat): &(_, Rc<Seat>)| !seat.known.get();
+    let oldest = guests
+        .iter()
+        .position(stranger)
+        .or_else(|| guests.iter().position(|(_, seat)| !follows(seat)));
+    if let Some((guest, _)) = oldest.and_then(|at| guests.remove(at)) {
+        guest.abort();
+    }
+}
+
+async fn attend(client: Client, caller: Caller, seat: Rc<Seat>, shared: Rc<Shared>) {
     match client {
         Client::Socket(stream) => {
+            let _guest = shared.guests.enter(Entrance::Socket);
             let watched = stream.as_fd().try_clone_to_owned();
             tokio::select! {
-                () = serve(stream, entrance, seat, &shared) => {}
+                () = serve(stream, caller, seat, &shared) => {}
                 // A stream with nothing to write would not notice, and hold its seat for ever.
                 () = hung_up(watched) => {}
             }
         }
-        Client::Port(stream) => serve(stream, entrance, seat, &shared).await,
+        Client::Port(stream, _) => {
+            let _guest = shared.guests.enter(Entrance::Port);
+            serve(stream, caller, seat, &shared).await;
+        }
     }
 }
 
-/// What a connection counts against. One that follows goes over to the followers' share, so that
-/// they keep no request from being answered.
-pub(crate) type Seat = RefCell<OwnedSemaphorePermit>;
+/// What a connection counts against, and what is known of it. One that follows goes over to the
+/// followers' share, so that they keep no request from being answered.
+pub(crate) struct Seat {
+    permit: RefCell<OwnedSemaphorePermit>,
+    /// Whether it goes on with what happens.
+    follows: Cell<bool>,
+    /// Whether it has shown a good token.
+    pub(crate) known: Cell<bool>,
+    /// Its connection is to end, whatever is on its way.
+    pub(crate) leave: Notify,
+}
 
-async fn serve<S>(stream: S, entrance: Entrance, seat: OwnedSemaphorePermit, shared: &Rc<Shared>)
+impl Seat {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            permit: permit.into(),
+            follows: Cell::default(),
+            known: Cell::default(),
+            leave: Notify::new(),
+        }
+    }
+
+    /// Goes over to the followers.
+    pub(crate) fn follow(&self, permit: OwnedSemaphorePermit) {
+        drop(self.permit.replace(permit));
+        self.follows.set(true);
+    }
+}
+
+async fn serve<S>(stream: S, caller: Caller, seat: Rc<Seat>, shared: &Rc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let seat = Rc::new(RefCell::new(seat));
     let service = service_fn(|request| {
         let (shared, seat) = (shared.clone(), seat.clone());
-        async move { Ok::<_, Infallible>(answer(request, entrance, &shared, &seat).await) }
+        async move { Ok::<_, Infallible>(answer(request, caller, &shared, &seat).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        // Who has nothing more to say may still listen.
-        .half_close(true)
+        // Who has nothing more to say on the socket may still listen, and its leaving is told by the
+        // kernel. At a port the end of what is said is all that can be noticed.
+        .half_close(matches!(caller, Caller::Peer { .. }))
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = served.await {
-        tracing::debug!(target: "control", "connection: {error}");
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::debug!(target: "control", "connection: {error}");
+        },
+        () = seat.leave.notified() => {}
     }
 }

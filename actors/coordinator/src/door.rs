@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use coproc_core::peers::group;
+use coproc_core::accounts::gid;
 use coproc_core::socket::{BindError, Listener};
 use nix::unistd::{Gid, chown};
 use rustix::net::listen;
@@ -64,7 +64,7 @@ pub(crate) fn close<T>(door: &Mutex<Option<T>>) {
 
 /// Makes the folders and binds everything, or nothing.
 pub(crate) fn open(config: &Coordinator) -> Result<Doors, OpenError> {
-    let group = config.group.as_deref().map(group).transpose().map_err(OpenError::Names)?;
+    let group = config.group.as_deref().map(gid).transpose().map_err(OpenError::Names)?;
     make_folder(&config.socket_dir, config.dir_mode, group)?;
     for folder in RESERVED {
         make_folder(&config.socket_dir.join(folder), config.dir_mode, group)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coproc_acomm::Url;
-use coproc_core::peers::group;
+use coproc_core::accounts::gid;
 use coproc_core::socket::Listener;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
@@ -68,7 +68,7 @@ pub(crate) fn open(
     let opened = || -> Result<(PathBuf, Listener, UnixListener), String> {
         let text = |error: io::Error| error.to_string();
         let folder = config.streams().join(task).join(&config.service_name);
-        let group = config.group.as_deref().map(group).transpose()?;
+        let group = config.group.as_deref().map(gid).transpose()?;
         make_folder(&folder, config.dir_mode, group).map_err(|error| error.to_string())?;
         let name = hexadecimal(&shared.random().map_err(text)?[..8]);
         let path = folder.join(format!("{name}.sock"));

@@ -1,6 +1,7 @@
 //! The actor of one coprocess: it takes messages to the machine and carries out its effects.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix::{Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
@@ -17,6 +18,7 @@ use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit};
 use crate::messages::{BrokerIs, Command, GaveUp};
 use crate::orders::{Asked, By};
 use crate::probing::newly_unfit;
+use crate::replicas;
 use crate::standing::SharedStanding;
 use crate::succession::Waiting;
 
@@ -41,6 +43,8 @@ pub struct CoprocessActor {
     /// The probes of the process that runs.
     pub(crate) watch: Option<Watch>,
     pub(crate) timer: Option<SpawnHandle>,
+    /// Waits for the next time of the schedule.
+    pub(crate) scheduled: Option<SpawnHandle>,
     /// Tells reports on the present process from late ones on an earlier one.
     pub(crate) run: u64,
     /// What came while the process of an earlier actor was still going; `None` once it is gone.
@@ -53,10 +57,16 @@ impl CoprocessActor {
     pub fn new(
         config: Rc<Coprocess>,
         standing: SharedStanding,
-        surroundings: Surroundings,
+        mut surroundings: Surroundings,
         broker: Addr<EventBroker>,
         lifeline: Lifeline,
     ) -> Self {
+        if let Some(replica) = &config.replica {
+            let Launcher { scope, added, .. } = &mut surroundings.launcher;
+            let number = replica.number.to_string();
+            *scope = Arc::new(scope.with(replicas::IN_COMMANDS, number.clone()));
+            added.push((replicas::VARIABLE, number));
+        }
         Self {
             config,
             standing,
@@ -66,6 +76,7 @@ impl CoprocessActor {
             attached: None,
             watch: None,
             timer: None,
+            scheduled: None,
             run: 0,
             backlog: Some(Vec::new()),
             _lifeline: lifeline,
@@ -73,18 +84,30 @@ impl CoprocessActor {
     }
 
     /// What this coprocess waits for, for the broker.
-    pub fn subscription(config: &Coprocess, place: usize) -> Subscription {
+    pub fn subscription(config: &Coprocess, place: usize, rank: usize) -> Subscription {
         Subscription {
             place,
+            rank,
             exec_event: config.exec_event.clone(),
+            after: config.after.clone(),
             stop_event: Some(config.stop_event.clone()),
         }
     }
 
     /// What happens at somebody's wish.
-    fn asked(&mut self, event: Event, by: By, ctx: &mut Context<Self>) {
+    pub(crate) fn asked(&mut self, event: Event, by: By, ctx: &mut Context<Self>) {
         self.note_order(event, by);
         self.happened(event, ctx);
+    }
+
+    /// Stops what runs, stop command first, and starts anew.
+    pub(crate) fn restart(&mut self, by: By, ctx: &mut Context<Self>) {
+        if self.standing.borrow().machine.is_live() {
+            self.note_order(Event::Restart, by);
+            self.after_stop_command(Event::Restart, ctx);
+        } else {
+            self.asked(Event::Restart, by, ctx);
+        }
     }
 
     /// Remembers whose wish it is.
@@ -97,7 +120,9 @@ impl CoprocessActor {
     pub(crate) fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
         let effects = {
             let standing = &mut *self.standing.borrow_mut();
-            let at = At { now: Instant::now(), chance: chance() };
+            let world = self.surroundings.launcher.world.as_ref();
+            let chance = world.map_or_else(chance, |world| world.chance());
+            let at = At { now: Instant::now(), chance };
             let before = standing.machine.clone();
             let (after, effects) = lifecycle::step(before, event, at, &standing.policy);
             standing.tally.take(&standing.machine, &after, &effects);
@@ -128,6 +153,7 @@ impl CoprocessActor {
             self.perform(effect, ctx);
         }
         self.rearm(ctx);
+        self.look_for_queued(ctx);
         self.standing.borrow().mark_changed();
     }
 
@@ -199,6 +225,14 @@ impl CoprocessActor {
         }
     }
 
+    /// At the end of all TERM and INT have what is left between them.
+    fn hurry(&self) {
+        let mut standing = self.standing.borrow_mut();
+        let Some(leave) = standing.leave else { return };
+        let left = leave.killed_by.saturating_duration_since(Instant::now());
+        standing.machine.stop_timeout = self.config.stop_timeout.within(Some(left / 2));
+    }
+
     pub(crate) fn rearm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
@@ -224,6 +258,11 @@ impl Handler<Deliver> for CoprocessActor {
         let Some((order, event, hold)) = deliver.take() else { return };
         match order {
             Order::Start => {
+                self.begin_schedule(ctx);
+                if self.config.starts_by_the_clock() {
+                    drop(hold);
+                    return self.standing.borrow().mark_changed();
+                }
                 if !self.standing.borrow().machine.takes_events() {
                     tracing::debug!(logger = %self.config.name, "[{event}] ignored: it runs already");
                     return;
@@ -233,7 +272,9 @@ impl Handler<Deliver> for CoprocessActor {
                     _ => Event::Start,
                 };
                 let by = By::Event(event.clone());
-                if !self.standing.borrow().policy.background {
+                let leave = self.standing.borrow().leave;
+                let late = leave.is_some_and(|leave| leave.started_by <= Instant::now());
+                if !self.standing.borrow().policy.background && !late {
                     self.standing.borrow_mut().starts.push((event, hold));
                     self.asked(start, by, ctx);
                 } else {
@@ -242,11 +283,14 @@ impl Handler<Deliver> for CoprocessActor {
                 }
             }
             Order::RunStopCommand => {
+                self.end_schedule(ctx);
                 self.asked(Event::Retire, By::Event(event), ctx);
                 self.stop_command(Some(hold), None, ctx);
             }
             Order::Stop => {
+                self.end_schedule(ctx);
                 self.standing.borrow_mut().stops.push(hold);
+                self.hurry();
                 self.asked(Event::Stop, By::Event(event), ctx);
                 if self.standing.borrow().machine.is_ended() {
                     self.perform(Effect::Release, ctx);
@@ -264,17 +308,30 @@ impl Handler<Command> for CoprocessActor {
             return;
         };
         match command {
-            Command::Start => self.asked(Event::Start, By::Command("start"), ctx),
+            Command::Start => {
+                self.begin_schedule(ctx);
+                self.asked(Event::Start, By::Command("start"), ctx);
+            }
+            Command::Begin => {
+                self.begin_schedule(ctx);
+                match self.config.starts_by_the_clock() {
+                    true => self.standing.borrow().mark_changed(),
+                    false => self.asked(Event::Start, By::Command("reload --config"), ctx),
+                }
+            }
             Command::Stop => {
+                self.end_schedule(ctx);
                 self.note_order(Event::Stop, By::Command("stop"));
                 self.after_stop_command(Event::Stop, ctx);
             }
-            Command::Restart if self.standing.borrow().machine.is_live() => {
-                self.note_order(Event::Restart, By::Command("restart"));
-                self.after_stop_command(Event::Restart, ctx);
+            Command::Restart => {
+                self.begin_schedule(ctx);
+                self.restart(By::Command("restart"), ctx);
             }
-            Command::Restart => self.asked(Event::Restart, By::Command("restart"), ctx),
-            Command::Kill => self.asked(Event::Kill, By::Wrapper, ctx),
+            Command::Kill => {
+                self.end_schedule(ctx);
+                self.asked(Event::Kill, By::Wrapper, ctx);
+            }
             Command::Signal(signal) => {
                 if let Some(process) = &self.process {
                     process.signal(signal);
@@ -288,6 +345,7 @@ impl Handler<Command> for CoprocessActor {
                 self.standing.borrow_mut().policy.time_between_restarts = pause;
                 self.happened(Event::PolicyChanged, ctx);
             }
+            Command::LetGo => self.standing.borrow_mut().starts.clear(),
             Command::SetBackground(background) => {
                 let mut standing = self.standing.borrow_mut();
                 standing.policy.background = background;
@@ -318,7 +376,7 @@ impl Handler<coproc_core::supervision::Panic> for CoprocessActor {
 }
 
 /// A number from 0 to 1 that differs from process to process and from call to call.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0u8) as f64 / u64::MAX as f64
 }

@@ -8,6 +8,8 @@ use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 
 use crate::lifecycle::Readiness;
+use crate::replicas::Replica;
+use crate::schedule::Schedule;
 
 /// One configured coprocess.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,36 +18,74 @@ pub struct Coprocess {
     pub key: String,
     /// By which commands, events and logs name it.
     pub name: Name,
+    /// Which it is of several that are alike.
+    pub replica: Option<Replica>,
     /// Program and arguments, not yet interpolated; at least one word.
     pub exec: Vec<String>,
     /// Run at the stop event, before the program is signalled.
     pub stop_exec: Option<Vec<String>>,
     /// User, environment, folder and limits of both commands.
     pub context: Context,
+    /// Whether it has a control group of its own, and all that is in it ends with it.
+    pub cgroup: bool,
     /// How it is asked whether it is ready; without it, it is when it runs.
     pub ready: Option<Probe>,
     /// How it is asked whether it is still alive.
     pub live: Option<Probe>,
     /// How often it is started again.
     pub policy: Policy,
-    /// When it starts.
+    /// When it starts, or its schedule begins.
     pub exec_event: EventName,
+    /// What else has to hold for that; with `exec_event` among them the last of them counts.
+    pub after: Vec<EventName>,
+    /// At which times it is started from then on.
+    pub schedule: Option<Schedule>,
     /// When it stops; `exit` where the config is silent.
     pub stop_event: EventName,
     /// How long each of TERM, INT and KILL has to end it.
-    pub stop_timeout: Duration,
+    pub stop_timeout: Patience,
     /// How long `stop_exec` may take before it is killed.
-    pub stop_exec_timeout: Duration,
+    pub stop_exec_timeout: Patience,
     /// The tasks that it offers to the coordinator.
     pub tasks: Vec<String>,
 }
 
 impl Coprocess {
+    /// Whether its event only puts its schedule in force.
+    pub fn starts_by_the_clock(&self) -> bool {
+        self.schedule.as_ref().is_some_and(|schedule| !schedule.at_once)
+    }
+
     /// When its program counts as ready.
     pub fn readiness(&self) -> Readiness {
         match &self.ready {
             Some(probe) => Readiness::Probed { within: probe.within },
             None => Readiness::Spawned,
+        }
+    }
+}
+
+/// How long something may take at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// So long.
+    pub time: Duration,
+    /// Whether the config says so, and not just the default: then it does not shrink where the
+    /// wrapper's own time for stopping is short.
+    pub said: bool,
+}
+
+impl Patience {
+    /// What nobody said.
+    pub const fn default_of(time: Duration) -> Self {
+        Self { time, said: false }
+    }
+
+    /// So long, or what is `left` if that is less and nobody said otherwise.
+    pub fn within(self, left: Option<Duration>) -> Duration {
+        match left {
+            Some(left) if !self.said => self.time.min(left),
+            _ => self.time,
         }
     }
 }

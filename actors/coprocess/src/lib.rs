@@ -2,13 +2,19 @@
 
 pub mod actor;
 pub mod config;
+mod cron;
 pub mod lifecycle;
 pub mod messages;
 pub mod orders;
 mod policy;
 mod probing;
+mod reconfigure;
+pub mod replicas;
 mod run;
 pub mod scalars;
+pub mod schedule;
+mod schedule_table;
+mod scheduling;
 pub mod standing;
 mod state;
 mod stop_command;

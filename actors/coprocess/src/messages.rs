@@ -4,7 +4,7 @@ use actix::{Addr, Message};
 use coproc_core::broker::EventBroker;
 use coproc_core::signal::Signal;
 
-use crate::config::Restarts;
+use crate::config::{Coprocess, Restarts};
 
 /// What an operator, or the tree, asks of a coprocess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
@@ -12,6 +12,8 @@ use crate::config::Restarts;
 pub enum Command {
     /// Be up.
     Start,
+    /// What starts it has come already: be up, or from now on at the times of the schedule.
+    Begin,
     /// Run the stop command, then be down.
     Stop,
     /// Run the stop command, be down, then be up again.
@@ -24,8 +26,20 @@ pub enum Command {
     SetRestarts(Restarts),
     /// From now on pause so long between runs.
     SetPause(std::time::Duration),
+    /// Let go of the events that wait for its end now.
+    LetGo,
     /// Let go of events, or hold them from the next start on.
     SetBackground(bool),
+}
+
+/// From now on this is the config.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure {
+    /// All of it.
+    pub config: Box<Coprocess>,
+    /// Whether the program is stopped, with the stop command that it had, and started again.
+    pub restart: bool,
 }
 
 /// Where the broker is, after it was built anew.

@@ -13,6 +13,8 @@ use crate::lifecycle::{Event, Machine, State, Wanted};
 pub enum By {
     /// Its exec_event or stop_event.
     Event(EventName),
+    /// Its schedule.
+    Schedule,
     /// This command of a client.
     Command(&'static str),
     /// The wrapper, whose time for stopping is over, or which was told to stop at once.
@@ -24,6 +26,7 @@ impl By {
     pub fn to_json(&self) -> Value {
         match self {
             Self::Event(event) => json!({ "event": event.to_string() }),
+            Self::Schedule => json!({ "schedule": true }),
             Self::Command(command) => json!({ "command": command }),
             Self::Wrapper => json!({ "wrapper": "kill" }),
         }
@@ -34,6 +37,7 @@ impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event(event) => write!(f, "the event {event}"),
+            Self::Schedule => f.write_str("its schedule"),
             Self::Command(command) => write!(f, "`coproc {command}`"),
             Self::Wrapper => f.write_str("the wrapper, which kills what is left"),
         }

@@ -7,7 +7,7 @@ use coproc_core::broker::Hold;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::exit::ExitStatus;
 use coproc_core::probe::attach;
-use coproc_core::process::{Launcher, Report, SpawnError, launch};
+use coproc_core::process::{Cgroup, Launcher, Report, SpawnError, launch};
 use coproc_core::signal::Signal;
 
 use crate::actor::CoprocessActor;
@@ -28,6 +28,12 @@ impl CoprocessActor {
         let me = ctx.address().downgrade();
         let Coprocess { exec, name, context, .. } = &*self.config;
         let mut command = self.surroundings.launcher.command(name.shared(), exec, context);
+        if self.config.cgroup {
+            command.context.cgroup = Cgroup::below_own(name.as_str());
+            if command.context.cgroup.is_none() {
+                tracing::warn!(logger = %name, "has no control group of its own: no unified hierarchy is mounted");
+            }
+        }
         let Launcher { output, scope, .. } = &self.surroundings.launcher;
         let Coprocess { ready, live, .. } = &*self.config;
         let launched = attach(ready.as_ref(), live.as_ref(), &mut command, scope, output)

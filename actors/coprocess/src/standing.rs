@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use coproc_core::broker::Hold;
 use coproc_core::event::EventName;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::config::{Coprocess, Policy, Restarts};
 use crate::lifecycle::{Machine, RunEnd, State, Wanted};
 use crate::orders::Orders;
+use crate::schedule::Agenda;
 use crate::tally::Tally;
 use crate::why::{Reason, View};
 
@@ -37,6 +38,10 @@ pub struct Standing {
     pub ended: Option<Instant>,
     /// Who wanted it up, and who wanted it down.
     pub orders: Orders,
+    /// The times that it has at the end of all, once that has come.
+    pub leave: Option<Leave>,
+    /// Where its schedule stands.
+    pub agenda: Agenda,
     /// What its runs add up to.
     pub tally: Tally,
     /// What its probes heard last.
@@ -52,6 +57,17 @@ pub struct Standing {
     changed: watch::Sender<u64>,
 }
 
+/// By when a coprocess has to be through with the steps of its end, when the wrapper itself leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// From then on it holds no start any more.
+    pub started_by: Instant,
+    /// Its stop command.
+    pub stop_command_by: Instant,
+    /// The time after TERM and INT.
+    pub killed_by: Instant,
+}
+
 /// A standing as the supervisor and the actor share it.
 pub type SharedStanding = Rc<RefCell<Standing>>;
 
@@ -59,7 +75,7 @@ impl Standing {
     /// Of a coprocess that has not been asked for anything yet.
     pub fn new(config: &Coprocess) -> SharedStanding {
         Rc::new(RefCell::new(Self {
-            machine: Machine::new(config.stop_timeout).with_readiness(config.readiness()),
+            machine: Machine::new(config.stop_timeout.time).with_readiness(config.readiness()),
             policy: config.policy.clone(),
             pid: None,
             started: None,
@@ -67,6 +83,8 @@ impl Standing {
             last_exit: None,
             ended: None,
             orders: Orders::default(),
+            leave: None,
+            agenda: Agenda::default(),
             tally: Tally::default(),
             notes: Notes::default(),
             unready: false,
@@ -89,9 +107,11 @@ impl Standing {
     }
 
     /// Whether it was given up though its policy is to start it again: nothing within the wrapper
-    /// will heal it.
+    /// will heal it. One with a schedule is started again by that.
     pub fn is_lost(&self) -> bool {
-        matches!(self.machine.state, State::Failed(_)) && self.policy.restarts != Restarts::Never
+        matches!(self.machine.state, State::Failed(_))
+            && self.policy.restarts != Restarts::Never
+            && self.agenda.begun.is_none()
     }
 
     /// Whether it is not what it is meant to be. A pause after a run that ended well is as it
@@ -115,8 +135,15 @@ impl Standing {
             exec_event: &config.exec_event,
             ready: self.notes.note(Role::Ready),
             unready: self.unready,
+            next: self.next_run(),
             now,
         })
+    }
+
+    /// How soon its schedule starts it.
+    fn next_run(&self) -> Option<Duration> {
+        let next = self.agenda.next?;
+        Some(next.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     /// The events that wait until it has ended.

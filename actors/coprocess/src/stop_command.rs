@@ -1,10 +1,12 @@
 //! The stop command: it runs to its end, and then what it was meant for goes on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler, Message};
 use coproc_core::broker::Hold;
 use coproc_core::process::{self, Ended};
+use tokio::time::Instant;
 
 use crate::actor::CoprocessActor;
 use crate::lifecycle::{Event, Wanted};
@@ -39,7 +41,13 @@ impl CoprocessActor {
         let launcher = &self.surroundings.launcher;
         let command = launcher.command(name.clone(), words, &self.config.context);
         let output = launcher.output.clone();
-        let limit = self.config.stop_exec_timeout;
+        let leave = self.standing.borrow().leave;
+        let left =
+            leave.map(|leave| leave.stop_command_by.saturating_duration_since(Instant::now()));
+        // In whole milliseconds, as it is told.
+        let left = left
+            .map(|left| left - Duration::from_nanos(u64::from(left.subsec_nanos() % 1_000_000)));
+        let limit = self.config.stop_exec_timeout.within(left);
         let me = ctx.address().downgrade();
         let run = self.run;
         // Its own task: a stop command that was begun is finished even if this actor dies.

@@ -6,12 +6,13 @@ use coproc_core::broker::Deliver;
 
 use crate::actor::CoprocessActor;
 use crate::lifecycle::Effect;
-use crate::messages::Command;
+use crate::messages::{Command, Reconfigure};
 
 /// What came before the actor could heed it.
 pub(crate) enum Waiting {
     Deliver(Deliver),
     Command(Command),
+    Reconfigure(Reconfigure),
 }
 
 /// The process of the actor before this one is gone.
@@ -68,10 +69,12 @@ impl CoprocessActor {
                 self.rearm(ctx);
             }
         }
+        self.arm_schedule(ctx);
         for message in self.backlog.take().unwrap_or_default() {
             match message {
                 Waiting::Deliver(deliver) => ctx.notify(deliver),
                 Waiting::Command(command) => ctx.notify(command),
+                Waiting::Reconfigure(message) => ctx.notify(message),
             }
         }
     }

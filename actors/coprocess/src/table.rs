@@ -1,24 +1,24 @@
 //! The `[coprocess.NAME]` table as it is written, and what it resolves to.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coproc_core::count::Count;
+use coproc_core::count::{Count, Positive};
 use coproc_core::duration::{GoDuration, Span};
 use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
 use coproc_core::name::Name;
 use coproc_core::probe::{ProbeTable, Role};
-use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
-use coproc_core::text::Text;
 use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::{Backoff, Coprocess, OnGiveUp, Policy, RestartLimit, Restarts};
+use crate::config::{Backoff, Coprocess, OnGiveUp, Patience, Policy, RestartLimit, Restarts};
+use crate::replicas::MOST;
 use crate::scalars::{ExitCodes, Factor};
+use crate::schedule_table::ScheduleTable;
 
+coproc_core::program_table! {
 /// One coprocess: a program that runs beside the main process.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -35,16 +35,10 @@ pub struct CoprocessTable {
     /// is signalled. It is written as `exec` is. Default: none.
     #[schemars(example = ["/usr/local/bin/agent", "leave"])]
     pub stop_exec: Option<Words>,
-    /// The user to run both commands as, by name or number. Its group, its supplementary groups,
-    /// and HOME, USER, LOGNAME and SHELL come with it. Default: the wrapper's own.
-    #[schemars(example = &"agent")]
-    pub user: Option<Text>,
-    /// A group, by name or number, in place of the user's own. Default: the user's own.
-    #[schemars(example = &"adm")]
-    pub group: Option<Text>,
     /// How often the program is started again after it has ended, whatever its status: `never`,
-    /// `unlimited`, or a number of restarts. The number is a total, not one in a row.
-    #[schemars(required, example = &"unlimited")]
+    /// `unlimited`, or a number of restarts. The number is a total, not one in a row. With `schedule` it is
+    /// about each run of it. Default: `never` with `schedule`; else it is required.
+    #[schemars(example = &"unlimited")]
     pub restarts: Option<Restarts>,
     /// The pause before each restart, counted from the exit. After a run of less than a second it
     /// is 100ms at least.
@@ -55,29 +49,31 @@ pub struct CoprocessTable {
     #[schemars(example = true)]
     pub background: Option<Flag>,
     /// The event that starts the program. While it runs, the same event does nothing; after it has
-    /// ended, it starts anew.
-    #[schemars(required, example = &"pre-start")]
+    /// ended, it starts anew. Default: the events of `after`; `start` with `schedule`, which begins then
+    /// and starts nothing at once; else it is required.
+    #[schemars(example = &"pre-start")]
     pub exec_event: Option<EventName>,
-    /// The event that runs `stop_exec` and stops the program.
+    /// What has to be there before it starts, besides `exec_event` or in its place: names of coprocesses,
+    /// which have to be ready, or ended well where they run once (`restarts = "never"`, and no `ready`);
+    /// `NAME.CHANGE`; names of events. What went down since does not count. Default: nothing.
+    #[schemars(example = ["migrate", "db.ready"])]
+    pub after: Option<Words>,
+    /// The times at which it is started. Such a start holds no event. Default: none.
+    #[schemars(example = serde_json::json!({ "cron": "30 3 * * *", "jitter": "10m" }))]
+    pub schedule: Option<ScheduleTable>,
+    /// The event that runs `stop_exec` and stops the program, and ends its schedule.
     #[schemars(example = &"pre-reload")]
     pub stop_event: Option<EventName>,
-    /// Variables that are added to the wrapper's environment. Default: none.
-    #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
-    pub env: Option<BTreeMap<String, Text>>,
-    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it. Blank lines and
-    /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
-    /// around the value are taken off. Default: none.
-    #[schemars(example = &"/etc/default/agent")]
-    pub env_file: Option<String>,
-    /// The working directory. Default: the wrapper's own.
-    #[schemars(example = &"/var/lib/agent")]
-    pub cwd: Option<String>,
-    /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
-    #[schemars(example = &"0027")]
-    pub umask: Option<Umask>,
-    /// Limits of setrlimit(2). Default: the wrapper's own.
-    #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
-    pub limits: Option<LimitsTable>,
+    /// How many of it there are, each a coprocess by itself that is named `NAME-1` and so on, with its
+    /// number as `${replica}` in commands and probes and as COPROC_REPLICA. Commands and events that
+    /// name `NAME` are about all of them. Default: one, whose name has no number.
+    #[schemars(example = 3)]
+    pub replicas: Option<Positive>,
+    /// Whether it has a control group of its own, below the wrapper's in the unified hierarchy, and when it
+    /// ends all that is in it is killed, also what left its process group. Where no such group can be made
+    /// a warning says so, and it runs without. Default: `false`.
+    #[schemars(example = true)]
+    pub cgroup: Option<Flag>,
     /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
     /// as soon as it runs.
     #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
@@ -102,16 +98,18 @@ pub struct CoprocessTable {
     #[schemars(example = &"shutdown")]
     pub on_give_up: Option<OnGiveUp>,
     /// How long TERM and INT each have to end it, and its whole process group, before the next
-    /// signal; the last one is KILL.
-    #[schemars(example = &"10s")]
+    /// signal; the last one is KILL. The default is less where `shutdown_timeout` leaves less.
+    #[schemars(example = &"2s")]
     pub stop_timeout: Option<Span>,
-    /// How long `stop_exec` may take before it is killed.
-    #[schemars(example = &"30s")]
+    /// How long `stop_exec` may take before it is killed. The default is less where `shutdown_timeout`
+    /// leaves less.
+    #[schemars(example = &"3s")]
     pub stop_exec_timeout: Option<Span>,
     /// The tasks that it offers to the coordinator. While it is started again, a request for one of
     /// them waits for it within the request's time and is not refused. Default: none.
     #[schemars(example = ["Greet"])]
     pub tasks: Option<Words>,
+}
 }
 
 /// A pause that grows from restart to restart. Up to a quarter of it is added by chance, so that
@@ -168,7 +166,8 @@ const STOP_EXEC_TIMEOUT: Span = Span::from_secs(10);
 impl CoprocessTable {
     /// Checks what single values cannot show, and fills the defaults in. `refused` names the keys
     /// whose values are known to be wrong, so that they do not count as missing.
-    pub fn resolve(self, key: &str, refused: &[String]) -> Result<Coprocess, Vec<Refusal>> {
+    pub fn resolve(mut self, key: &str, refused: &[String]) -> Result<Coprocess, Vec<Refusal>> {
+        let context = self.context_keys();
         let mut refusals = Vec::new();
         let missing = |key: &str| !refused.iter().any(|k| k == key);
         if self.name.is_none() && missing("name") {
@@ -182,10 +181,15 @@ impl CoprocessTable {
             Some(words) => check_words("exec", words, &mut refusals),
             None => {}
         }
-        if self.restarts.is_none() && missing("restarts") {
+        let scheduled = self.schedule.is_some() || !missing("schedule");
+        let follows = match &self.after {
+            Some(Words(words)) => !words.is_empty(),
+            None => !missing("after"),
+        };
+        if self.restarts.is_none() && !scheduled && missing("restarts") {
             refusals.push(Refusal::missing("restarts", "restarts = \"unlimited\""));
         }
-        if self.exec_event.is_none() && missing("exec_event") {
+        if self.exec_event.is_none() && !scheduled && !follows && missing("exec_event") {
             refusals.push(Refusal::missing("exec_event", "exec_event = \"pre-start\""));
         }
         let stop_exec = self.stop_exec.filter(|words| !words.0.is_empty());
@@ -197,32 +201,36 @@ impl CoprocessTable {
             Some(table) => restart_limit(table, missing("restart_limit"), &mut refusals),
             None => None,
         };
-        let context = ContextKeys {
-            user: self.user,
-            group: self.group,
-            env: self.env,
-            env_file: self.env_file,
-            cwd: self.cwd,
-            umask: self.umask,
-            limits: self.limits,
-        };
         refusals.extend(context.refusals());
+        if self.replicas.is_some_and(|Positive(count)| count > MOST) {
+            let wrong = Refusal::wrong("replicas", "is too many");
+            refusals.push(wrong.expected(format!("{MOST} replicas at most")));
+        }
+        let at_once = self.exec_event.is_some() || follows;
+        let schedule = self
+            .schedule
+            .and_then(|table| table.resolve(missing("schedule"), at_once, &mut refusals));
+        let restarts = self.restarts.or(scheduled.then_some(Restarts::Never));
+        // Which events the words of `after` are, the whole config has to tell.
+        let exec_event = self.exec_event.or((scheduled || follows).then_some(Phase::Start.into()));
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             table.and_then(|table| table.resolve(role, missing(role.key()), &mut refusals))
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
         let (Some(name), Some(exec), Some(restarts), Some(exec_event), true) =
-            (self.name, self.exec, self.restarts, self.exec_event, refusals.is_empty())
+            (self.name, self.exec, restarts, exec_event, refusals.is_empty())
         else {
             return Err(refusals);
         };
         Ok(Coprocess {
             key: key.to_owned(),
             name,
+            replica: None,
             exec: exec.0,
             stop_exec: stop_exec.map(|words| words.0),
-            context: context.into(),
+            context: context.of_helper(),
+            cgroup: self.cgroup.is_some_and(|flag| flag.0),
             ready,
             live,
             policy: Policy {
@@ -239,12 +247,20 @@ impl CoprocessTable {
                 on_give_up: self.on_give_up.unwrap_or(OnGiveUp::Ignore),
             },
             exec_event,
+            after: Vec::new(),
+            schedule,
             stop_event: self.stop_event.unwrap_or(Phase::Exit.into()),
-            stop_timeout: self.stop_timeout.unwrap_or(STOP_TIMEOUT).get(),
-            stop_exec_timeout: self.stop_exec_timeout.unwrap_or(STOP_EXEC_TIMEOUT).get(),
+            stop_timeout: patience(self.stop_timeout, STOP_TIMEOUT),
+            stop_exec_timeout: patience(self.stop_exec_timeout, STOP_EXEC_TIMEOUT),
             tasks: self.tasks.map(|Words(tasks)| tasks).unwrap_or_default(),
         })
     }
+}
+
+/// A time that is the default counts as one that nobody said, as defaults may be written out.
+fn patience(set: Option<Span>, default: Span) -> Patience {
+    let time = set.unwrap_or(default);
+    Patience { time: time.get(), said: time != default }
 }
 
 fn check_words(key: &'static str, words: &Words, refusals: &mut Vec<Refusal>) {
@@ -314,7 +330,7 @@ mod tests {
         assert_eq!(coprocess.context.user, None);
         assert_eq!(coprocess.stop_event, EventName::Phase(Phase::Exit));
         assert!(!coprocess.policy.background);
-        assert_eq!(coprocess.stop_timeout, Duration::from_secs(5));
+        assert_eq!(coprocess.stop_timeout, Patience::default_of(Duration::from_secs(5)));
         assert_eq!(coprocess.policy.success_exit_codes, [0]);
     }
 

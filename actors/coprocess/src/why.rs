@@ -29,6 +29,8 @@ pub struct View<'a> {
     pub ready: Option<Note>,
     /// It was ready, and its probe says that it no longer is.
     pub unready: bool,
+    /// How soon its schedule starts it.
+    pub next: Option<Duration>,
     /// The time.
     pub now: Instant,
 }
@@ -85,6 +87,15 @@ pub enum Reason {
         done: u32,
         /// How often it may be.
         allowed: Restarts,
+    },
+    /// It does not run, and its schedule starts it.
+    Scheduled {
+        /// How soon.
+        left: Duration,
+        /// How its last run ended.
+        end: Option<RunEnd>,
+        /// Whether that is a success; so it is if there was none.
+        success: bool,
     },
     /// Somebody stopped it so long ago.
     Stopped(By, Duration),
@@ -148,12 +159,22 @@ impl fmt::Display for Heard {
 impl Reason {
     /// The reason of the state that it is in.
     pub fn of(view: View<'_>) -> Self {
-        let View { machine, policy, orders, exec_event, ready, unready, now } = view;
+        let View { machine, policy, orders, exec_event, ready, unready, next, now } = view;
         let since = |then: Instant| now.saturating_duration_since(then);
         let left = |then: Instant| then.saturating_duration_since(now);
         let by = |asked: &Option<Asked>| asked.as_ref().map(|asked| asked.by.clone());
         let heard = ready.map(|note| Heard::new(note, now));
         let retired = machine.wanted == Wanted::Down && orders.down.is_some();
+        if let (State::Waiting | State::Stopped | State::Failed(_), Some(left)) =
+            (&machine.state, next)
+        {
+            let end = machine.last;
+            return Self::Scheduled {
+                left,
+                end,
+                success: end.is_none_or(|end| policy.is_success(end)),
+            };
+        }
         match machine.state {
             State::Waiting => Self::Waits(exec_event.clone()),
             State::Starting { .. } | State::Running { .. } if retired => {
@@ -204,7 +225,7 @@ impl Reason {
     pub fn is_as_wanted(&self) -> bool {
         match self {
             Self::Waits(_) | Self::Runs { .. } | Self::Stopped(..) | Self::Ended(_) => true,
-            Self::Pauses { success, .. } => *success,
+            Self::Pauses { success, .. } | Self::Scheduled { success, .. } => *success,
             Self::Launched(_) | Self::NotReady { .. } | Self::NoLongerReady(_) => false,
             Self::StopCommand(_) | Self::Stopping { .. } | Self::GivenUp { .. } => false,
         }
@@ -221,6 +242,7 @@ impl Reason {
             Self::StopCommand(_) => "stop-command",
             Self::Stopping { .. } => "stopping",
             Self::Pauses { .. } => "pauses",
+            Self::Scheduled { .. } => "scheduled",
             Self::Stopped(..) => "stopped",
             Self::Ended(_) => "ended",
             Self::GivenUp { .. } => "given-up",
@@ -257,6 +279,9 @@ impl Reason {
                 "restarts": done,
                 "policy": allowed.to_string(),
             }),
+            Self::Scheduled { left, end, .. } => {
+                json!({ "left_s": seconds(*left), "end": end.map(end_json) })
+            }
             Self::Stopped(by, ago) => json!({ "by": by.to_json(), "ago_s": seconds(*ago) }),
             Self::Ended(end) => json!({ "end": end.map(end_json) }),
             Self::GivenUp { failure, end, done, allowed, .. } => json!({
@@ -334,6 +359,10 @@ impl fmt::Display for Reason {
                     Restarts::Times(times) => write!(f, "; {done} of {times} restarts are used"),
                     _ => write!(f, "; {done} restarts so far"),
                 }
+            }
+            Self::Scheduled { left, end, .. } => {
+                write!(f, "runs in {}, by its schedule", rough(*left))?;
+                end.map_or(Ok(()), |end| write!(f, "; its last run {}", Told(end)))
             }
             Self::Stopped(by, ago) => write!(f, "stopped by {by}, {} ago", rough(*ago)),
             Self::Ended(Some(end)) => write!(f, "its last run {}; none is to follow", Told(*end)),

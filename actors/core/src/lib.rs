@@ -3,6 +3,8 @@
 //!
 //! Nothing in here knows the command line, the config files or any sibling crate.
 
+pub mod accounts;
+pub mod alarm;
 pub mod broker;
 pub mod count;
 pub mod duration;
@@ -22,4 +24,7 @@ pub mod signal;
 pub mod socket;
 pub mod supervision;
 pub mod text;
+pub mod watched;
 pub mod words;
+pub mod world;
+pub mod zone;

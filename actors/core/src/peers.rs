@@ -2,9 +2,10 @@
 
 use std::os::fd::BorrowedFd;
 
-use nix::unistd::{Gid, Group, Uid, User};
+use nix::unistd::{Gid, Uid};
 use rustix::net::sockopt;
 
+use crate::accounts;
 use crate::process::peer_groups;
 use crate::refusal::Refusal;
 use crate::words::Words;
@@ -54,25 +55,16 @@ impl Peers {
         if users.is_empty() && groups.is_empty() {
             return Ok(None);
         }
-        let users = users.iter().map(|name| user(name).map(Uid::as_raw));
-        let groups = groups.iter().map(|name| group(name));
+        let users = users.iter().map(|name| accounts::uid(name).map(Uid::as_raw));
+        let groups = groups.iter().map(|name| accounts::gid(name));
         let users = users.collect::<Result<_, _>>()?;
         let mut peers = Self { users, groups: Vec::new(), members: Vec::new() };
         for gid in groups {
             let gid = gid?;
             peers.groups.push(gid.as_raw());
-            // A number need not be that of a group with a name.
-            if let Ok(Some(group)) = Group::from_gid(gid) {
-                peers.add_members(&group);
-            }
+            peers.members.extend(accounts::members(gid).into_iter().map(Uid::as_raw));
         }
         Ok(Some(peers))
-    }
-
-    /// Notes those whom the database lists; a user that is gone is nobody.
-    fn add_members(&mut self, group: &Group) {
-        let members = group.mem.iter().filter_map(|name| User::from_name(name).ok().flatten());
-        self.members.extend(members.map(|user| user.uid.as_raw()));
     }
 
     /// Whether the process at the other end of `socket` may; `peer` is who it is.
@@ -123,35 +115,11 @@ pub fn owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), String> {
         None => (text, None),
     };
     let left = Some(left).filter(|name| !name.is_empty());
-    Ok((left.map(user).transpose()?, right.map(group).transpose()?))
-}
-
-fn user(name: &str) -> Result<Uid, String> {
-    match (User::from_name(name), name.parse()) {
-        (Ok(Some(user)), _) => Ok(user.uid),
-        (_, Ok(number)) => Ok(Uid::from_raw(number)),
-        (Ok(None), Err(_)) => Err(format!("there is no user `{name}`")),
-        (Err(why), Err(_)) => Err(format!("user `{name}`: {why}")),
-    }
-}
-
-/// A group by its name, or else by its number.
-///
-/// # Errors
-/// A sentence, where there is none.
-pub fn group(name: &str) -> Result<Gid, String> {
-    match (Group::from_name(name), name.parse()) {
-        (Ok(Some(group)), _) => Ok(group.gid),
-        (_, Ok(number)) => Ok(Gid::from_raw(number)),
-        (Ok(None), Err(_)) => Err(format!("there is no group `{name}`")),
-        (Err(why), Err(_)) => Err(format!("group `{name}`: {why}")),
-    }
+    Ok((left.map(accounts::uid).transpose()?, right.map(accounts::gid).transpose()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CString;
-
     use super::*;
 
     #[test]
@@ -176,12 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn members_of_a_group_need_not_have_it_as_their_own() {
-        let mut peers = Peers { users: Vec::new(), groups: vec![7], members: Vec::new() };
-        let members = ["root", "nobody-of-this-name"].map(str::to_owned).to_vec();
-        let (name, passwd) = ("staff".to_owned(), CString::default());
-        peers.add_members(&Group { name, passwd, gid: Gid::from_raw(7), mem: members });
-        assert_eq!(peers.members, [0]);
+    fn where_the_kernel_is_silent_the_database_counts() {
+        let peers = Peers { users: Vec::new(), groups: vec![7], members: vec![0] };
         let allow = |uid, gid| peers.allow(uid, gid, || None);
         assert!(allow(0, 0) && allow(1, 7) && !allow(1, 0));
     }

@@ -1,7 +1,7 @@
 //! `${name}` in commands: the names that can stand there and their values.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What `last_reload_time` says before the first reload.
 pub const NOT_RELOADED: &str = "not reloaded";
@@ -14,7 +14,7 @@ pub const NOT_RELOADED: &str = "not reloaded";
 pub struct Scope {
     settings: BTreeMap<&'static str, String>,
     environment: BTreeMap<String, String>,
-    last_reload: Mutex<Option<String>>,
+    last_reload: Arc<Mutex<Option<String>>>,
 }
 
 impl Scope {
@@ -23,7 +23,15 @@ impl Scope {
         settings: BTreeMap<&'static str, String>,
         environment: BTreeMap<String, String>,
     ) -> Self {
-        Self { settings, environment, last_reload: Mutex::new(None) }
+        Self { settings, environment, last_reload: Arc::default() }
+    }
+
+    /// The same with one more setting; a reload that is noted in one is known in the other.
+    pub fn with(&self, name: &'static str, value: String) -> Self {
+        let mut settings = self.settings.clone();
+        settings.insert(name, value);
+        let environment = self.environment.clone();
+        Self { settings, environment, last_reload: self.last_reload.clone() }
     }
 
     /// Notes that a reload happened at this time, already formatted.
@@ -109,6 +117,16 @@ mod tests {
         ] {
             assert_eq!(scope.interpolate(text), expected);
         }
+    }
+
+    #[test]
+    fn one_more_setting() {
+        let scope = scope();
+        let more = scope.with("replica", "2".to_owned());
+        scope.reloaded("now".into());
+        let text = "${replica} ${vcpu_count} ${last_reload_time}";
+        assert_eq!(more.interpolate(text), "2 3 now");
+        assert_eq!(scope.interpolate(text), "${replica} 3 now");
     }
 
     #[test]

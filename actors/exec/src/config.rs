@@ -48,8 +48,6 @@ pub struct ExecSocket {
     pub kill_scope: KillScope,
     /// User, environment, folder and limits of the programs.
     pub context: Context,
-    /// The inherited variables that programs get; `None` is all.
-    pub env_pass: Option<Vec<String>>,
     /// What may be run; `None` is everything.
     pub allow: Option<Vec<Rule>>,
     /// Who may connect, by name or number; with `peer_groups` empty as well, everybody.

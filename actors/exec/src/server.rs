@@ -98,12 +98,7 @@ impl Bound {
         inherited: &[(OsString, OsString)],
     ) -> Result<Self, OpenError> {
         let config = config.clone();
-        let passed = |(key, _): &&(OsString, OsString)| {
-            let names = config.env_pass.as_ref();
-            names.is_none_or(|names| names.iter().any(|name| key == name.as_str()))
-        };
-        let inherited: Vec<_> = inherited.iter().filter(passed).cloned().collect();
-        let setting = Setting::look_up(&config.name, &config.context, &inherited, &[])
+        let setting = Setting::look_up(&config.name, &config.context, inherited, &[])
             .map_err(|error| OpenError::Names(error.reason))?;
         let peers =
             Peers::look_up(&config.peer_users, &config.peer_groups).map_err(OpenError::Names)?;

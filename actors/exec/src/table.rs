@@ -1,14 +1,12 @@
 //! The `[exec_socket]` table as it is written, and what it resolves to.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
 use coproc_core::mode::Mode;
 use coproc_core::peers;
-use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
 use coproc_core::text::Text;
 use coproc_core::words::Words;
@@ -22,6 +20,7 @@ use crate::protocol::Termsig;
 use crate::scalars::{Drain, Positive, Threads};
 use crate::session::{ExecFailure, HalfClose};
 
+coproc_core::program_table! {
 /// A socket over which clients have programs run, without a shell.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -73,31 +72,6 @@ pub struct ExecSocketTable {
     /// Who is signalled: the program's whole `group`, or its `leader` alone.
     #[schemars(example = &"leader")]
     pub kill_scope: Option<KillScope>,
-    /// The user to run programs as, by name or number. Default: the wrapper's own.
-    #[schemars(example = &"www-data")]
-    pub user: Option<Text>,
-    /// A group, by name or number, in place of the user's own. Default: the user's own.
-    #[schemars(example = &"adm")]
-    pub group: Option<Text>,
-    /// The inherited variables that programs get. Default: all.
-    #[schemars(example = ["PATH", "LANG"])]
-    pub env_pass: Option<Words>,
-    /// Variables that are added to those. Default: none.
-    #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
-    pub env: Option<BTreeMap<String, Text>>,
-    /// A file of `NAME=VALUE` lines that is read when the socket is opened; `env` wins over it.
-    /// Default: none.
-    #[schemars(example = &"/etc/default/exec")]
-    pub env_file: Option<String>,
-    /// The working directory. Default: the wrapper's own.
-    #[schemars(example = &"/srv")]
-    pub cwd: Option<String>,
-    /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
-    #[schemars(example = &"0027")]
-    pub umask: Option<Umask>,
-    /// Limits of setrlimit(2). Default: the wrapper's own.
-    #[schemars(example = serde_json::json!({ "nofile": 1024, "core": 0 }))]
-    pub limits: Option<LimitsTable>,
     /// What may be run: absolute paths of programs, or tables with `program` or `argv` and limits of
     /// their own (`timeout`, `kill_timeout`); the first that matches decides. `argv` is a regular
     /// expression that the whole argument vector has to match, its words quoted as a shell would,
@@ -116,6 +90,7 @@ pub struct ExecSocketTable {
     /// Whether the log shows the arguments of programs, which may be secrets.
     #[schemars(example = true)]
     pub log_arguments: Option<Flag>,
+}
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
@@ -170,7 +145,8 @@ const MAX_PATH: usize = 107;
 impl ExecSocketTable {
     /// Checks what single values cannot show, and fills the defaults in. `refused` names the keys
     /// whose values are known to be wrong, so that they do not count as missing.
-    pub fn resolve(self, name: &str, refused: &[String]) -> Result<ExecSocket, Vec<Refusal>> {
+    pub fn resolve(mut self, name: &str, refused: &[String]) -> Result<ExecSocket, Vec<Refusal>> {
+        let context = self.context_keys();
         let mut refusals = Vec::new();
         let path = self.path.filter(|path| !path.is_empty());
         match &path {
@@ -193,15 +169,6 @@ impl ExecSocketTable {
             );
         }
         refusals.extend(peers::nobody(self.peer_users.as_ref(), self.peer_groups.as_ref()));
-        let context = ContextKeys {
-            user: self.user,
-            group: self.group,
-            env: self.env,
-            env_file: self.env_file,
-            cwd: self.cwd,
-            umask: self.umask,
-            limits: self.limits,
-        };
         refusals.extend(context.refusals());
         let timeout = for_ever_if_zero(self.timeout.unwrap_or(TIMEOUT));
         let rules = self.allow.map(|list| list.rules(&mut refusals));
@@ -232,7 +199,6 @@ impl ExecSocketTable {
             half_close: self.half_close.unwrap_or(HalfClose::StdinEof),
             kill_scope: self.kill_scope.unwrap_or(KillScope::Group),
             context: context.into(),
-            env_pass: self.env_pass.map(|words| words.0),
             allow: rules,
             peer_users: words(self.peer_users),
             peer_groups: words(self.peer_groups),

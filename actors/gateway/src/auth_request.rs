@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::chain::{Chain, Stop};
 use crate::exchange::{Denied, Draft, Reply, Target};
+use crate::path::has_dots;
 
 const ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
@@ -23,9 +24,14 @@ pub async fn answer(chain: &Chain, mut draft: Draft) -> Reply {
     if let Err(denied) = restore(&mut draft) {
         return chain.page(denied, &draft);
     }
-    let before = draft.headers.clone();
+    // nginx serves what it makes of the path, which is not what hooks and checks would be asked about.
+    if has_dots(&draft.target.path) {
+        let denied = Denied::new(StatusCode::BAD_REQUEST, "Dot segments in the path");
+        return refused(chain.page(denied, &draft));
+    }
+    mark(&mut draft.headers);
     match chain.authorize(&mut draft).await {
-        Ok(()) => allowed(&before, &draft.headers),
+        Ok(()) => allowed(&draft.headers),
         Err(Stop::Reply(reply)) => refused(reply),
     }
 }
@@ -54,15 +60,18 @@ fn restore(draft: &mut Draft) -> Result<(), Denied> {
     Ok(())
 }
 
-/// 200 with the headers that hooks have set.
-fn allowed(before: &HeaderMap, after: &HeaderMap) -> Reply {
+/// Marks what the client has sent. A hook may set a header to what the client said itself, and only then is it
+/// true.
+fn mark(headers: &mut HeaderMap) {
+    headers.values_mut().for_each(|value| value.set_sensitive(true));
+}
+
+/// 200 with the headers that hooks have set: those without a mark.
+fn allowed(headers_after: &HeaderMap) -> Reply {
     let mut headers = HeaderMap::new();
-    for name in after.keys() {
+    for (name, value) in headers_after {
         let about_the_message = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
-        if about_the_message || before.get_all(name) == after.get_all(name) {
-            continue;
-        }
-        for value in after.get_all(name) {
+        if !about_the_message && !value.is_sensitive() {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -122,12 +131,15 @@ mod tests {
         let mut before = HeaderMap::new();
         before.insert("x-same", value("1"));
         before.insert("x-changed", value("1"));
+        before.insert("x-confirmed", value("1"));
+        mark(&mut before);
         let mut after = before.clone();
         after.insert("x-changed", value("2"));
+        after.insert("x-confirmed", value("1"));
         after.insert("x-user", value("me"));
         after.insert(CONTENT_LENGTH, value("7"));
-        let reply = allowed(&before, &after);
-        assert_eq!(reply.headers.len(), 2);
+        let reply = allowed(&after);
+        assert_eq!((reply.headers.len(), &reply.headers["x-confirmed"]), (3, &value("1")));
         assert_eq!(
             (&reply.headers["x-changed"], &reply.headers["x-user"]),
             (&value("2"), &value("me"))

@@ -25,6 +25,7 @@ pub mod extractor;
 pub mod figures;
 pub mod object;
 pub mod page;
+mod path;
 pub mod policy;
 mod proxy;
 pub mod route;

@@ -140,13 +140,16 @@ impl Shared {
         assembly
     }
 
-    /// Reads policies and templates of pages anew; those that are wrong leave what was there.
+    /// Reads policies, templates of pages and the certificate anew; those that are wrong leave what was there.
     fn reread(&self) {
         let told = |problem: &str| tracing::error!(target: "gateway", "nothing is reloaded of it: {problem}");
         match self.config.policies.as_deref().map(Policies::read) {
             Some(Ok(policies)) => self.services.keys.set_policies(policies),
             Some(Err(problem)) => told(&format!("policies: {problem}")),
             None => {}
+        }
+        if let Some(Err(problem)) = self.tls.as_ref().map(Acceptor::renew) {
+            told(&format!("tls: {problem}"));
         }
         match self.config.template_path.as_deref().map(Templates::read) {
             Some(Ok(templates)) => self.services.pages.set_templates(templates),

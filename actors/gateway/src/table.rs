@@ -292,6 +292,11 @@ impl GatewayTable {
         let mut warnings = Vec::new();
         let default = Config::default();
         let grpc = self.grpc(&mut refusals);
+        let times = [
+            ("hook_timeout", self.hook_timeout),
+            ("grpc_connect_timeout", self.grpc_connect_timeout),
+        ];
+        limits::refuse_none(times, |key| Refusal::wrong(key, ""), &mut refusals);
         let time = |set: Option<Span>, default: Duration| set.map_or(default, Span::get);
         let flag = |set: Option<Flag>| set.is_some_and(|flag| flag.0);
         let number = |set: Option<Positive>| set.map(|number| number.0 as usize);
@@ -338,7 +343,7 @@ impl GatewayTable {
             native: self.native.clone().and_then(|table| table.resolve(&mut refusals)),
             store: self.store.clone().unwrap_or_default().resolve(&mut refusals),
             tls: self.tls.as_ref().and_then(|table| table.resolve(&mut refusals)),
-            limits: self.limits.clone().unwrap_or_default().resolve(),
+            limits: self.limits.clone().unwrap_or_default().resolve(&mut refusals),
             apis: Vec::new(),
             events: Vec::new(),
             bundled: Vec::new(),

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -64,8 +65,19 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(all)
 }
 
+/// What is wrong with the files that TLS needs, as sentences that begin with the key which names them.
+pub fn problems(tls: Option<&Tls>, upstream_ca: Option<&Path>) -> Vec<String> {
+    let own = tls.and_then(|tls| server(tls).err()).map(|why| format!("tls: {why}"));
+    let theirs = upstream_ca.and_then(|ca| certificates(ca).err());
+    let theirs = theirs.map(|why| format!("upstream_ca: {why}"));
+    own.into_iter().chain(theirs).collect()
+}
+
 /// Accepts TLS of clients.
-pub(crate) struct Acceptor(TlsAcceptor);
+pub(crate) struct Acceptor {
+    files: Tls,
+    now: ArcSwap<ServerConfig>,
+}
 
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,16 +88,22 @@ impl fmt::Debug for Acceptor {
 impl Acceptor {
     /// One with a certificate and its key.
     pub(crate) fn new(tls: &Tls) -> Result<Self, TlsError> {
-        Ok(Self(acceptor(tls)?))
+        Ok(Self { files: tls.clone(), now: ArcSwap::new(server(tls)?) })
+    }
+
+    /// Reads certificate and key anew, for connections from now on. An error leaves those that were there.
+    pub(crate) fn renew(&self) -> Result<(), TlsError> {
+        self.now.store(server(&self.files)?);
+        Ok(())
     }
 
     /// The connection once both sides are agreed.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        Ok(self.0.accept(stream).await?.into())
+        Ok(TlsAcceptor::from(self.now.load_full()).accept(stream).await?.into())
     }
 }
 
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
+fn server(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(&tls.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| TlsError::File {
         path: tls.key.clone(),
@@ -101,7 +119,7 @@ fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
             error: error.to_string(),
         })?;
     config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 /// What speaks TLS to upstreams, made when the first one asks for it.

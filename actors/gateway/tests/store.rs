@@ -15,6 +15,23 @@ use tempfile::TempDir;
 /// How long any fact may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+#[test]
+fn a_file_that_was_cut_off_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(Embedded::open(&path).unwrap());
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len();
+    for left in [length / 2, length / 3] {
+        file.set_len(left).unwrap();
+        let StoreError(why) = Embedded::open(&path).map(drop).unwrap_err();
+        assert!(
+            why.starts_with(&format!("the store `{}` cannot be opened", path.display())),
+            "{why}"
+        );
+    }
+}
+
 /// A redis-server on a socket in a folder of its own, ended with the test.
 struct Redis {
     folder: TempDir,

@@ -11,6 +11,7 @@ use coproc_core::output::{Kind as Lines, Tap};
 use coproc_core::probe::{Attached, Notes, Role, Watch};
 use coproc_core::process::{Command, Process, Taps};
 use coproc_core::supervision::Lifeline;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::{Kind, Main};
@@ -43,6 +44,8 @@ pub struct MainActor {
     pub(crate) workers: Workers,
     pub(crate) foreground: Foreground,
     pub(crate) reloading: Reloading,
+    /// What watches files.
+    pub(crate) watching: Option<JoinHandle<()>>,
     pub(crate) open_streams: u8,
     /// Set once the process is gone and only its output is waited for.
     pub(crate) ended: Option<Ended>,
@@ -75,6 +78,7 @@ impl MainActor {
             workers: Workers::default(),
             foreground: Foreground::default(),
             reloading,
+            watching: None,
             open_streams: 0,
             ended: None,
             _lifeline: lifeline,
@@ -117,6 +121,14 @@ impl Actor for MainActor {
     type Context = Context<Self>;
 }
 
+impl Drop for MainActor {
+    fn drop(&mut self) {
+        if let Some(watching) = self.watching.take() {
+            watching.abort();
+        }
+    }
+}
+
 impl Handler<BrokerIs> for MainActor {
     type Result = ();
 
@@ -145,6 +157,7 @@ impl Handler<Status> for MainActor {
             wrong: [Role::Ready, Role::Live].map(|role| self.notes.wrong(role)),
             heard: self.notes.note(Role::Ready),
             status: self.notes.status(),
+            generation: self.surroundings.reloads.get().generation,
         })
     }
 }

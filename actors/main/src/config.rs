@@ -37,6 +37,10 @@ pub struct Main {
     pub check_timeout: Duration,
     /// How long a reload may take until it counts as refused.
     pub reload_timeout: Duration,
+    /// The files and folders whose change asks for a reload, not yet interpolated.
+    pub watch: Vec<String>,
+    /// How long nothing has to change until a change is over.
+    pub watch_delay: Duration,
 }
 
 /// What checks a new configuration.

@@ -11,6 +11,8 @@ use coproc_core::signal::Signal;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::config::Main;
+
 /// Start the main process.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -35,6 +37,11 @@ pub struct ReloadMain {
     /// Who waits for the outcome; the error is a sentence.
     pub done: Option<oneshot::Sender<Result<(), String>>>,
 }
+
+/// From now on this is the config. What the process was started with stays as it is until it ends.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure(pub Box<Main>);
 
 /// Pass a signal on to the main process itself.
 #[derive(Clone, Copy, Debug, Message)]
@@ -70,6 +77,8 @@ pub struct MainStatus {
     pub heard: Option<Note>,
     /// What it last said that it does.
     pub status: Option<String>,
+    /// The number of the configuration that it serves with, from 1 on; 0 before its start.
+    pub generation: u64,
 }
 
 impl MainStatus {
@@ -85,6 +94,8 @@ pub enum MainNews {
     Failed(SpawnError),
     /// It runs and is of no use, for this reason.
     Unfit(String),
+    /// A file that the config says to watch has changed: which of its paths.
+    FileChanged(String),
     /// It is gone and its output was read to the end.
     Exited {
         /// Its process, as it was.

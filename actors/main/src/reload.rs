@@ -6,6 +6,7 @@
 //!                 preparation)            ▼                    ▼                       ▼ (reload)
 //!                                        Idle                 Idle                    Idle
 //! ```
+//! New workers that are seen elsewhere than in the log end it as the first one in the log does.
 //! Without a check `Prepared` leads to `Signalled`, and there a main process that confirms nothing
 //! is done at once.
 //!
@@ -69,6 +70,8 @@ pub enum Input {
     Announced,
     /// One of them runs.
     WorkerStarted,
+    /// All workers are new ones, as far as the table of processes tells.
+    Confirmed,
     /// The main process keeps its old configuration, and says why.
     Refused(String),
     /// A time may have come.
@@ -109,13 +112,23 @@ pub struct Tally {
     pub refused: u64,
     /// All other ends.
     pub failed: u64,
+    /// The number of the reload whose configuration is in force; 1 is the start, 0 before it.
+    pub generation: u64,
 }
 
 impl Tally {
+    /// The number of the reload that is under way or comes next. The start was number 1.
+    pub fn number(&self) -> u64 {
+        self.done + self.refused + self.failed + 2
+    }
+
     /// Takes in an effect of the machine.
     pub fn take(&mut self, effect: &Effect) {
         match effect {
-            Effect::Done => self.done += 1,
+            Effect::Done => {
+                self.generation = self.number();
+                self.done += 1;
+            }
             Effect::Refused(_) => self.refused += 1,
             Effect::GivenUp(_) | Effect::Failed(_) => self.failed += 1,
             Effect::Prepare | Effect::Check | Effect::EndCheck | Effect::Signal => {}
@@ -128,6 +141,12 @@ impl Reload {
     /// a check before the signal or without.
     pub fn new(timeout: Duration, confirms: bool, checks: bool) -> Self {
         Self { state: State::Idle, again: false, reading: false, timeout, confirms, checks }
+    }
+
+    /// The same with another time and with a check or without, from the next step on.
+    #[must_use]
+    pub fn changed(self, timeout: Duration, checks: bool) -> Self {
+        Self { timeout, checks, ..self }
     }
 
     /// When [`Input::Timer`] is due.
@@ -152,6 +171,11 @@ impl Reload {
     /// comes after the signal may have missed it.
     pub fn takes_requests(&self) -> bool {
         matches!(self.state, State::Idle | State::Preparing) && !self.reading
+    }
+
+    /// Whether the signal was sent and its outcome is waited for.
+    pub fn is_signalled(&self) -> bool {
+        matches!(self.state, State::Signalled { .. } | State::Announced { .. })
     }
 
     /// Whether the next worker belongs to a new configuration.
@@ -179,7 +203,9 @@ impl Reload {
                 vec![Effect::Check]
             }
             (Preparing, Input::Prepared) | (Checking, Input::Approved) => self.signalled(now),
-            (Checking, Input::Disapproved(why)) => self.ended(Effect::Refused(why)),
+            (Checking, Input::Disapproved(why)) => {
+                self.ended(Effect::Refused(format!("rejected by check: {why}")))
+            }
             (Preparing, Input::Reading) => {
                 self.reading = true;
                 vec![]
@@ -190,14 +216,13 @@ impl Reload {
                 vec![]
             }
             (Announced { .. }, Input::WorkerStarted) => self.ended(Effect::Done),
+            (Signalled { .. } | Announced { .. }, Input::Confirmed) => self.ended(Effect::Done),
             (Signalled { .. } | Announced { .. }, Input::Refused(why)) => {
-                self.ended(Effect::Refused(why))
+                self.ended(Effect::Refused(format!("rejected by nginx: {why}")))
             }
             (Signalled { until } | Announced { until }, Input::Timer) if now >= until => {
                 let timeout = self.timeout.as_secs_f64();
-                self.ended(Effect::Failed(format!(
-                    "nginx did not say within {timeout} s whether it took its configuration"
-                )))
+                self.ended(Effect::Refused(format!("there were no new workers within {timeout} s")))
             }
             (Idle, _) => vec![],
             (_, Input::MainStops) => self.given_up("the main process is stopping"),
@@ -269,8 +294,8 @@ mod tests {
 
     use Effect::{Check, Done, EndCheck, Failed, GivenUp, Prepare, Signal};
     use Input::{
-        Announced, Approved, Asked, Disapproved, MainGone, MainStops, PrepareFailed, Prepared,
-        Reading, Refused, Timer, WorkerStarted,
+        Announced, Approved, Asked, Confirmed, Disapproved, MainGone, MainStops, PrepareFailed,
+        Prepared, Reading, Refused, Timer, WorkerStarted,
     };
 
     #[test]
@@ -278,6 +303,16 @@ mod tests {
         let (state, effects) =
             play(true, &[Asked, Prepared, WorkerStarted, Announced, WorkerStarted]);
         assert_eq!((state, effects), (State::Idle, vec![Prepare, Signal, Done]));
+    }
+
+    #[test]
+    fn workers_that_the_log_does_not_tell_of_are_workers() {
+        for inputs in [&[Asked, Prepared, Confirmed][..], &[Asked, Prepared, Announced, Confirmed]]
+        {
+            assert_eq!(play(true, inputs), (State::Idle, vec![Prepare, Signal, Done]));
+        }
+        let (state, effects) = play_checked(true, &[Asked, Confirmed, Prepared, Confirmed]);
+        assert_eq!((state, effects), (State::Checking, vec![Prepare, Check]), "before the signal");
     }
 
     #[test]
@@ -303,7 +338,7 @@ mod tests {
             let inputs = [Asked, Prepared, end, Asked];
             let (state, effects) = play(true, &inputs);
             assert_eq!(state, State::Preparing);
-            assert!(matches!(effects[2], Failed(_) | Effect::Refused(_)), "{effects:?}");
+            assert!(matches!(effects[2], Effect::Refused(_)), "{effects:?}");
             assert_eq!(effects[3], Prepare);
         }
     }
@@ -353,7 +388,7 @@ mod tests {
     fn what_the_check_refuses_is_not_signalled() {
         let bad = || Disapproved("bad".into());
         let (state, effects) = play_checked(true, &[Asked, Prepared, bad(), Approved]);
-        let refused = Effect::Refused("bad".into());
+        let refused = Effect::Refused("rejected by check: bad".into());
         assert_eq!((state, effects), (State::Idle, vec![Prepare, Check, refused.clone()]));
         // What was asked for meanwhile may be about a better configuration.
         let (state, effects) = play_checked(true, &[Asked, Prepared, Asked, Asked, bad()]);
@@ -384,7 +419,8 @@ mod tests {
         ] {
             play_checked(true, inputs).1.iter().for_each(|effect| tally.take(effect));
         }
-        assert_eq!(tally, Tally { done: 1, refused: 2, failed: 3 });
+        assert_eq!(tally, Tally { done: 1, refused: 3, failed: 2, generation: 2 });
+        assert_eq!(tally.number(), 8);
     }
 
     #[test]

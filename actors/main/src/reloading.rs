@@ -1,7 +1,9 @@
 //! What the actor of the main process does for a reload: it carries out the machine's effects and
 //! answers who asked.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler, Message, SpawnHandle};
 use coproc_core::broker::Publish;
@@ -15,9 +17,13 @@ use tokio::time::Instant;
 use crate::actor::MainActor;
 use crate::check;
 use crate::config::{Check, Kind, Main};
-use crate::messages::ReloadMain;
+use crate::messages::{Reconfigure, ReloadMain};
 use crate::reload::{Effect, Input, Reload};
+use crate::successors::{self, Worker};
 use crate::time::now_in_go;
+
+/// How often new workers are looked for after the signal. Mostly the log tells of them before.
+const LOOK: Duration = Duration::from_millis(200);
 
 type Waiter = oneshot::Sender<Result<(), String>>;
 
@@ -29,6 +35,8 @@ pub(crate) struct Reloading {
     timer: Option<SpawnHandle>,
     /// The check that goes on; its program ends with it.
     check: Option<JoinHandle<()>>,
+    /// Whether it is done without a line in the log that says so.
+    unheard: bool,
     /// Who waits for the one that is under way.
     waiters: Vec<Waiter>,
     /// Who asked too late for it, and waits for the next.
@@ -43,6 +51,7 @@ impl Reloading {
             cause: String::new(),
             timer: None,
             check: None,
+            unheard: false,
             waiters: Vec::new(),
             next_waiters: Vec::new(),
         }
@@ -89,8 +98,9 @@ impl MainActor {
         match effect {
             Effect::Prepare => {
                 let (done, worked_off) = oneshot::channel();
-                let event =
-                    Event::new(Phase::PreReload).with("reload_cause", self.reloading.cause.clone());
+                let event = Event::new(Phase::PreReload)
+                    .with("reload_cause", self.reloading.cause.clone())
+                    .with("reload", self.reload_number());
                 self.broker.do_send(Publish { event, done: Some(done) });
                 let me = ctx.address();
                 let preparation = self.surroundings.preparation.clone();
@@ -117,14 +127,21 @@ impl MainActor {
             Effect::Signal => {
                 self.note_time();
                 if let Some(process) = &self.process {
+                    let before = successors::workers(process.pid());
                     process.signal_leader(self.config.reload_signal);
+                    if self.is_nginx() {
+                        self.look_for_workers(before, ctx);
+                    }
                 }
             }
             Effect::Done => {
-                if !self.is_nginx()
+                // Else it was published with the line that told of it.
+                if (!self.is_nginx() || self.reloading.unheard)
                     && let Some(process) = &self.process
                 {
-                    self.publish(Event::new(Phase::Reload).with("pid", process.pid()));
+                    let event = Event::new(Phase::Reload).with("pid", process.pid());
+                    let generation = self.surroundings.reloads.get().generation;
+                    self.publish(event.with("generation", generation));
                 }
                 self.settle(true);
                 tracing::debug!(target: "pm", "reload done");
@@ -142,9 +159,41 @@ impl MainActor {
         }
     }
 
+    /// The number of the reload that is under way.
+    pub(crate) fn reload_number(&self) -> u64 {
+        self.surroundings.reloads.get().number()
+    }
+
     fn failed(&mut self, why: String) {
+        let reloads = self.surroundings.reloads.get();
+        // It was counted already.
+        let mut why = format!("reload {}: {why}", reloads.number() - 1);
+        if self.process.is_some() && !self.stopping {
+            why.push_str(&format!("; still serving generation {}", reloads.generation));
+        }
         tracing::error!(target: "pm", "reload failed, the old configuration stays: {why}");
         self.tell_reload(&Err(why));
+    }
+
+    /// Looks for new workers from time to time, as long as it is not known whether there are any.
+    fn look_for_workers(&self, before: Vec<Worker>, ctx: &mut Context<Self>) {
+        let number = self.reload_number();
+        ctx.run_later(LOOK, move |actor, ctx| {
+            let machine = &actor.reloading.machine;
+            let Some(process) = actor.process.as_ref().filter(|_| machine.is_signalled()) else {
+                return;
+            };
+            // Of another reload by now.
+            if actor.reload_number() != number {
+                return;
+            }
+            if !successors::have_taken_over(&before, &successors::workers(process.pid())) {
+                return actor.look_for_workers(before, ctx);
+            }
+            actor.reloading.unheard = true;
+            actor.reload_input(Input::Confirmed, ctx);
+            actor.reloading.unheard = false;
+        });
     }
 
     /// Runs the check beside the main process.
@@ -218,6 +267,21 @@ impl Handler<ReloadMain> for MainActor {
             false => self.reloading.next_waiters.extend(done),
         }
         self.reload_input(Input::Asked, ctx);
+    }
+}
+
+impl Handler<Reconfigure> for MainActor {
+    type Result = ();
+
+    fn handle(&mut self, Reconfigure(config): Reconfigure, _: &mut Context<Self>) {
+        let checks = config.check != Check::Off;
+        self.reloading.machine = self.reloading.machine.changed(config.reload_timeout, checks);
+        let watches =
+            (&config.watch, config.watch_delay) != (&self.config.watch, self.config.watch_delay);
+        self.config = Rc::new(*config);
+        if watches {
+            self.watch_files();
+        }
     }
 }
 

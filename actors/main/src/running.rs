@@ -56,6 +56,10 @@ impl Handler<Start> for MainActor {
                 self.since = Some(Instant::now());
                 self.launched = Some(SystemTime::now());
                 self.process = Some(process);
+                let mut reloads = self.surroundings.reloads.get();
+                reloads.generation = 1;
+                self.surroundings.reloads.set(reloads);
+                self.watch_files();
                 if let Some(within) = self.config.ready.as_ref().and_then(|probe| probe.within) {
                     self.ready_timer = Some(ctx.run_later(within, move |actor, _| {
                         actor.ready_timer = None;
@@ -90,6 +94,7 @@ impl Handler<Reported> for MainActor {
             }
             Report::Exited(status) => {
                 let pid = self.process.take().map_or(0, |process| process.pid());
+                self.watch_files();
                 self.end_probes(ctx);
                 self.reload_input(Input::MainGone, ctx);
                 let lived = self.since.map_or(Duration::ZERO, |since| since.elapsed());
@@ -132,7 +137,10 @@ impl Handler<Heard> for MainActor {
                 self.started = true;
                 self.ready |= self.config.ready.is_none();
             }
-            self.publish(event);
+            self.publish(match event.phase() {
+                Some(Phase::Reload) => event.with("generation", self.reload_number()),
+                _ => event,
+            });
         }
         match fact.news {
             News::Announced => self.reload_input(Input::Announced, ctx),

@@ -1,21 +1,18 @@
 //! The `[main]` table as it is written, and what it resolves to.
 
-use std::collections::BTreeMap;
-
 use coproc_core::duration::Span;
 use coproc_core::event::EventName;
 use coproc_core::probe::{ProbeTable, Role};
-use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::Scalar;
 use coproc_core::signal::Signal;
-use coproc_core::text::Text;
 use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{Check, Kind, Main};
 
+coproc_core::program_table! {
 /// The main process: the one for whose sake all others run. When it ends, the wrapper stops and
 /// leaves with its status.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -35,30 +32,6 @@ pub struct MainTable {
     /// soon as `pre-start` is worked off.
     #[schemars(example = &"coprocess.agent.ready")]
     pub exec_event: Option<EventName>,
-    /// The user to run it as, by name or number. Its group, its supplementary groups, and HOME,
-    /// USER, LOGNAME and SHELL come with it. Default: the wrapper's own.
-    #[schemars(example = &"www-data")]
-    pub user: Option<Text>,
-    /// A group, by name or number, in place of the user's own. Default: the user's own.
-    #[schemars(example = &"adm")]
-    pub group: Option<Text>,
-    /// Variables that are added to the wrapper's environment. Default: none.
-    #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
-    pub env: Option<BTreeMap<String, Text>>,
-    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it. Blank lines and
-    /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
-    /// around the value are taken off. Default: none.
-    #[schemars(example = &"/etc/default/server")]
-    pub env_file: Option<String>,
-    /// The working directory. Default: the wrapper's own.
-    #[schemars(example = &"/var/lib/server")]
-    pub cwd: Option<String>,
-    /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
-    #[schemars(example = &"0027")]
-    pub umask: Option<Umask>,
-    /// Limits of setrlimit(2). Default: the wrapper's own.
-    #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
-    pub limits: Option<LimitsTable>,
     /// How it is asked whether it is ready; for a program other than nginx this decides when
     /// `start` is published. Default: nginx is when its first worker runs, any other as soon as it
     /// runs.
@@ -72,7 +45,8 @@ pub struct MainTable {
     #[schemars(example = &"QUIT")]
     pub stop_signal: Option<Signal>,
     /// How long it has to end before it is killed. Default: what is left of `shutdown_timeout` less
-    /// five seconds for the coprocesses.
+    /// five seconds for the coprocesses, or less what their own times come to if that is more, and half
+    /// of it at least.
     #[schemars(example = &"20s")]
     pub stop_timeout: Option<Span>,
     /// What makes it read its configuration again.
@@ -86,19 +60,32 @@ pub struct MainTable {
     /// How long the check may take until it is killed and counts as a refusal.
     #[schemars(example = &"5s")]
     pub check_timeout: Option<Span>,
-    /// How long nginx may take to show that it has taken a new configuration, until the reload
-    /// counts as refused.
+    /// How long nginx may take to have new workers, until the reload counts as refused and what was
+    /// rendered is put back.
     #[schemars(example = &"1m")]
     pub reload_timeout: Option<Span>,
+    /// Files and folders whose change asks for a reload, as `coproc reload` does: a folder with all that
+    /// is in it and below, but for hidden files and what editors leave. What links lead to, and what
+    /// takes a file's place, is seen as well. `${name}` is replaced. Default: none.
+    #[schemars(example = ["/etc/nginx/conf.d", "/etc/tls/tls.crt"])]
+    pub watch: Option<Words>,
+    /// How long nothing has to change until what `watch` names counts as changed, so that several
+    /// changes are one reload.
+    #[schemars(example = &"2s")]
+    pub watch_delay: Option<Span>,
+}
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 4] = [
+pub const DEFAULTS: [(&str, &str); 5] = [
     ("check_timeout", "30s"),
     ("reload_signal", "HUP"),
     ("reload_timeout", "30s"),
     ("stop_signal", "TERM"),
+    ("watch_delay", "500ms"),
 ];
+
+const WATCH_DELAY: Span = Span::from_millis(500);
 
 /// The word that turns the check off.
 const NO_CHECK: &str = "none";
@@ -124,11 +111,12 @@ impl MainTable {
     /// the core settings and `arguments` what it is given when no `exec` is set. `refused` names
     /// the keys whose values are known to be wrong, so that they do not count as missing.
     pub fn resolve(
-        self,
+        mut self,
         nginx: &str,
         arguments: [String; 4],
         refused: &[String],
     ) -> Result<Main, Vec<Refusal>> {
+        let context = self.context_keys();
         let mut refusals = Vec::new();
         let exec = self.exec.map(|Words(words)| {
             let expected = "a program and its arguments, or no `exec` for nginx";
@@ -155,15 +143,14 @@ impl MainTable {
             refusals.extend(no_command("check", &words, expected));
             words
         });
-        let context = ContextKeys {
-            user: self.user,
-            group: self.group,
-            env: self.env,
-            env_file: self.env_file,
-            cwd: self.cwd,
-            umask: self.umask,
-            limits: self.limits,
-        };
+        let Words(watch) = self.watch.unwrap_or(Words(Vec::new()));
+        if kind == Kind::None && !watch.is_empty() {
+            let wrong = Refusal::wrong("watch", "is set although `kind` is `none`");
+            refusals.push(wrong.expected("no `watch`: there is nobody to reload"));
+        }
+        if watch.iter().any(|path| path.trim().is_empty()) {
+            refusals.push(Refusal::wrong("watch", "names a blank path").expected("paths"));
+        }
         refusals.extend(context.refusals());
         let mut probe = |table: Option<ProbeTable>, role: Role| {
             let report = !refused.iter().any(|key| key == role.key());
@@ -206,6 +193,8 @@ impl MainTable {
             reload_signal: self.reload_signal.unwrap_or(Signal::HUP),
             check_timeout: self.check_timeout.unwrap_or(Span::from_secs(30)).get(),
             reload_timeout: self.reload_timeout.unwrap_or(Span::from_secs(30)).get(),
+            watch,
+            watch_delay: self.watch_delay.unwrap_or(WATCH_DELAY).get(),
         })
     }
 }

@@ -107,6 +107,11 @@ impl Renderer {
         Self { settings, values, owner, published: Published::default(), open: None }
     }
 
+    /// What templates see from the next rendering on.
+    pub fn see(&mut self, values: Map<String, Json>) {
+        self.values = values;
+    }
+
     /// Makes the run path and the folders in it, and learns what a wrapper left there that was
     /// killed. The folders that are made are the reader's to write to, but for those that lead to
     /// the outputs.

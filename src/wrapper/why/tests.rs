@@ -10,7 +10,7 @@ fn event(text: &str) -> EventName {
 }
 
 fn member(name: &str, state: &'static str, reason: Reason) -> Member {
-    Member { name: name.into(), state, reason, holds: Vec::new() }
+    Member { place: usize::MAX, name: name.into(), state, reason, holds: Vec::new() }
 }
 
 fn runs() -> Reason {
@@ -32,7 +32,10 @@ fn main(state: &'static str) -> Main {
     }
 }
 
-fn world(stage: Stage, main_state: &'static str, members: Vec<Member>) -> World {
+fn world(stage: Stage, main_state: &'static str, mut members: Vec<Member>) -> World {
+    for (place, member) in members.iter_mut().enumerate() {
+        member.place = place;
+    }
     World {
         stage,
         cause: None,
@@ -47,7 +50,7 @@ fn walk(world: &World, name: &str, order: Order, places: &[usize], to_start: &[u
     let since = world.now - Duration::from_millis(4200);
     let (places, to_start) = (places.to_vec(), to_start.to_vec());
     let walk = OngoingWalk { event: event(name), since, order, places, to_start };
-    Ongoing { walks: vec![walk], behind: vec![event("reload")] }
+    Ongoing { walks: vec![walk], behind: vec![event("reload")], ..Ongoing::default() }
 }
 
 /// Name, whether it is as wanted, and the sentence of each.

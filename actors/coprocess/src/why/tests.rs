@@ -14,6 +14,7 @@ struct World {
     orders: Orders,
     ready: Option<Note>,
     unready: bool,
+    next: Option<Duration>,
     now: Instant,
 }
 
@@ -33,6 +34,7 @@ impl World {
             orders: Orders::default(),
             ready: None,
             unready: false,
+            next: None,
             now: Instant::now(),
         }
     }
@@ -61,6 +63,7 @@ impl World {
             exec_event: &event,
             ready: self.ready.clone(),
             unready: self.unready,
+            next: self.next,
             now: self.now,
         })
     }

@@ -1,7 +1,7 @@
 //! The broker's actor: it keeps the subscriptions and works off the steps of events.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -11,6 +11,8 @@ use actix::{
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::group::Group;
+use super::join::Join;
 use super::walk::{self, Step};
 use super::{Deliver, EventLog, Order, Outcome, Subscription, Walked, held};
 use crate::event::{Event, EventName, Phase};
@@ -34,6 +36,11 @@ pub struct Subscribe {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Unsubscribe(pub usize);
+
+/// From now on these are the groups.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Regroup(pub Vec<Group>);
 
 /// An event happened.
 #[derive(Debug, Message)]
@@ -69,6 +76,8 @@ pub struct Ongoing {
     pub walks: Vec<OngoingWalk>,
     /// In their order.
     pub behind: Vec<EventName>,
+    /// What those wait for who wait for several events, by place: what has not come, or holds no longer.
+    pub missing: BTreeMap<usize, Vec<EventName>>,
 }
 
 /// An event that is being worked off.
@@ -97,6 +106,7 @@ struct StepDone {
 
 struct Slot {
     subscription: Subscription,
+    join: Join,
     to: WeakRecipient<Deliver>,
     /// Orders that came while the subscriber was being rebuilt.
     waiting: Vec<Deliver>,
@@ -114,6 +124,7 @@ struct Walk {
 /// The actor.
 pub struct EventBroker {
     slots: HashMap<usize, Slot>,
+    groups: Vec<Group>,
     log: Rc<RefCell<EventLog>>,
     walks: HashMap<u64, Walk>,
     next_walk: u64,
@@ -130,6 +141,7 @@ impl EventBroker {
     pub fn new(log: Rc<RefCell<EventLog>>, lifeline: Lifeline) -> Self {
         Self {
             slots: HashMap::new(),
+            groups: Vec::new(),
             log,
             walks: HashMap::new(),
             next_walk: 0,
@@ -140,12 +152,31 @@ impl EventBroker {
         }
     }
 
+    /// The same, with groups whose events it publishes as well.
+    pub fn with_groups(mut self, groups: Vec<Group>) -> Self {
+        self.regroup(groups);
+        self
+    }
+
+    /// What has come has come, also to the groups before these.
+    fn regroup(&mut self, mut groups: Vec<Group>) {
+        for stamped in self.log.borrow().since(0) {
+            groups.iter_mut().for_each(|group| drop(group.hears(&stamped.event)));
+        }
+        self.groups = groups;
+    }
+
     fn begin(&mut self, publish: Publish, ctx: &mut Context<Self>) {
         let Publish { event, done } = publish;
         tracing::debug!(target: "event", "[{}] triggered: {}", event.name, Facts(&event));
         self.log.borrow_mut().record(event.clone(), SystemTime::now());
         let subscriptions: Vec<_> = self.slots.values().map(|s| s.subscription.clone()).collect();
-        let steps = walk::steps(&event.name, &subscriptions).into();
+        for told in self.groups.iter_mut().filter_map(|group| group.hears(&event)) {
+            ctx.notify(Publish::new(told));
+        }
+        let hears = |slot: &mut Slot| slot.join.hears(&event).then_some(slot.subscription.place);
+        let started: Vec<_> = self.slots.values_mut().filter_map(hears).collect();
+        let steps = walk::steps(&event.name, &subscriptions, &started).into();
         let id = self.next_walk;
         self.next_walk += 1;
         if event.phase().is_some() {
@@ -223,13 +254,27 @@ impl Handler<Subscribe> for EventBroker {
 
     fn handle(&mut self, Subscribe { subscription, to }: Subscribe, _: &mut Context<Self>) {
         let place = subscription.place;
-        let waiting = self.slots.remove(&place).map(|slot| slot.waiting).unwrap_or_default();
+        let (waiting, join) = match self.slots.remove(&place) {
+            Some(slot) if slot.subscription.starts_as(&subscription) => {
+                (slot.waiting, Some(slot.join))
+            }
+            Some(slot) => (slot.waiting, None),
+            None => (Vec::new(), None),
+        };
+        // Nothing is started by what was; but what has come has come, also to the broker before this one.
+        let join = join.unwrap_or_else(|| {
+            let mut join = Join::new(&subscription);
+            for stamped in self.log.borrow().since(0) {
+                join.hears(&stamped.event);
+            }
+            join
+        });
         if let Some(to) = to.upgrade() {
             for deliver in waiting {
                 to.do_send(deliver);
             }
         }
-        self.slots.insert(place, Slot { subscription, to, waiting: Vec::new() });
+        self.slots.insert(place, Slot { subscription, join, to, waiting: Vec::new() });
     }
 }
 
@@ -242,6 +287,14 @@ impl Handler<Unsubscribe> for EventBroker {
                 drop(deliver.take());
             }
         }
+    }
+}
+
+impl Handler<Regroup> for EventBroker {
+    type Result = ();
+
+    fn handle(&mut self, Regroup(groups): Regroup, _: &mut Context<Self>) {
+        self.regroup(groups);
     }
 }
 
@@ -305,6 +358,12 @@ impl Handler<WhatGoesOn> for EventBroker {
         MessageResult(Ongoing {
             walks: ongoing.collect(),
             behind: self.phases.iter().map(|publish| publish.event.name.clone()).collect(),
+            missing: self
+                .slots
+                .iter()
+                .filter(|(_, slot)| !slot.subscription.after.is_empty())
+                .map(|(place, slot)| (*place, slot.join.missing().cloned().collect()))
+                .collect(),
         })
     }
 }

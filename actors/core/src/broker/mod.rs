@@ -5,11 +5,14 @@
 //! on meanwhile, each on its own.
 
 mod actor;
+mod group;
+mod join;
 mod log;
 mod walk;
 
 pub use actor::{
-    Cancel, EventBroker, Ongoing, OngoingWalk, Publish, Subscribe, Unsubscribe, WhatGoesOn,
+    Cancel, EventBroker, Ongoing, OngoingWalk, Publish, Regroup, Subscribe, Unsubscribe, WhatGoesOn,
 };
+pub use group::Group;
 pub use log::{EventLog, Stamped};
 pub use walk::{Deliver, Hold, Order, Outcome, Subscription, Walked, held};

@@ -6,15 +6,27 @@ use tokio::sync::oneshot;
 use crate::event::EventName;
 use crate::process::SpawnError;
 
-/// What a subscriber waits for. Its place is its place in the config file.
+/// What a subscriber waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
-    /// The order among all subscribers.
+    /// By which it is known; nobody else ever has it.
     pub place: usize,
+    /// The order among all subscribers, that of the config file.
+    pub rank: usize,
     /// The event that starts it.
     pub exec_event: EventName,
+    /// What has to hold besides, or if `exec_event` is among them, with it: then the last of them to come
+    /// starts it.
+    pub after: Vec<EventName>,
     /// The event that stops it; `None` for one that never is stopped by an event.
     pub stop_event: Option<EventName>,
+}
+
+impl Subscription {
+    /// Whether both are started by the same.
+    pub(super) fn starts_as(&self, other: &Self) -> bool {
+        (&self.exec_event, &self.after) == (&other.exec_event, &other.after)
+    }
 }
 
 /// What an event asks of a subscriber.
@@ -107,14 +119,18 @@ pub(super) struct Step {
 }
 
 /// The steps of an event: starts in file order, one by one; then stop commands in file order, one
-/// by one; then all that stop at it, side by side.
-pub(super) fn steps(event: &EventName, subscriptions: &[Subscription]) -> Vec<Step> {
+/// by one; then all that stop at it, side by side. `started` are the places of those whom it starts.
+pub(super) fn steps(
+    event: &EventName,
+    subscriptions: &[Subscription],
+    started: &[usize],
+) -> Vec<Step> {
     let mut sorted: Vec<_> = subscriptions.iter().collect();
-    sorted.sort_by_key(|subscription| subscription.place);
+    sorted.sort_by_key(|subscription| subscription.rank);
     let places = |concerned: &dyn Fn(&Subscription) -> bool| -> Vec<usize> {
         sorted.iter().filter(|s| concerned(s)).map(|s| s.place).collect()
     };
-    let starts = places(&|s| s.exec_event == *event);
+    let starts = places(&|s| started.contains(&s.place));
     let stops = places(&|s| s.stop_event.as_ref() == Some(event));
     let single = |order| move |place: &usize| Step { order, places: vec![*place] };
     let mut steps: Vec<_> = starts.iter().map(single(Order::Start)).collect();
@@ -131,7 +147,19 @@ mod tests {
     use crate::event::Phase;
 
     fn subscription(place: usize, exec: Phase, stop: Phase) -> Subscription {
-        Subscription { place, exec_event: exec.into(), stop_event: Some(stop.into()) }
+        let (rank, stop_event) = (place, Some(stop.into()));
+        Subscription { place, rank, exec_event: exec.into(), after: Vec::new(), stop_event }
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_file_whoever_came_first() {
+        let mut subscriptions =
+            [0, 1, 2].map(|place| subscription(place, Phase::Start, Phase::Exit));
+        subscriptions[2].rank = 0;
+        subscriptions[0].rank = 2;
+        let steps = steps(&Phase::Exit.into(), &subscriptions, &[]);
+        let places: Vec<_> = steps.iter().map(|step| step.places.as_slice()).collect();
+        assert_eq!(places, [&[2][..], &[1], &[0], &[2, 1, 0]]);
     }
 
     #[test]
@@ -142,7 +170,7 @@ mod tests {
             subscription(3, Phase::PreStart, Phase::Reload),
             subscription(1, Phase::Reload, Phase::Exit),
         ];
-        let steps = steps(&Phase::Reload.into(), &subscriptions);
+        let steps = steps(&Phase::Reload.into(), &subscriptions, &[0, 1]);
         let seen: Vec<_> = steps.iter().map(|s| (s.order, s.places.as_slice())).collect();
         assert_eq!(
             seen,
@@ -160,6 +188,6 @@ mod tests {
     #[test]
     fn an_event_nobody_waits_for_has_no_steps() {
         let subscriptions = [subscription(0, Phase::PreStart, Phase::Exit)];
-        assert_eq!(steps(&Phase::ExitWorker.into(), &subscriptions), []);
+        assert_eq!(steps(&Phase::ExitWorker.into(), &subscriptions, &[]), []);
     }
 }

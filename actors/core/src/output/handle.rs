@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::queue::{Command, Queue, Refused};
+use super::queue::{Command, NewSink, Queue, Refused};
 use super::reader::Reader;
 use super::{Level, LogLine, Record, Sink, Source, Tally};
 
@@ -39,7 +40,8 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub struct Output {
     queue: Arc<Queue>,
-    level: Level,
+    /// The same for all copies.
+    level: Arc<AtomicU8>,
 }
 
 /// The thread that reads and writes. Dropping this leaves it running; [`OutputThread::finish`]
@@ -62,8 +64,19 @@ impl Output {
             // Nobody waits if `finish` has given up.
             let _ = sender.send(());
         })?;
-        let output = Self { queue: queue.clone(), level: limits.level };
+        let level = Arc::new(AtomicU8::new(limits.level as u8));
+        let output = Self { queue: queue.clone(), level };
         Ok((output, OutputThread { queue, thread, done }))
+    }
+
+    /// One that nothing comes of, as after the end of its thread: for a tree whose programs are imagined.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn nowhere() -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(1)?);
+        queue.close();
+        Ok(Self { queue, level: Arc::new(AtomicU8::new(Level::Fatal as u8)) })
     }
 
     /// Reads `stream`, the reading end of a pipe, until its end. It is made non-blocking. If it
@@ -85,12 +98,20 @@ impl Output {
 
     /// Is a line of this level written?
     pub fn enabled(&self, level: Level) -> bool {
-        level >= self.level
+        level >= self.level()
     }
 
     /// The level below which lines are not written.
     pub fn level(&self) -> Level {
-        self.level
+        let number = usize::from(self.level.load(Ordering::Relaxed));
+        Level::ALL.get(number).copied().unwrap_or(Level::Info)
+    }
+
+    /// From now on lines below this level are not written, and with a sink all lines go there.
+    pub fn change(&self, level: Level, sink: Option<Box<dyn Sink>>) {
+        self.level.store(level as u8, Ordering::Relaxed);
+        // Without the thread nothing is written any more.
+        let _ = self.queue.command(Command::Change(level, sink.map(NewSink)));
     }
 
     /// Writes a line of coproc itself. If too many wait for a slow destination it is dropped, and

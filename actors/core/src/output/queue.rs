@@ -1,6 +1,7 @@
 //! What other threads ask of the output thread: a bounded queue of coproc's own lines, and commands.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +13,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::sync::{mpsc, oneshot};
 
 use super::tally::Shown;
-use super::{LogLine, Record, Source};
+use super::{Level, LogLine, Record, Sink, Source};
 
 /// The queue's own key in the epoll set; streams count from one.
 pub(super) const QUEUE: u64 = 0;
@@ -23,6 +24,7 @@ pub(super) enum Command {
     /// A stream that is in the epoll set already, under this key.
     Attach(u64, OwnedFd, Source),
     Reopen,
+    Change(Level, Option<NewSink>),
     History {
         name: Option<String>,
         count: usize,
@@ -33,6 +35,15 @@ pub(super) enum Command {
         lines: mpsc::Sender<LogLine>,
     },
     Finish(Instant),
+}
+
+/// Where lines go from now on.
+pub(super) struct NewSink(pub(super) Box<dyn Sink>);
+
+impl fmt::Debug for NewSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewSink")
+    }
 }
 
 /// All that waited for the thread.

@@ -10,7 +10,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use super::memory::{Memory, Place};
-use super::queue::{Command, QUEUE, Queue, Waiting};
+use super::queue::{Command, NewSink, QUEUE, Queue, Waiting};
 use super::{
     Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Splitter, Tally, nginx, recognise,
 };
@@ -119,6 +119,13 @@ impl Reader {
             match command {
                 Command::Attach(key, fd, source) => self.open(key, fd, source),
                 Command::Reopen => self.desk.sink.reopen(),
+                Command::Change(level, sink) => {
+                    self.desk.level = level;
+                    if let Some(NewSink(sink)) = sink {
+                        self.desk.sink.flush();
+                        self.desk.sink = sink;
+                    }
+                }
                 // Nobody waits any more if a reply cannot be sent.
                 Command::History { name, count, reply } => {
                     let _ = reply.send(self.desk.memory.last(name.as_deref(), count));

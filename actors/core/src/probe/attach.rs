@@ -1,6 +1,7 @@
 //! What a process must be given at its launch so that its probes can watch it.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -14,6 +15,7 @@ use super::tap::{self, Heard};
 use crate::output::{Kind as Lines, Output};
 use crate::process::{Command, Taps};
 use crate::scope::Scope;
+use crate::world::World;
 
 /// The probes of one process that is about to be launched.
 #[derive(Default)]
@@ -33,6 +35,8 @@ pub(super) enum Source {
     Pipe(pipe::Receiver),
     /// The socket that the process writes to, which both probes share.
     Mailbox,
+    /// What stands in for the system, by the program's name.
+    Imagined(Rc<dyn World>, Arc<str>),
 }
 
 /// Prepares the probes and gives `command` what they need. `output` is where the lines of `exec`
@@ -48,6 +52,15 @@ pub fn attach(
     output: &Output,
 ) -> io::Result<Attached> {
     let mut attached = Attached::default();
+    if let Some(world) = &command.world {
+        let imagined =
+            |probe: &Probe| (probe.clone(), Source::Imagined(world.clone(), command.name.clone()));
+        return Ok(Attached {
+            ready: ready.map(imagined),
+            live: live.map(imagined),
+            mailbox: None,
+        });
+    }
     // Both before the command is changed, so that a probe's own program is not given what the
     // process is given.
     let ready_check = ready.and_then(|probe| active(probe, Role::Ready, command, scope, output));
@@ -114,6 +127,7 @@ fn active(
                 kind: Lines::Aside,
                 taps: Taps::default(),
                 descriptors: Vec::new(),
+                world: None,
             };
             Check::Exec(Box::new(make), output.clone())
         }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::config::{Address, HttpTarget, TcpAddress};
 use crate::exit::ExitStatus;
 use crate::output::Output;
 use crate::process::{self, Command, Ended, plain};
+use crate::world::Answer;
 
 /// As much of an answer is read to find its status line.
 const HEAD: usize = 4096;
@@ -28,6 +30,8 @@ pub(super) enum Check {
     Unix(String),
     /// Looks for a file.
     File(PathBuf),
+    /// Hears what an imagined world says.
+    Imagined(watch::Receiver<Answer>),
 }
 
 impl Check {
@@ -45,9 +49,25 @@ impl Check {
                         .map(drop)
                 }
                 Self::File(path) => bounded(limit, file(path.clone())).await,
+                Self::Imagined(answers) => answers.borrow().clone(),
             }
         };
         tried.await
+    }
+}
+
+impl Check {
+    /// Waits until there can be another answer, where that can be known: an imagined world says so, and
+    /// need not be asked a million times until then.
+    pub(super) async fn news(&self) {
+        if let Self::Imagined(answers) = self {
+            let mut answers = answers.clone();
+            answers.mark_unchanged();
+            if answers.changed().await.is_err() {
+                // What ended it ends the probe as well.
+                std::future::pending().await
+            }
+        }
     }
 }
 

@@ -25,6 +25,12 @@ impl Tally {
         Self { successes, failures, verdict: None, last_was_good: false, in_a_row: 0 }
     }
 
+    /// Whether more answers like the last one change nothing.
+    pub(super) fn is_settled(&self) -> bool {
+        let verdict = if self.last_was_good { Verdict::Up } else { Verdict::Down };
+        self.verdict == Some(verdict)
+    }
+
     /// Takes an answer in; the verdict comes out when it changes.
     #[must_use]
     pub(super) fn take(mut self, good: bool) -> (Self, Option<Verdict>) {

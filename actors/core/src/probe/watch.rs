@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::attach::{Attached, Source};
 use super::check::Check;
-use super::config::Probe;
+use super::config::{Kind, Probe};
 use super::notes::Notes;
 use super::notify::{Mailbox, Word};
 use super::table::Role;
@@ -92,7 +92,7 @@ fn waiting_for(probe: &Option<(Probe, Source)>) -> &'static str {
         Some((_, Source::Log(_))) => "no such line yet",
         Some((_, Source::Pipe(_))) => "no newline yet",
         Some((_, Source::Mailbox)) => "no READY=1 yet",
-        Some((_, Source::Active(_))) | None => "not tried yet",
+        Some((_, Source::Active(_) | Source::Imagined(..))) | None => "not tried yet",
     }
 }
 
@@ -108,6 +108,21 @@ impl Shared {
 }
 
 async fn readiness(probe: Probe, source: Source, shared: Rc<Shared>) {
+    let source = match source {
+        Source::Imagined(world, name) => {
+            let mut answers = world.answers(&name, Role::Ready);
+            if matches!(probe.kind, Kind::Log(_) | Kind::Fd(_) | Kind::Notify) {
+                // It is told, and nobody asks.
+                if answers.wait_for(Result::is_ok).await.is_ok() {
+                    shared.answered(Role::Ready, Ok(()));
+                    shared.ready();
+                }
+                return;
+            }
+            Source::Active(Check::Imagined(answers))
+        }
+        source => source,
+    };
     match source {
         Source::Active(check) => {
             try_on(&probe, &check, Role::Ready, &shared, |verdict| {
@@ -143,7 +158,7 @@ async fn readiness(probe: Probe, source: Source, shared: Rc<Shared>) {
             }
         }
         // The one who reads the letters tells.
-        Source::Mailbox => {}
+        Source::Mailbox | Source::Imagined(..) => {}
     }
 }
 
@@ -151,6 +166,12 @@ async fn liveness(probe: Probe, source: Source, shared: Rc<Shared>) {
     let mut was_ready = shared.was_ready.subscribe();
     // The sender is in `shared`, which this task holds.
     let _ = was_ready.wait_for(|ready| *ready).await;
+    let source = match source {
+        Source::Imagined(world, name) => {
+            Source::Active(Check::Imagined(world.answers(&name, Role::Live)))
+        }
+        source => source,
+    };
     match source {
         Source::Active(check) => {
             shared.notes.begin(Role::Live, probe.kind.to_string(), "not tried yet");
@@ -166,7 +187,7 @@ async fn liveness(probe: Probe, source: Source, shared: Rc<Shared>) {
         }
         Source::Mailbox => watchdog(&probe, &shared).await,
         // Refused where the config is read.
-        Source::Log(_) | Source::Pipe(_) => {}
+        Source::Log(_) | Source::Pipe(_) | Source::Imagined(..) => {}
     }
 }
 
@@ -213,6 +234,13 @@ async fn try_on(
             .next_try(role, tick.checked_add(probe.interval).map(|at| at.max(Instant::now())));
         if verdict.is_some_and(|verdict| !each(verdict)) {
             return;
+        }
+        if matches!(check, Check::Imagined(_)) && tally.is_settled() {
+            check.news().await;
+            let since = tick.elapsed().as_nanos();
+            let tries = since.div_ceil(probe.interval.as_nanos().max(1));
+            let pause = probe.interval.saturating_mul(u32::try_from(tries).unwrap_or(u32::MAX));
+            ticks.reset_at(tick + pause);
         }
     }
 }

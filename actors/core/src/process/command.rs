@@ -2,11 +2,13 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::setting::{Prepared, Setting, c_string};
 use super::{Context, SpawnError, Step};
 use crate::output::{Kind, Tap};
+use crate::world::World;
 
 /// A program with everything that it needs.
 pub struct Command {
@@ -27,6 +29,8 @@ pub struct Command {
     /// Descriptors, each with the number that the program finds it at. One of the three standard
     /// numbers takes the place of `/dev/null` or of a pipe to the log.
     pub descriptors: Vec<(i32, OwnedFd)>,
+    /// Who starts it in place of the system.
+    pub world: Option<Rc<dyn World>>,
 }
 
 /// The taps of a program's two streams.
@@ -64,6 +68,17 @@ impl Command {
         let program = setting.find(OsStr::new(shown))?;
         let prepared = setting.prepare(shown, &program, words, self.free_descriptor())?;
         Ok((setting, prepared))
+    }
+
+    /// Whether it could be started: its user is looked up and its program sought, and nothing is
+    /// begun.
+    ///
+    /// # Errors
+    /// As when it is started; what only the stage finds out is not among them.
+    pub fn look_up(&self) -> Result<(), SpawnError> {
+        let words = self.words()?;
+        let words: Vec<_> = words.iter().map(CString::as_c_str).collect();
+        self.prepare(&words).map(drop)
     }
 
     /// The first number beyond the standard ones that the program has no descriptor at.

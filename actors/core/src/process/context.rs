@@ -1,7 +1,12 @@
-//! The surroundings that a config gives a program: user, environment, folder, mask and limits.
+//! The surroundings that a config gives a program: user, environment, folder, mask,
+//! limits and rights.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+use super::{Capabilities, Cgroup, OomAdjustment};
 
 /// Everything about a process but its argument vector. Absent means: as the wrapper has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,16 +15,39 @@ pub struct Context {
     pub user: Option<String>,
     /// A group's name or number in place of the user's own.
     pub group: Option<String>,
-    /// Variables added to the wrapper's environment.
+    /// Which inherited variables are passed on: names, or beginnings of names with `*` behind them.
+    pub env_pass: Option<Vec<String>>,
+    /// Variables added to those.
     pub env: BTreeMap<String, String>,
     /// A file of `NAME=VALUE` lines, read at each start; `env` wins over it.
     pub env_file: Option<PathBuf>,
+    /// Variables whose values are in files, read at each start.
+    pub secrets: BTreeMap<String, PathBuf>,
     /// The working directory.
     pub cwd: Option<PathBuf>,
     /// The file mode creation mask, 0 to 0o777.
     pub umask: Option<u32>,
     /// Resource limits by resource.
     pub limits: BTreeMap<Resource, Limit>,
+    /// The capabilities that it has, and no others.
+    pub capabilities: Option<Capabilities>,
+    /// Whether it can never gain rights by executing a program.
+    pub no_new_privs: bool,
+    /// How soon it is killed when memory runs out.
+    pub oom: OomAdjustment,
+    /// A control group for it alone, which ends with it.
+    pub cgroup: Option<Cgroup>,
+}
+
+impl Context {
+    /// Whether an inherited variable of this name is passed on.
+    pub fn passes(&self, name: &OsStr) -> bool {
+        let passes = |word: &String| match word.strip_suffix('*') {
+            Some(beginning) => name.as_bytes().starts_with(beginning.as_bytes()),
+            None => name == word.as_str(),
+        };
+        self.env_pass.as_ref().is_none_or(|words| words.iter().any(passes))
+    }
 }
 
 /// A limit of setrlimit(2), by the name after `RLIMIT_` in lower case.
@@ -78,5 +106,25 @@ impl Resource {
     /// The kernel's number.
     pub fn number(self) -> u32 {
         self.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_pass_by_name_or_by_their_beginning() {
+        let all = Context::default();
+        assert!(all.passes("ANY".as_ref()));
+        let words = ["PATH", "APP_*"].map(str::to_owned).to_vec();
+        let some = Context { env_pass: Some(words), ..Context::default() };
+        for (name, passes) in
+            [("PATH", true), ("APP_", true), ("APP_X", true), ("APP", false), ("PATHS", false)]
+        {
+            assert_eq!(some.passes(name.as_ref()), passes, "{name}");
+        }
+        let none = Context { env_pass: Some(Vec::new()), ..Context::default() };
+        assert!(!none.passes("PATH".as_ref()));
     }
 }

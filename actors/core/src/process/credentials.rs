@@ -1,11 +1,10 @@
 //! Who a program runs as: a user with its own group and supplementary groups.
 
-use std::ffi::CString;
-
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, SpawnError, Step};
+use crate::accounts;
 
 /// The identity that the stage takes on, and the variables that go with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +27,9 @@ impl Credentials {
         let me = Uid::effective();
         let entry = match user {
             None => None,
-            Some(name) => find_user(name).map_err(|why| fail(format!("user `{name}`: {why}")))?,
+            Some(name) => {
+                accounts::user(name).map_err(|why| fail(format!("user `{name}`: {why}")))?
+            }
         };
         let uid = match (&entry, user) {
             (Some(entry), _) => entry.uid,
@@ -46,7 +47,7 @@ impl Credentials {
             (None, None) => Gid::effective(),
         };
         let gid = match group {
-            Some(name) => find_group(name).map_err(fail)?,
+            Some(name) => accounts::gid(name).map_err(fail)?,
             None => own_gid,
         };
         if uid == me && gid == Gid::effective() {
@@ -57,10 +58,9 @@ impl Credentials {
             return Err(fail(format!("only root can run it as `{who}`")));
         }
         let groups = match &entry {
-            Some(entry) => CString::new(entry.name.as_bytes())
-                .ok()
-                .and_then(|name| getgrouplist(&name, gid).ok())
-                .ok_or_else(|| fail(format!("the groups of `{}` cannot be read", entry.name)))?,
+            Some(entry) => accounts::groups_of(entry, gid).map_err(|why| {
+                fail(format!("the groups of `{}` cannot be read: {why}", entry.name))
+            })?,
             None => vec![gid],
         };
         let variables = entry.map_or_else(Vec::new, |entry| {
@@ -87,22 +87,4 @@ impl Credentials {
 pub fn identity(context: &Context) -> Result<Option<(u32, u32)>, SpawnError> {
     let found = Credentials::look_up("", context)?;
     Ok(found.map(|Credentials { uid, gid, .. }| (uid, gid)))
-}
-
-/// A user by name, or else by number.
-fn find_user(name: &str) -> Result<Option<User>, nix::Error> {
-    match (User::from_name(name)?, name.parse()) {
-        (Some(user), _) => Ok(Some(user)),
-        (None, Ok(number)) => User::from_uid(Uid::from_raw(number)),
-        (None, Err(_)) => Ok(None),
-    }
-}
-
-fn find_group(name: &str) -> Result<Gid, String> {
-    match (Group::from_name(name), name.parse()) {
-        (Ok(Some(group)), _) => Ok(group.gid),
-        (_, Ok(number)) => Ok(Gid::from_raw(number)),
-        (Ok(None), Err(_)) => Err(format!("there is no group `{name}`")),
-        (Err(why), Err(_)) => Err(format!("group `{name}`: {why}")),
-    }
 }

@@ -13,38 +13,53 @@ pub enum Step {
     User,
     /// Reading `env_file`.
     EnvFile,
+    /// Reading the files of `secrets`.
+    Secrets,
     /// Finding the program.
     Lookup,
     /// Making pipes and pidfds.
     Descriptors,
     /// posix_spawn(3) itself, of the program or of the stage.
     Spawn,
+    /// Writing `oom_score_adj`.
+    OomScore,
     /// setrlimit(2).
     Limits,
     /// setgroups(2).
     Groups,
     /// setgid(2).
     Gid,
+    /// Taking capabilities out of the bounding set.
+    Bounding,
     /// setuid(2), and the proof that there is no way back.
     Uid,
+    /// capset(2) and the ambient set.
+    Capabilities,
     /// chdir(2).
     Folder,
+    /// prctl(2) with PR_SET_NO_NEW_PRIVS.
+    NoNewPrivs,
     /// execve(2) by the stage.
     Exec,
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 16] = [
         Self::User,
         Self::EnvFile,
+        Self::Secrets,
         Self::Lookup,
         Self::Descriptors,
         Self::Spawn,
+        Self::OomScore,
         Self::Limits,
         Self::Groups,
         Self::Gid,
+        Self::Bounding,
         Self::Uid,
+        Self::Capabilities,
         Self::Folder,
+        Self::NoNewPrivs,
         Self::Exec,
     ];
 
@@ -57,14 +72,19 @@ impl Step {
         match self {
             Self::User => "looking up the user",
             Self::EnvFile => "reading env_file",
+            Self::Secrets => "reading a secret",
             Self::Lookup => "finding the program",
             Self::Descriptors => "making its pipes",
             Self::Spawn => "spawning",
+            Self::OomScore => "setting oom_score_adj",
             Self::Limits => "setting resource limits",
             Self::Groups => "setting supplementary groups",
             Self::Gid => "setting the group",
+            Self::Bounding => "dropping capabilities for good",
             Self::Uid => "setting the user",
+            Self::Capabilities => "keeping capabilities",
             Self::Folder => "entering the working directory",
+            Self::NoNewPrivs => "setting no_new_privs",
             Self::Exec => "executing",
         }
     }
@@ -111,8 +131,11 @@ impl SpawnError {
     /// The same, with what of its settings stood in the way in front of the reason.
     pub(super) fn about(mut self, subject: &str) -> Self {
         let kind = match self.step {
+            // What it is about is not said by every failure of the step.
+            _ if subject.is_empty() => return self,
             Step::Folder => "folder",
             Step::Limits => "limit",
+            Step::Capabilities => "capability",
             _ => return self,
         };
         self.reason = format!("its {kind} `{subject}`: {}", self.reason);
@@ -139,6 +162,7 @@ impl fmt::Display for SpawnError {
         match self.step {
             // The reason names the setting.
             Step::Folder | Step::Limits => f.write_str(&self.reason),
+            Step::Capabilities if self.reason.starts_with("its ") => f.write_str(&self.reason),
             step => write!(f, "{} failed: {}", step.as_str(), self.reason),
         }
     }

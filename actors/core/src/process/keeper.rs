@@ -5,10 +5,12 @@ use std::rc::Rc;
 use tokio::sync::watch;
 
 use super::SpawnError;
+use super::cgroup::Cgroup;
 use super::leader::Leader;
 use super::report::StageReport;
 use crate::exit::ExitStatus;
 use crate::signal::Signal;
+use crate::world::Imagined;
 
 /// What becomes of a process that was launched: `Running` at most once, then exactly one of the
 /// other two.
@@ -23,26 +25,46 @@ pub enum Report {
 }
 
 /// A process that was started and not reaped. Dropping it kills its group.
-#[derive(Debug)]
 pub struct Process {
-    leader: Rc<Leader>,
+    body: Body,
     gone: watch::Receiver<bool>,
 }
 
+/// What of a process there is.
+enum Body {
+    Real(Rc<Leader>),
+    Imagined(Rc<dyn Imagined>),
+}
+
 impl Process {
+    /// One that a world has started.
+    pub(super) fn imagined(program: Rc<dyn Imagined>) -> Self {
+        let gone = program.gone();
+        Self { body: Body::Imagined(program), gone }
+    }
+
     /// Its number, which is its group's number too.
     pub fn pid(&self) -> i32 {
-        self.leader.pid()
+        match &self.body {
+            Body::Real(leader) => leader.pid(),
+            Body::Imagined(program) => program.pid(),
+        }
     }
 
     /// Sends a signal to the whole group; nothing if it is gone.
     pub fn signal(&self, signal: Signal) {
-        self.leader.signal(signal);
+        match &self.body {
+            Body::Real(leader) => leader.signal(signal),
+            Body::Imagined(program) => program.signal(signal),
+        }
     }
 
     /// Sends a signal to the leader alone.
     pub fn signal_leader(&self, signal: Signal) {
-        self.leader.signal_alone(signal);
+        match &self.body {
+            Body::Real(leader) => leader.signal_alone(signal),
+            Body::Imagined(program) => program.signal(signal),
+        }
     }
 
     /// Resolves once the process is reaped.
@@ -53,8 +75,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.leader.is_reaped() {
-            self.leader.signal(Signal::KILL);
+        match &self.body {
+            Body::Real(leader) if leader.is_reaped() => {}
+            Body::Imagined(_) if *self.gone.borrow() => {}
+            _ => self.signal(Signal::KILL),
         }
     }
 }
@@ -80,6 +104,7 @@ impl Gone {
 pub(super) fn keep(
     leader: Leader,
     stage: Option<StageReport>,
+    cgroup: Option<Cgroup>,
     report: impl Fn(Report) + 'static,
 ) -> Process {
     let (done, gone) = watch::channel(false);
@@ -94,6 +119,9 @@ pub(super) fn keep(
             report(Report::Running);
         }
         let status = kept.ended().await;
+        if let Some(cgroup) = cgroup {
+            cgroup.end().await;
+        }
         kept.sweep();
         done.send_replace(true);
         report(match failure {
@@ -101,5 +129,5 @@ pub(super) fn keep(
             None => Report::Exited(status),
         });
     });
-    Process { leader, gone }
+    Process { body: Body::Real(leader), gone }
 }

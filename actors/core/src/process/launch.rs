@@ -10,6 +10,8 @@ use nix::sys::signal::SigSet;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
+use super::cgroup::Cgroup;
+use super::error::plain;
 use super::keeper::{self, Process, Report};
 use super::leader::Leader;
 use super::report::StageReport;
@@ -23,10 +25,37 @@ use crate::output::{Output, Source, Stream};
 /// # Errors
 /// When the program cannot be started; what the stage finds out comes later, as a [`Report`].
 pub fn launch(
+    mut command: Command,
+    output: &Output,
+    report: impl Fn(Report) + 'static,
+) -> Result<Process, SpawnError> {
+    let cgroup = command.context.cgroup.take();
+    command.context.cgroup = cgroup.filter(|cgroup| match cgroup.make() {
+        Ok(()) => true,
+        Err(error) => {
+            let why = plain(&error);
+            tracing::warn!(logger = %command.name, "has no control group of its own: {why}");
+            false
+        }
+    });
+    let cgroup = command.context.cgroup.clone();
+    launch_in(cgroup.clone(), command, output, report).inspect_err(|_| {
+        if let Some(cgroup) = cgroup {
+            cgroup.remove();
+        }
+    })
+}
+
+fn launch_in(
+    cgroup: Option<Cgroup>,
     command: Command,
     output: &Output,
     report: impl Fn(Report) + 'static,
 ) -> Result<Process, SpawnError> {
+    if let Some(world) = &command.world {
+        let program = world.launch(&command.name, command.taps, Box::new(report))?;
+        return Ok(Process::imagined(program));
+    }
     let shown = command.argv.first().cloned().unwrap_or_default();
     let words = command.words()?;
     let argv: Vec<_> = words.iter().map(|word| word.as_c_str()).collect();
@@ -45,7 +74,7 @@ pub fn launch(
         let source = Source { name: command.name.clone(), stream, kind: command.kind, tap };
         output.attach(read, source);
     }
-    Ok(keeper::keep(leader, stage, report))
+    Ok(keeper::keep(leader, stage, cgroup, report))
 }
 
 /// A program that was started with three pipes; these are our ends of them, non-blocking.
@@ -117,7 +146,11 @@ fn start(
         .map_err(|error| SpawnError::system(shown, Step::Spawn, &error.into()))?;
     // Our copies of the write ends go with `own` and `passed`: the last writer's end is the end of
     // what it says.
-    Ok((Leader::adopt(pid), stage))
+    let leader = Leader::adopt(pid);
+    // Dropping the leader ends it.
+    let scored = setting.oom.apply(leader.pid());
+    scored.map_err(|error| SpawnError::system(shown, Step::OomScore, &error))?;
+    Ok((leader, stage))
 }
 
 /// Marks every descriptor that coproc itself inherited, beyond the three standard ones, so that no

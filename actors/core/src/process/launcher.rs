@@ -1,11 +1,13 @@
 //! What all programs of one tree have in common when they are started.
 
 use std::ffi::OsString;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Command, Context, Taps};
 use crate::output::{Kind, Output};
 use crate::scope::Scope;
+use crate::world::World;
 
 /// What all programs of one tree have in common when they are started.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct Launcher {
     pub inherited: Arc<Vec<(OsString, OsString)>>,
     /// Variables that coproc adds to it.
     pub added: Vec<(&'static str, String)>,
+    /// Who starts them in place of the system.
+    pub world: Option<Rc<dyn World>>,
 }
 
 impl Launcher {
@@ -32,6 +36,7 @@ impl Launcher {
             kind: Kind::Plain,
             taps: Taps::default(),
             descriptors: Vec::new(),
+            world: self.world.clone(),
         }
     }
 }

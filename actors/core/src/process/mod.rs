@@ -8,6 +8,8 @@
 //! with a recycled number can be hit.
 #![allow(unsafe_code)]
 
+mod capability;
+mod cgroup;
 mod command;
 mod context;
 mod credentials;
@@ -19,14 +21,19 @@ mod launcher;
 mod leader;
 mod lookup;
 mod memory;
+mod oom;
 mod peer;
 mod report;
+mod rights;
 mod run;
+pub mod secret;
 mod sender;
 mod setting;
 pub mod stage;
 pub mod table;
 
+pub use capability::Capabilities;
+pub use cgroup::Cgroup;
 pub use command::{Command, Taps};
 pub use context::{Context, Limit, Resource};
 pub use credentials::identity;
@@ -39,6 +46,7 @@ pub use launcher::Launcher;
 pub use leader::{Leader, Remains};
 pub use lookup::{Lookup, find_program};
 pub use memory::give_large_memory_back;
+pub use oom::{OF_HELPERS, OomAdjustment, OomScore};
 pub use peer::peer_groups;
 pub use report::StageReport;
 pub use run::{Ended, run};

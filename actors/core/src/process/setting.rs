@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::credentials::Credentials;
 use super::lookup::{self, Lookup};
+use super::secret;
 use super::stage::{self, Plan};
-use super::{Context, SpawnError, Step};
+use super::{Context, OomAdjustment, SpawnError, Step};
 
 /// Where, as whom and with what programs run.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Setting {
     pub(super) envp: Vec<CString>,
     /// Whom the pipes belong to, so that the program can open `/dev/stdout` anew.
     pub(super) owner: Option<(u32, u32)>,
+    pub(super) oom: OomAdjustment,
     path: Option<OsString>,
     /// Where a relative program is looked for: where it will run.
     folder: PathBuf,
@@ -35,7 +37,7 @@ pub(super) struct Prepared<'a> {
 
 impl Setting {
     /// Looks the user up, reads the file of variables, and joins all variables to one block:
-    /// `inherited`, then `added`, then the user's, the file's and the table's own. `shown` is what
+    /// what passes of `inherited`, then `added`, the user's, the file's, the table's own and secrets. `shown` is what
     /// errors name.
     ///
     /// # Errors
@@ -58,7 +60,7 @@ impl Setting {
         let owner = credentials.as_ref().map(|credentials| (credentials.uid, credentials.gid));
         let plan = Plan::new(context, credentials);
         let plan = plan.is_needed().then(|| plan.text(shown)).transpose()?;
-        Ok(Self { envp, owner, path, folder, plan })
+        Ok(Self { envp, owner, oom: context.oom, path, folder, plan })
     }
 
     /// Finds a program: on PATH if its name has no slash.
@@ -106,7 +108,8 @@ fn variables(
     added: &[(&'static str, String)],
     credentials: Option<&Credentials>,
 ) -> Result<Vec<(OsString, OsString)>, SpawnError> {
-    let mut all = inherited.to_vec();
+    let passed = inherited.iter().filter(|(name, _)| context.passes(name));
+    let mut all = passed.cloned().collect::<Vec<_>>();
     let mut set = |key: &str, value: &str| {
         let value = OsString::from(value);
         match all.iter_mut().find(|(known, _)| known == key) {
@@ -129,6 +132,10 @@ fn variables(
     }
     for (key, value) in &context.env {
         set(key, value);
+    }
+    for (key, file) in &context.secrets {
+        let fail = |why| SpawnError::new(shown, Step::Secrets, format!("`{key}`: {why}"));
+        set(key, &secret::read(file).map_err(fail)?);
     }
     Ok(all)
 }

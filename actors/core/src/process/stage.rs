@@ -14,7 +14,8 @@ use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::credentials::Credentials;
-use super::{Context, Resource, SpawnError, Step};
+use super::rights::Rights;
+use super::{Cgroup, Context, Resource, SpawnError, Step};
 
 /// The hidden first argument.
 const ARGUMENT: &CStr = c"exec-stage\u{1}";
@@ -32,6 +33,9 @@ pub(super) struct Plan {
     cwd: Option<PathBuf>,
     /// Resource, soft and hard limit.
     limits: Vec<(u32, u64, u64)>,
+    rights: Rights,
+    /// The file by which it enters its control group.
+    cgroup: Option<PathBuf>,
 }
 
 impl Plan {
@@ -46,6 +50,8 @@ impl Plan {
                 .iter()
                 .map(|(resource, limit)| (resource.number(), value(limit.soft), value(limit.hard)))
                 .collect(),
+            rights: Rights::new(context),
+            cgroup: context.cgroup.as_ref().map(Cgroup::entrance),
         }
     }
 
@@ -95,11 +101,11 @@ pub fn run(arguments: &[OsString]) -> u8 {
     super::super::exit::NOT_EXECUTABLE
 }
 
-struct Failure {
-    step: Step,
-    errno: nix::Error,
+pub(super) struct Failure {
+    pub(super) step: Step,
+    pub(super) errno: nix::Error,
     /// What of the plan it is about, where the step does not say it.
-    subject: Vec<u8>,
+    pub(super) subject: Vec<u8>,
 }
 
 impl From<(Step, nix::Error)> for Failure {
@@ -132,6 +138,11 @@ fn become_program(
 }
 
 fn apply(plan: &Plan) -> Result<(), Failure> {
+    if let Some(entrance) = &plan.cgroup {
+        // While it is still the wrapper's user. That it can be entered was seen before; a program that
+        // stays outside all the same runs without.
+        let _ = std::fs::write(entrance, "0");
+    }
     if let Some(mask) = plan.umask {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
     }
@@ -146,8 +157,18 @@ fn apply(plan: &Plan) -> Result<(), Failure> {
             return Err(Failure { step: Step::Limits, errno, subject });
         }
     }
-    if let Some(credentials) = &plan.credentials {
-        take_on(credentials)?;
+    let Plan { credentials, rights, .. } = plan;
+    if let Some(credentials) = credentials {
+        join_groups(credentials)?;
+    }
+    rights.before_user()?;
+    if let Some(credentials) = credentials {
+        let uid = Uid::from_raw(credentials.uid);
+        nix::unistd::setuid(uid).map_err(|error| (Step::Uid, error))?;
+    }
+    rights.after_user()?;
+    if let Some(credentials) = credentials {
+        prove_no_way_back(credentials, rights)?;
     }
     if let Some(folder) = &plan.cwd {
         nix::unistd::chdir(folder).map_err(|errno| {
@@ -155,16 +176,22 @@ fn apply(plan: &Plan) -> Result<(), Failure> {
             Failure { step: Step::Folder, errno, subject }
         })?;
     }
-    Ok(())
+    rights.seal()
 }
 
-/// Groups first, the user last: after setuid there is no right left to change anything.
-fn take_on(credentials: &Credentials) -> Result<(), Failure> {
+/// Before the user: after setuid there is no right left to change them.
+fn join_groups(credentials: &Credentials) -> Result<(), Failure> {
     let groups: Vec<_> = credentials.groups.iter().copied().map(Gid::from_raw).collect();
     nix::unistd::setgroups(&groups).map_err(|error| (Step::Groups, error))?;
-    nix::unistd::setgid(Gid::from_raw(credentials.gid)).map_err(|error| (Step::Gid, error))?;
-    nix::unistd::setuid(Uid::from_raw(credentials.uid)).map_err(|error| (Step::Uid, error))?;
-    if credentials.uid != 0 && nix::unistd::setuid(Uid::from_raw(0)).is_ok() {
+    let gid = Gid::from_raw(credentials.gid);
+    nix::unistd::setgid(gid).map_err(|error| (Step::Gid, error).into())
+}
+
+fn prove_no_way_back(credentials: &Credentials, rights: &Rights) -> Result<(), Failure> {
+    if credentials.uid != 0
+        && !rights.allow_any_user()
+        && nix::unistd::setuid(Uid::from_raw(0)).is_ok()
+    {
         return Err((Step::Uid, nix::Error::EPERM).into());
     }
     Ok(())

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Context, Limit, Resource};
+use super::{Capabilities, Context, Limit, OF_HELPERS, OomAdjustment, OomScore, Resource};
+use crate::flag::Flag;
 use crate::refusal::Refusal;
 use crate::scalar::Scalar;
 use crate::text::Text;
+use crate::words::Words;
 
 /// A file mode creation mask in octal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,35 +151,189 @@ pub struct ContextKeys {
     pub user: Option<Text>,
     /// `group`; blank is unset.
     pub group: Option<Text>,
+    /// `env_pass`.
+    pub env_pass: Option<Words>,
     /// `env`.
     pub env: Option<BTreeMap<String, Text>>,
     /// `env_file`; blank is unset.
     pub env_file: Option<String>,
+    /// `secrets`.
+    pub secrets: Option<BTreeMap<String, String>>,
     /// `cwd`; blank is unset.
     pub cwd: Option<String>,
     /// `umask`.
     pub umask: Option<Umask>,
     /// `limits`.
     pub limits: Option<LimitsTable>,
+    /// `capabilities`.
+    pub capabilities: Option<Capabilities>,
+    /// `no_new_privs`.
+    pub no_new_privs: Option<Flag>,
+    /// `oom_score_adj`.
+    pub oom_score_adj: Option<OomScore>,
+}
+
+/// Declares a table that starts programs: a struct with fields of its own and, behind them, the keys
+/// that say as whom, with what and where its programs run. What is derived reads all of them from
+/// one table.
+#[macro_export]
+macro_rules! program_table {
+    ($(#[$meta:meta])* pub struct $name:ident { $($fields:tt)* }) => {
+        $(#[$meta])*
+        pub struct $name {
+            $($fields)*
+            /// The user to run it as, by name or number. Its group, its supplementary groups, and HOME,
+            /// USER, LOGNAME and SHELL come with it. Default: the wrapper's own.
+            #[schemars(example = &"www-data")]
+            pub user: Option<$crate::text::Text>,
+            /// A group, by name or number, in place of the user's own. Default: the user's own.
+            #[schemars(example = &"adm")]
+            pub group: Option<$crate::text::Text>,
+            /// Which of the wrapper's own variables it gets: names, or beginnings of names with `*` behind
+            /// them. Default: all.
+            #[schemars(example = ["PATH", "LANG", "APP_*"])]
+            pub env_pass: Option<$crate::words::Words>,
+            /// Variables that are added to those. Default: none.
+            #[schemars(example = $crate::process::table::example::env())]
+            pub env: Option<std::collections::BTreeMap<String, $crate::text::Text>>,
+            /// A file of `NAME=VALUE` lines that is read at each start, or when an exec socket is opened; `env`
+            /// wins over it. Blank lines and
+            /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
+            /// around the value are taken off. Default: none.
+            #[schemars(example = &"/etc/default/server")]
+            pub env_file: Option<String>,
+            /// Variables whose values are in files: the path for each name. The wrapper reads them when it
+            /// reads `env_file`, so the program's user needs no right to; a line end at the end is taken off, and a
+            /// file has 64 KiB at most. They win over `env_file`, and no name is in `env` as well.
+            /// Default: none.
+            #[schemars(example = $crate::process::table::example::secrets())]
+            pub secrets: Option<std::collections::BTreeMap<String, String>>,
+            /// The working directory. Default: the wrapper's own.
+            #[schemars(example = &"/var/lib/server")]
+            pub cwd: Option<String>,
+            /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
+            #[schemars(example = &"0027")]
+            pub umask: Option<$crate::process::table::Umask>,
+            /// Limits of setrlimit(2). Default: the wrapper's own.
+            #[schemars(example = $crate::process::table::example::limits())]
+            pub limits: Option<$crate::process::table::LimitsTable>,
+            /// The capabilities that it has, and keeps through exec although its user is not root: these
+            /// and no others, nor can it get others back. An empty list is none. Default: without `user`
+            /// what the wrapper has, with `user` none.
+            #[schemars(example = ["CAP_NET_BIND_SERVICE"])]
+            pub capabilities: Option<$crate::process::Capabilities>,
+            /// Whether neither it nor what it starts can gain rights by executing a program, such as one
+            /// that is setuid. Default: `false`.
+            #[schemars(example = true)]
+            pub no_new_privs: Option<$crate::flag::Flag>,
+            /// How soon the kernel kills it when memory runs out, from -1000, never, to 1000, first. What is
+            /// lower than the wrapper's own needs CAP_SYS_RESOURCE. Default: the wrapper's own; a coprocess
+            /// has 100 more, so that it dies before the main process.
+            #[schemars(example = 500)]
+            pub oom_score_adj: Option<$crate::process::OomScore>,
+        }
+
+        impl $name {
+            /// Takes out the keys that its programs' context is made of.
+            fn context_keys(&mut self) -> $crate::process::table::ContextKeys {
+                $crate::process::table::ContextKeys {
+                    user: self.user.take(),
+                    group: self.group.take(),
+                    env_pass: self.env_pass.take(),
+                    env: self.env.take(),
+                    env_file: self.env_file.take(),
+                    secrets: self.secrets.take(),
+                    cwd: self.cwd.take(),
+                    umask: self.umask.take(),
+                    limits: self.limits.take(),
+                    capabilities: self.capabilities.take(),
+                    no_new_privs: self.no_new_privs.take(),
+                    oom_score_adj: self.oom_score_adj.take(),
+                }
+            }
+        }
+    };
+}
+
+/// Tables that stand in the schema as examples.
+#[doc(hidden)]
+pub mod example {
+    use serde_json::{Value, json};
+
+    pub fn env() -> Value {
+        json!({ "LANG": "C.UTF-8" })
+    }
+
+    pub fn secrets() -> Value {
+        json!({ "DB_PASSWORD": "/run/secrets/db" })
+    }
+
+    pub fn limits() -> Value {
+        json!({ "nofile": 65536, "core": 0 })
+    }
 }
 
 impl ContextKeys {
-    /// What no program can be given: a variable without a proper name, and a NUL byte anywhere.
-    pub fn refusals(&self) -> impl Iterator<Item = Refusal> {
+    /// What no program can be given: a variable without a proper name, a NUL byte anywhere, a name
+    /// that is said twice, and a pattern that is none.
+    pub fn refusals(&self) -> Vec<Refusal> {
         let names = self.env.iter().flatten().filter_map(|(name, Text(value))| {
             let expected = match () {
-                () if name.is_empty() || name.contains(['=', '\0']) => "a name without `=` and NUL",
+                () if is_no_variable(name) => NAME,
                 () if value.contains('\0') => "a value without NUL",
                 () => return None,
             };
             let what = format!("`{}` cannot be passed on", name.escape_debug());
             Some(Refusal::wrong("env", what).below(name.clone()).expected(expected))
         });
-        let paths = [("env_file", &self.env_file), ("cwd", &self.cwd)];
-        let paths = paths
+        let secrets = self.secrets.iter().flatten().filter_map(|(name, path)| {
+            let wrong = |what: String| Refusal::wrong("secrets", what).below(name.clone());
+            match () {
+                () if is_no_variable(name) => {
+                    let what = format!("`{}` cannot be passed on", name.escape_debug());
+                    Some(wrong(what).expected(NAME))
+                }
+                () if path.is_empty() || path.contains('\0') => {
+                    Some(wrong("names no file".to_owned()).expected("the path of a file"))
+                }
+                () if self.env.as_ref().is_some_and(|env| env.contains_key(name)) => {
+                    let what = format!("`{}` is in `env` as well", name.escape_debug());
+                    Some(wrong(what).expected("a name that is in one of the two"))
+                }
+                () => None,
+            }
+        });
+        let patterns = self.env_pass.iter().flat_map(|Words(words)| words).filter_map(|word| {
+            let name = word.strip_suffix('*').unwrap_or(word);
+            (word.is_empty() || name.contains(['*', '=', '\0'])).then(|| {
+                let what = format!("`{}` names no variable", word.escape_debug());
+                let expected = "a name, or the beginning of names with `*` behind it";
+                Refusal::wrong("env_pass", what).expected(expected)
+            })
+        });
+        let paths = [("env_file", &self.env_file), ("cwd", &self.cwd)]
             .into_iter()
-            .filter(|(_, path)| path.as_ref().is_some_and(|path| path.contains('\0')));
-        names.chain(paths.map(|(key, _)| Refusal::wrong(key, "the path holds a NUL byte")))
+            .filter(|(_, path)| path.as_ref().is_some_and(|path| path.contains('\0')))
+            .map(|(key, _)| Refusal::wrong(key, "the path holds a NUL byte"));
+        names.chain(secrets).chain(patterns).chain(paths).collect()
+    }
+}
+
+/// What a variable's name has to be.
+const NAME: &str = "a name without `=` and NUL";
+
+fn is_no_variable(name: &str) -> bool {
+    name.is_empty() || name.contains(['=', '\0'])
+}
+
+impl ContextKeys {
+    /// The context of a helper: it dies before the main process unless the config says otherwise.
+    pub fn of_helper(self) -> Context {
+        let mut context = Context::from(self);
+        if context.oom == OomAdjustment::Inherited {
+            context.oom = OomAdjustment::RaisedBy(OF_HELPERS);
+        }
+        context
     }
 }
 
@@ -188,11 +344,22 @@ impl From<ContextKeys> for Context {
         Self {
             user: text(keys.user),
             group: text(keys.group),
+            env_pass: keys.env_pass.map(|words| words.0),
             env: keys.env.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect(),
             env_file: path(keys.env_file),
+            secrets: keys
+                .secrets
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, path)| (name, path.into()))
+                .collect(),
             cwd: path(keys.cwd),
             umask: keys.umask.map(|mask| mask.0),
             limits: keys.limits.unwrap_or_default().resolve(),
+            capabilities: keys.capabilities,
+            no_new_privs: keys.no_new_privs.is_some_and(|flag| flag.0),
+            oom: keys.oom_score_adj.map_or(OomAdjustment::Inherited, OomAdjustment::Set),
+            cgroup: None,
         }
     }
 }

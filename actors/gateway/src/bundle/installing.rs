@@ -77,6 +77,7 @@ pub(super) fn run(
     let said = Said::default();
     let tap = || -> Option<Box<dyn Tap>> { Some(Box::new(said.clone())) };
     let command = Command {
+        world: None,
         name: "gateway-install".into(),
         argv: words,
         context: context.clone(),

@@ -239,9 +239,15 @@ impl Chain {
             return false;
         }
         let path = draft.target.path.as_str();
-        let listen = self.api.listen_path.trim_end_matches('/');
-        let by_id = || path.strip_prefix('/')?.strip_prefix(self.api.id.as_str());
-        let below = path.strip_prefix(listen).or_else(by_id).unwrap_or(path);
+        // What is left has to be below: `/orders/` is not what `/ordersopen/` begins with.
+        let is_below = |rest: &&str| rest.is_empty() || rest.starts_with('/');
+        let listen = self.api.listen_path.strip_suffix('/');
+        let by_path = match listen {
+            Some(listen) => path.strip_prefix(listen).filter(is_below),
+            None => path.strip_prefix(self.api.listen_path.as_str()),
+        };
+        let by_id = || path.strip_prefix('/')?.strip_prefix(self.api.id.as_str()).filter(is_below);
+        let below = by_path.or_else(by_id).unwrap_or(path);
         match below.starts_with('/') {
             true => self.api.ignores(draft.method.as_str(), below),
             false => self.api.ignores(draft.method.as_str(), &format!("/{below}")),

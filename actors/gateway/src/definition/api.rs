@@ -7,7 +7,7 @@ use http::Uri;
 use serde_json::Value;
 
 use super::fields::{Fault, Fields, Notes};
-use super::{Rules, auth, hooks, versions};
+use super::{Rules, auth, hooks, unguarded, versions};
 use crate::api::{Api, Hooks, Upstream};
 use crate::bundle::Names;
 use crate::event::Kind;
@@ -43,6 +43,7 @@ pub(super) fn read(
         notes.fault(top.wrong("api_id", what).expected(expected));
     }
     let proxy = proxy(&top);
+    unguarded::tell(&top);
     let auth = auth::read(&top, rules);
     let custom = auth.as_ref().is_some_and(|auth| auth.custom);
     let bundles = top.text(hooks::BUNDLE);

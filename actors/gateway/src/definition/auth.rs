@@ -10,27 +10,8 @@ use crate::api::{Auth, Identity, KeySource};
 const IDENTITIES: [(&str, Identity); 3] =
     [("", Identity::Custom), ("custom_auth", Identity::Custom), ("auth_token", Identity::Token)];
 
-/// Ways to protect an API that are not supported: to pass over them would let in whom they keep out.
-const PROTECTING: [&str; 9] = [
-    "enable_ip_whitelisting",
-    "enable_ip_blacklisting",
-    "use_mutual_tls_auth",
-    "enable_jwt",
-    "use_basic_auth",
-    "use_oauth2",
-    "use_openid",
-    "use_go_plugin_auth",
-    "enable_signature_checking",
-];
-
 /// Reads what stands at the top of a definition; `None`: everybody is let in.
 pub(super) fn read(top: &Fields<'_>, rules: &Rules) -> Option<Auth> {
-    for key in PROTECTING {
-        if top.flag(key, false) {
-            let what = "is not supported, so that nobody is kept out by it";
-            top.notes.lenient(top.wrong(key, what).expected("another way to keep requests out"));
-        }
-    }
     let keyless = top.flag("use_keyless", false);
     let custom = top.flag("custom_plugin_auth_enabled", false);
     let legacy = top.flag("enable_coprocess_auth", false);

@@ -8,6 +8,7 @@ mod auth;
 mod fields;
 mod hooks;
 mod place;
+mod unguarded;
 mod versions;
 
 use std::collections::BTreeMap;

@@ -398,9 +398,44 @@ fn where_the_key_stands_and_whose_session_counts() {
 
 #[test]
 fn ways_to_keep_requests_out_are_not_passed_over_silently() {
-    let definition = with("enable_ip_whitelisting", json!(true));
-    assert_eq!(read(&definition, &rules()).warnings.len(), 1);
-    assert_eq!(faults(&definition, &Rules { strict: true, ..rules() }).len(), 1);
+    let told = |path: &str, value: Value| {
+        let definition = with(path, value);
+        let warnings = read(&definition, &rules()).warnings.len();
+        assert_eq!(faults(&definition, &Rules { strict: true, ..rules() }).len(), warnings);
+        warnings
+    };
+    let version = |keys: Value| told("version_data.versions.Default", keys);
+    let extended = |key: &str, rules: Value| version(json!({"extended_paths": {key: rules}}));
+    let rule = json!([{"path": "/a"}]);
+    for (path, value) in [
+        ("enable_ip_whitelisting", json!(true)),
+        ("internal", json!(true)),
+        ("domain", json!("a.example")),
+        ("global_rate_limit", json!({"rate": 10, "per": 1})),
+    ] {
+        assert_eq!(told(path, value), 1, "{path}");
+    }
+    for (path, value) in [
+        ("internal", json!(false)),
+        ("domain", json!("")),
+        ("global_rate_limit", json!({"rate": 0, "per": 0})),
+        ("global_rate_limit", json!({"rate": 10, "per": 1, "disabled": true})),
+    ] {
+        assert_eq!(told(path, value), 0, "{path}");
+    }
+    for key in ["white_list", "black_list", "internal", "size_limits", "validate_json"] {
+        assert_eq!(extended(key, rule.clone()), 1, "{key}");
+        assert_eq!(extended(key, json!([])), 0, "{key}");
+        assert_eq!(extended(key, json!([{"path": "/a", "disabled": true}])), 0, "{key}");
+    }
+    assert_eq!(version(json!({"global_size_limit": 100})), 1);
+    assert_eq!(version(json!({"global_size_limit": 0})), 0);
+    assert_eq!(version(json!({"paths": {"black_list": ["/bad"]}})), 1);
+    for (is_extended, count) in [(true, 1), (false, 2)] {
+        let both = json!({"use_extended_paths": is_extended, "extended_paths": {"black_list": rule},
+            "paths": {"black_list": ["/bad"], "white_list": ["/good"]}});
+        assert_eq!(version(both), count);
+    }
 }
 
 #[test]
@@ -414,14 +449,29 @@ fn t10_ignored_paths_by_method() {
                 {"path": "/user/{id}/Public", "ignore_case": true},
                 {"path": "/off", "disabled": true},
             ]},
-            "paths": {"ignored": ["health"]},
+            "paths": {"ignored": ["/old"]},
         }}),
     ));
     assert!(api.ignores("GET", "/anything") && api.ignores("GET", "/anything/else"));
     assert!(!api.ignores("POST", "/anything") && !api.ignores("GET", "/something"));
     assert!(!api.ignores("GET", "/x/anything"), "from the beginning");
     assert!(api.ignores("PUT", "/user/7/public") && !api.ignores("PUT", "/user/7/8/public"));
-    assert!(api.ignores("GET", "/health") && !api.ignores("GET", "/off"));
+    assert!(!api.ignores("GET", "/old") && !api.ignores("GET", "/off"));
+}
+
+#[test]
+fn ignored_paths_are_those_of_the_form_that_counts() {
+    let ignores = |uses: Value| {
+        let api = api(&with(
+            "version_data.versions.Default",
+            json!({"use_extended_paths": uses, "extended_paths": {"ignored": [{"path": "/new"}]},
+                "paths": {"ignored": ["old"]}}),
+        ));
+        (api.ignores("GET", "/new"), api.ignores("GET", "/old"))
+    };
+    assert_eq!(ignores(json!(true)), (true, false));
+    assert_eq!(ignores(json!(false)), (false, true));
+    assert_eq!(ignores(json!(null)), (true, true));
 }
 
 #[test]

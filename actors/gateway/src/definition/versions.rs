@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::api::is_loop;
 use super::fields::{Fault, Fields};
+use super::unguarded;
 use crate::api::{PathRule, Template};
 
 /// The version that counts.
@@ -40,7 +41,7 @@ pub(super) fn read(top: &Fields<'_>) -> Version {
 }
 
 fn version(fields: &Fields<'_>, is_only: bool) -> Version {
-    fields.passes_over(&["name", "use_extended_paths", "expires"]);
+    fields.passes_over(&["name", "expires"]);
     let target = fields.text("override_target");
     if !target.is_empty() && !is_only {
         // The requests would go where the definition does not mean them to go.
@@ -57,6 +58,10 @@ fn version(fields: &Fields<'_>, is_only: bool) -> Version {
         }
     }
     let plain = fields.table("paths");
+    // One form counts, as it says. Where it says nothing both do.
+    let is_extended = fields.flag("use_extended_paths", true);
+    let is_plain = !fields.has("use_extended_paths") || !is_extended;
+    unguarded::tell_version(fields, (&extended, is_extended), (&plain, is_plain));
     let mut ignored = Vec::new();
     for rule in extended.tables("ignored") {
         let path = rule.text("path");
@@ -75,7 +80,8 @@ fn version(fields: &Fields<'_>, is_only: bool) -> Version {
                 .fault(rule.wrong("path", "is required").expected("a path such as `/health`"));
         } else if !disabled {
             match self::path(path, any_case) {
-                Some(path) => ignored.push(PathRule { path, methods }),
+                Some(path) if is_extended => ignored.push(PathRule { path, methods }),
+                Some(_) => {}
                 None => rule.notes.fault(no_path(rule.wrong("path", ""), path)),
             }
         }
@@ -88,7 +94,8 @@ fn version(fields: &Fields<'_>, is_only: bool) -> Version {
         };
         match value {
             Value::String(text) if !text.is_empty() => match self::path(text, false) {
-                Some(path) => ignored.push(PathRule { path, methods: Vec::new() }),
+                Some(path) if is_plain => ignored.push(PathRule { path, methods: Vec::new() }),
+                Some(_) => {}
                 None => plain.notes.fault(no_path(fault(""), text)),
             },
             _ => plain.notes.fault(fault("is not a path").expected("a path such as `/health`")),

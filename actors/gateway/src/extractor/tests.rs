@@ -179,6 +179,27 @@ fn documents_that_would_grow_are_not_read() {
     assert_eq!(XPath::parse("//a//a//a[//b]").map(|path| path.text(&many)).ok().flatten(), None);
 }
 
+#[test]
+fn documents_that_take_long_to_look_at_are_not_read() {
+    let text = |path: &str, xml: &str| XPath::parse(path).unwrap().text(xml);
+    let attributes = |count: usize, begin: &str| {
+        let all: String = (0..count).map(|number| format!(" a{number}='=>' ")).collect();
+        format!("{begin}<r{all}><k>1</k></r>")
+    };
+    for begin in ["", "<!-- ' <a b=\" -->", "<?xml version='1.0'?><?x '?>"] {
+        assert_eq!(text("//k", &attributes(256, begin)).as_deref(), Some("1"), "{begin}");
+        assert_eq!(text("//k", &attributes(257, begin)), None, "{begin}");
+    }
+    let hidden = attributes(300, "").replace("<k>", "<![CDATA[<q '\" ]]><k>");
+    assert_eq!(text("//k", &hidden), None);
+    let spaces: String =
+        (0..300).map(|number| format!("<r xmlns:n{number}='u{number}'>")).collect();
+    assert_eq!(text("/r", &format!("{spaces}1{}", "</r>".repeat(300))), None);
+    let nested = |depth: usize| format!("{}y{}", "<a>".repeat(depth), "</a>".repeat(depth));
+    assert_eq!(text("//a[.='y']", &nested(100)).as_deref(), Some("y"));
+    assert_eq!(text("//a[.='x']", &nested(20_000)), None);
+}
+
 proptest! {
     #[test]
     fn never_panics(path in "[/@a*.\\[\\]'=0-9: ()]{0,24}", xml in "[<>/a=\"' ]{0,32}") {

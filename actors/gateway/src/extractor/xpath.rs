@@ -2,6 +2,7 @@
 //! `/` and `//`, names, `*`, `@name`, `text()`, `node()`, `.`, `..`, and predicates that count (`[2]`), that
 //! look whether something is there (`[key]`) or compare it with a text (`[@id='7']`, `[key="x"]`).
 
+use memchr::{memchr, memmem};
 use roxmltree::{Document, Node};
 
 /// The most steps and predicates of one expression.
@@ -9,6 +10,10 @@ const MAX_STEPS: usize = 64;
 
 /// The most nodes that are looked at for one document, over all steps.
 const MAX_VISITS: usize = 1 << 20;
+
+/// The most attributes of one element, and the most names of namespaces in one document: each is compared with
+/// all others when a document is read.
+const MAX_ATTRIBUTES: usize = 256;
 
 /// A path through a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,25 +89,79 @@ impl XPath {
     }
 
     /// The text of the first node that it leads to in a document; `None` where there is none, where the
-    /// text is empty, and where the document is no XML.
+    /// text is empty, and where the document is no XML or takes too long to look at.
     pub fn text(&self, xml: &str) -> Option<String> {
+        if is_crowded(xml) {
+            return None;
+        }
         let document = Document::parse(xml).ok()?;
         let mut visits = 0;
         let found = walk(vec![Found::Node(document.root())], &self.steps, &mut visits)?;
-        found.first().map(Found::text).filter(|text| !text.is_empty())
+        // It is read once, however much was looked at before.
+        found.first()?.text(&mut 0).filter(|text| !text.is_empty())
     }
 }
 
-impl Found<'_> {
-    fn text(&self) -> String {
-        match self {
-            Self::Attribute(_, value) => (*value).to_owned(),
-            Self::Node(node) if node.is_text() => node.text().unwrap_or_default().to_owned(),
-            Self::Node(node) => {
-                let texts = node.descendants().filter(Node::is_text);
-                texts.filter_map(|node| node.text()).collect()
+/// Whether an element has too many attributes, or the document too many namespaces. What is no XML may be
+/// either.
+fn is_crowded(xml: &str) -> bool {
+    let bytes = xml.as_bytes();
+    if memmem::find_iter(bytes, "xmlns").nth(MAX_ATTRIBUTES).is_some() {
+        return true;
+    }
+    let mut rest = bytes;
+    while let Some(at) = memchr(b'<', rest) {
+        rest = &rest[at + 1..];
+        let skipped: &[(&[u8], &[u8])] = &[(b"!--", b"-->"), (b"![CDATA[", b"]]>"), (b"?", b"?>")];
+        if let Some((_, end)) = skipped.iter().find(|(begin, _)| rest.starts_with(begin)) {
+            let Some(at) = memmem::find(rest, end) else { return false };
+            rest = &rest[at + end.len()..];
+            continue;
+        }
+        let mut attributes = 0;
+        loop {
+            let Some(at) = rest.iter().position(|byte| b"='\">".contains(byte)) else {
+                return false;
+            };
+            let found = rest[at];
+            rest = &rest[at + 1..];
+            match found {
+                b'>' => break,
+                b'=' => attributes += 1,
+                quote => {
+                    let Some(end) = memchr(quote, rest) else { return false };
+                    rest = &rest[end + 1..];
+                }
+            }
+            if attributes > MAX_ATTRIBUTES {
+                return true;
             }
         }
+    }
+    false
+}
+
+impl Found<'_> {
+    /// Its text; `None` once too many nodes were looked at.
+    fn text(&self, visits: &mut usize) -> Option<String> {
+        let node = match self {
+            Self::Attribute(_, value) => return Some((*value).to_owned()),
+            Self::Node(node) => node,
+        };
+        let mut text = String::new();
+        for node in node.descendants() {
+            *visits += 1;
+            if *visits > MAX_VISITS {
+                return None;
+            }
+            if node.is_text() {
+                let part = node.text().unwrap_or_default();
+                // Long texts are copied as often as they are looked at.
+                *visits += part.len() / 64;
+                text.push_str(part);
+            }
+        }
+        Some(text)
     }
 }
 
@@ -191,7 +250,12 @@ impl Predicate {
             Self::Position(wanted) => *wanted == number,
             Self::There(steps) => !walk(vec![found], steps, visits)?.is_empty(),
             Self::Equals(steps, text) => {
-                walk(vec![found], steps, visits)?.iter().any(|found| found.text() == *text)
+                for found in walk(vec![found], steps, visits)? {
+                    if found.text(visits)? == *text {
+                        return Some(true);
+                    }
+                }
+                false
             }
         })
     }

@@ -5,6 +5,7 @@ use http::{HeaderValue, Method, StatusCode, Version, header};
 
 use super::head::bad;
 use crate::exchange::{Denied, Target};
+use crate::path::has_dots;
 
 /// What a client asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -99,42 +100,6 @@ fn host(parts: &mut Parts) -> Result<Option<HeaderValue>, Denied> {
 fn is_authority(bytes: &[u8]) -> bool {
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte);
     bytes.iter().all(fits)
-}
-
-/// Whether a path has segments `.` or `..`, plain or escaped, also between slashes that are escaped or the
-/// wrong way round: an upstream may take them for another path than the one whose hooks ran.
-fn has_dots(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    if !bytes.contains(&b'.') && !bytes.contains(&b'%') {
-        return false;
-    }
-    // How many dots a segment has so far; `None` once it has something else.
-    let mut dots = Some(0);
-    let mut rest = bytes;
-    loop {
-        let (ends, is_dot, after) = match rest {
-            [] => return is_dots(dots),
-            [b'/' | b'\\', after @ ..] => (true, false, after),
-            [b'%', b'2', b'f' | b'F', after @ ..] | [b'%', b'5', b'c' | b'C', after @ ..] => {
-                (true, false, after)
-            }
-            [b'.', after @ ..] | [b'%', b'2', b'e' | b'E', after @ ..] => (false, true, after),
-            [_, after @ ..] => (false, false, after),
-        };
-        rest = after;
-        if ends {
-            if is_dots(dots) {
-                return true;
-            }
-            dots = Some(0);
-        } else {
-            dots = dots.filter(|_| is_dot).map(|dots| dots + 1);
-        }
-    }
-}
-
-fn is_dots(dots: Option<usize>) -> bool {
-    matches!(dots, Some(1 | 2))
 }
 
 #[cfg(test)]

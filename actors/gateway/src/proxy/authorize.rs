@@ -22,6 +22,7 @@ pub(super) async fn authorize(
         return Err(Denied::new(StatusCode::NOT_FOUND, "There is no such API"));
     };
     let mut headers: HeaderMap = std::mem::take(&mut parts.headers);
+    super::head::remove_named(&mut headers);
     super::head::remove_hop_by_hop(&mut headers);
     let draft = Draft {
         method: parts.method.clone(),

@@ -13,9 +13,13 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::link::Link;
+use super::owed::Owed;
 use super::pool::Lease;
 use super::watch::Busy;
 use super::worker::InFlight;
+
+/// How much of a body that is there is handed on at once.
+const PIECE: usize = 64 << 10;
 
 /// Why a body does not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,6 +176,7 @@ pub(super) struct Download {
     kind: Kind,
     _busy: Option<Busy>,
     _in_flight: Option<InFlight>,
+    owed: Option<Rc<Owed>>,
 }
 
 #[derive(Debug)]
@@ -186,20 +191,61 @@ impl Download {
     /// A body that is there.
     pub(super) fn whole(body: Bytes) -> Self {
         let kind = Kind::Whole(Some(body).filter(|body| !body.is_empty()));
-        Self { kind, _busy: None, _in_flight: None }
+        Self { kind, _busy: None, _in_flight: None, owed: None }
     }
 
     /// What an upstream sends; its connection can be used anew after that.
     pub(super) fn from_upstream(body: Incoming, pace: Duration, lease: Lease) -> Self {
         let kind = Kind::Stream(Paced::new(body, pace), Some(lease));
-        Self { kind, _busy: None, _in_flight: None }
+        Self { kind, _busy: None, _in_flight: None, owed: None }
     }
 
-    /// Keeps the request among those that are being answered.
-    pub(super) fn holding(mut self, busy: Busy, in_flight: Option<InFlight>) -> Self {
+    /// Keeps the request among those that are being answered, and leaves marks of what the client owes.
+    pub(super) fn holding(
+        mut self,
+        busy: Busy,
+        in_flight: Option<InFlight>,
+        owed: Option<Rc<Owed>>,
+    ) -> Self {
         self._busy = Some(busy);
         self._in_flight = in_flight;
+        self.owed = owed;
+        // The head is there to be taken.
+        if let Some(owed) = &self.owed {
+            owed.given();
+        }
         self
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match &mut self.kind {
+            Kind::Broken(fault) => Poll::Ready(Some(Err(*fault))),
+            Kind::Whole(body) => Poll::Ready(piece(body).map(|body| Ok(Frame::data(body)))),
+            Kind::Stream(body, lease) => {
+                let link = lease.as_mut().map(|lease| &mut lease.link);
+                let frame = ready!(body.poll(link, cx));
+                if let Some(Err(fault)) = frame {
+                    // hyper sends nothing any more once it knows. What came before goes out first.
+                    self.kind = Kind::Broken(fault);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                if (frame.is_none() || body.body.is_end_stream())
+                    && let Some(lease) = lease.take()
+                {
+                    lease.give_back();
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+}
+
+/// The next piece of a body that is there.
+fn piece(body: &mut Option<Bytes>) -> Option<Bytes> {
+    match body {
+        Some(rest) if rest.len() > PIECE => Some(rest.split_to(PIECE)),
+        _ => body.take(),
     }
 }
 
@@ -212,26 +258,14 @@ impl Body for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = self.get_mut();
-        match &mut this.kind {
-            Kind::Broken(fault) => Poll::Ready(Some(Err(*fault))),
-            Kind::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
-            Kind::Stream(body, lease) => {
-                let link = lease.as_mut().map(|lease| &mut lease.link);
-                let frame = ready!(body.poll(link, cx));
-                if let Some(Err(fault)) = frame {
-                    // hyper sends nothing any more once it knows. What came before goes out first.
-                    this.kind = Kind::Broken(fault);
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                if (frame.is_none() || body.body.is_end_stream())
-                    && let Some(lease) = lease.take()
-                {
-                    lease.give_back();
-                }
-                Poll::Ready(frame)
+        let polled = this.poll(cx);
+        if let Some(owed) = &this.owed {
+            match &polled {
+                Poll::Ready(Some(_)) => owed.given(),
+                _ => owed.taken(),
             }
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use http::HeaderValue;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::body::Download;
 use super::forward::{Client, answer};
+use super::owed::Answering;
 use super::stream::Stream;
 use super::watch::{Watch, Watched};
 use super::worker::Worker;
@@ -75,7 +75,9 @@ pub(super) async fn serve(
     let watch = Watch::new();
     let shown_ip = ip.and_then(|ip| HeaderValue::from_str(&ip.to_string()).ok());
     let io = TokioIo::new(Watched::new(stream, begun, watch.clone(), !is_http_2));
-    let client = Rc::new(Client { worker: worker.clone(), watch, scheme, ip, shown_ip });
+    let answering = Answering::new(limits.client_timeout);
+    let client = Client { worker: worker.clone(), watch, answering, scheme, ip, shown_ip };
+    let client = Rc::new(client);
     let service = {
         let client = client.clone();
         service_fn(move |request| {
@@ -84,7 +86,7 @@ pub(super) async fn serve(
         })
     };
     if is_http_2 {
-        let mut builder = http2::Builder::new(Local);
+        let mut builder = http2::Builder::new(client.answering.clone());
         builder
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
@@ -174,7 +176,7 @@ where
     }
 }
 
-impl<S> Connection for http2::Connection<Io, S, Local>
+impl<S> Connection for http2::Connection<Io, S, Answering>
 where
     S: HttpService<hyper::body::Incoming, ResBody = Download>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -183,15 +185,5 @@ where
 {
     fn close(self: Pin<&mut Self>) {
         self.graceful_shutdown();
-    }
-}
-
-/// Starts tasks on their own thread.
-#[derive(Clone, Copy, Debug)]
-struct Local;
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
     }
 }

@@ -16,6 +16,7 @@ use super::asked;
 use super::authorize::authorize;
 use super::body::{Download, Fault, Progress, Upload};
 use super::head;
+use super::owed::Answering;
 use super::trail::Trail;
 use super::tunnel;
 use super::upstream::{Failed, origin_form, send};
@@ -24,13 +25,16 @@ use super::worker::Worker;
 use crate::auth_request;
 use crate::chain::Stop;
 use crate::exchange::{Denied, Draft, Reply, Scheme, Target, Whole};
-use crate::server::Served;
+use crate::path;
+use crate::server::{Served, Table};
 
 /// What the requests of one connection have in common.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
     pub(super) watch: Arc<Watch>,
+    /// The tasks that answer its requests over HTTP/2.
+    pub(super) answering: Answering,
     pub(super) scheme: Scheme,
     pub(super) ip: Option<IpAddr>,
     /// The same as text.
@@ -56,6 +60,8 @@ impl From<Denied> for Ended {
 /// Answers a request.
 pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Response<Download> {
     let busy = client.watch.begin();
+    // Over HTTP/1 there is none: what a client does not take can be seen at the socket.
+    let owed = client.answering.owed();
     let in_flight = client.worker.begin();
     let (mut parts, body) = request.into_parts();
     let is_text = parts.version != Version::HTTP_2;
@@ -86,7 +92,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
         response
     });
     trail.end(services, client.ip, &mut response);
-    response.map(|body| body.holding(busy, in_flight))
+    response.map(|body| body.holding(busy, in_flight, owed))
 }
 
 fn replied(reply: Reply) -> Response<Download> {
@@ -126,6 +132,9 @@ async fn forward(
     let Some(found) = routes.find(&asked.target.path) else {
         return Err(Denied::new(StatusCode::NOT_FOUND, "Not Found").into());
     };
+    if leads_elsewhere(&routes, &asked.target.path, found.leads_to) {
+        return Err(head::bad("The path may be taken for one of another API").into());
+    }
     let served: &Served = found.leads_to;
     trail.leads_to(found.leads_to);
     let mut most = if limits.max_body == 0 { u64::MAX } else { limits.max_body };
@@ -138,6 +147,7 @@ async fn forward(
     let upgrade = head::upgrade(parts);
     let takes_trailers = head::takes_trailers(&parts.headers);
     let upgraded = upgrade.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
+    head::remove_named(&mut parts.headers);
     let mut draft = Draft {
         method: std::mem::take(&mut parts.method),
         target: asked.target,
@@ -213,7 +223,7 @@ async fn forward(
         return Ok(switch(client, response, up, down, protocol));
     }
     let (mut head, body) = response.into_parts();
-    head::remove_hop_by_hop(&mut head.headers);
+    head::pass_back(&mut head.headers);
     head.version = Version::HTTP_11;
     served.chain.inject(draft.session.as_ref(), &mut head.headers);
     let body = Download::from_upstream(body, limits.upstream_timeout, lease);
@@ -237,6 +247,14 @@ async fn forward(
         headers.remove(header::CONTENT_LENGTH);
     }
     Ok(response)
+}
+
+/// Whether a path leads to another API once it is read as its server may read it: hooks and checks of that one
+/// would be passed by.
+fn leads_elsewhere(routes: &Table, path: &str, leads_to: &Arc<Served>) -> bool {
+    let plain = path::plain(path);
+    let other = plain.and_then(|plain| Some(routes.find(&plain)?.leads_to));
+    other.is_some_and(|other| !Arc::ptr_eq(other, leads_to))
 }
 
 /// The body that a client sends, if any, unless it is known to be too long.
@@ -316,7 +334,7 @@ fn switch(
 ) -> Response<Download> {
     let (mut head, _) = response.into_parts();
     let agreed = head.headers.remove(header::UPGRADE).unwrap_or(protocol);
-    head::remove_hop_by_hop(&mut head.headers);
+    head::pass_back(&mut head.headers);
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, agreed);
     head.version = Version::HTTP_11;

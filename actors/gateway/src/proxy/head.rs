@@ -58,26 +58,43 @@ fn tokens(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     all.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// Removes what is for the next hop alone, and what `Connection` names.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let usual = |token: &&[u8]| {
-            !(token.eq_ignore_ascii_case(b"close")
-                || token.eq_ignore_ascii_case(b"keep-alive")
-                || token.eq_ignore_ascii_case(b"upgrade"))
-        };
-        let named: Vec<_> = tokens(headers)
-            .filter(usual)
-            .filter_map(|token| HeaderName::from_bytes(token).ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
+/// Removes what `Connection` names. Of a request that is done before hooks see it: what they set is for the
+/// upstream, whatever the client says of a header of that name.
+pub(super) fn remove_named(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
     }
+    let usual = |token: &&[u8]| {
+        !(token.eq_ignore_ascii_case(b"close")
+            || token.eq_ignore_ascii_case(b"keep-alive")
+            || token.eq_ignore_ascii_case(b"upgrade"))
+    };
+    let named: Vec<_> = tokens(headers)
+        .filter(usual)
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| *name != header::CONNECTION)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+/// Removes the headers that are always for the next hop alone.
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Mostly there is none or one: looking for them costs less than removing each.
     while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
         headers.remove(name);
     }
+}
+
+/// Makes the head of an upstream's response that of one to a client. A body in chunks has no other length
+/// than its chunks make; who tells one all the same is not believed.
+pub(super) fn pass_back(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    remove_named(headers);
+    remove_hop_by_hop(headers);
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -196,9 +213,36 @@ mod tests {
         );
         assert!(takes_trailers(&one.headers));
         assert_eq!(upgrade(&one), None);
+        remove_named(&mut one.headers);
         remove_hop_by_hop(&mut one.headers);
         let left: Vec<_> = one.headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-three", "trailer"]);
+    }
+
+    #[test]
+    fn what_is_set_after_a_client_named_it_goes_on() {
+        let headers = [("connection", "x-user, connection"), ("x-user", "root")];
+        let mut one = parts(Version::HTTP_11, "GET", "/", &headers);
+        remove_named(&mut one.headers);
+        assert!(!one.headers.contains_key("x-user"));
+        one.headers.insert("x-user", HeaderValue::from_static("me"));
+        remove_hop_by_hop(&mut one.headers);
+        assert_eq!(one.headers.len(), 1);
+        assert_eq!(one.headers["x-user"], "me");
+    }
+
+    #[test]
+    fn a_response_in_chunks_has_no_other_length() {
+        let map = |names: &[&'static str]| {
+            let value = |name| (HeaderName::from_static(name), HeaderValue::from_static("5"));
+            names.iter().map(|name| value(*name)).collect::<HeaderMap>()
+        };
+        let mut both = map(&["content-length", "transfer-encoding", "x-a"]);
+        pass_back(&mut both);
+        assert_eq!(both, map(&["x-a"]));
+        let mut length = map(&["content-length", "x-a"]);
+        pass_back(&mut length);
+        assert_eq!(length, map(&["content-length", "x-a"]));
     }
 
     #[test]

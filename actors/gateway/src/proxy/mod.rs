@@ -21,6 +21,7 @@ mod figures;
 mod forward;
 mod head;
 mod link;
+mod owed;
 mod pool;
 mod reached;
 mod sniff;

@@ -91,24 +91,27 @@ impl Watch {
     /// When the connection is to be closed unless something happens before.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let since = || instant(self.since.load(Relaxed));
-        let phase = match self.phase.load(Relaxed) {
-            HEAD => Some(since() + limits.header_timeout),
-            IDLE => Some(since() + limits.idle_timeout),
-            _ => None,
-        };
         let blocked = match self.blocked.load(Relaxed) {
             0 => None,
             mark => Some(instant(mark) + limits.client_timeout),
+        };
+        let phase = match self.phase.load(Relaxed) {
+            HEAD => Some(since() + limits.header_timeout),
+            // The end of the last response may still be on its way: nobody is idle then.
+            IDLE if blocked.is_none() => Some(since() + limits.idle_timeout),
+            _ => None,
         };
         [phase, blocked].into_iter().flatten().min()
     }
 
     fn wrote<T>(&self, outcome: &Poll<io::Result<T>>) {
         if outcome.is_ready() {
-            if self.blocked.load(Relaxed) != 0 {
+            let was_blocked = self.blocked.load(Relaxed) != 0;
+            if was_blocked {
                 self.blocked.store(0, Relaxed);
             }
-            if self.phase.load(Relaxed) == TUNNEL {
+            let phase = self.phase.load(Relaxed);
+            if phase == TUNNEL || was_blocked && phase == IDLE {
                 self.since.store(now(), Relaxed);
             }
         } else if self.blocked.load(Relaxed) == 0 {
@@ -241,5 +244,30 @@ impl AsyncWrite for Watched {
         let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.watch.wrote(&shut);
         shut
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_idle_who_has_not_taken_the_last_response() {
+        let (idle_timeout, client_timeout) = (Duration::from_secs(1), Duration::from_secs(3600));
+        let limits = Limits { idle_timeout, client_timeout, ..Limits::default() };
+        let watch = Watch::new();
+        let within =
+            |limit| watch.deadline(&limits).is_some_and(|end| end <= Instant::now() + limit);
+        let busy = watch.begin();
+        watch.wrote::<()>(&Poll::Pending);
+        drop(busy);
+        assert!(!within(client_timeout / 2) && within(client_timeout));
+        let blocked = watch.since.load(Relaxed);
+        watch.since.store(1, Relaxed);
+        watch.wrote(&Poll::Ready(Ok(())));
+        assert!(
+            within(idle_timeout) && watch.since.load(Relaxed) >= blocked,
+            "it is idle from now on"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use coproc_core::count::{Bytes, Count, Positive};
 use coproc_core::duration::Span;
+use coproc_core::refusal::Refusal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -78,9 +79,33 @@ pub const DEFAULTS: [(&str, &str); 15] = [
     ("tunnel_timeout", "1h"),
 ];
 
+/// Refuses times within which nothing can be done.
+pub(super) fn refuse_none(
+    times: impl IntoIterator<Item = (&'static str, Option<Span>)>,
+    at: impl Fn(&'static str) -> Refusal,
+    refusals: &mut Vec<Refusal>,
+) {
+    let none = |(_, time): &(_, Option<Span>)| time.is_some_and(|time| time.get().is_zero());
+    for (key, _) in times.into_iter().filter(none) {
+        let expected = "a duration, such as `1m30s`";
+        let mut refusal = at(key).expected(expected);
+        refusal.what = "it has to be above zero".to_owned();
+        refusals.push(refusal);
+    }
+}
+
 impl LimitsTable {
-    pub(super) fn resolve(self) -> Limits {
+    pub(super) fn resolve(self, refusals: &mut Vec<Refusal>) -> Limits {
         let default = Limits::default();
+        let times = [
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("client_timeout", self.client_timeout),
+            ("connect_timeout", self.connect_timeout),
+            ("upstream_timeout", self.upstream_timeout),
+            ("tunnel_timeout", self.tunnel_timeout),
+        ];
+        refuse_none(times, |key| Refusal::wrong("limits", "").below(key), refusals);
         let size = |bytes: Bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX);
         Limits {
             max_connections: self

@@ -1,16 +1,12 @@
 //! The `[gateway.python]` table.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coproc_core::count::{Bytes, Count, Positive};
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
-use coproc_core::process::Context;
-use coproc_core::process::table::{ContextKeys, LimitsTable as ProcessLimitsTable, Umask};
 use coproc_core::refusal::Refusal;
-use coproc_core::text::Text;
 use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,6 +14,7 @@ use serde::Deserialize;
 use crate::bundle::InstallConfig;
 use crate::driver::python::{PythonConfig, variable};
 
+coproc_core::program_table! {
 /// Hooks in Python: they run in worker processes, which are coprocesses named `gateway-python-1` and so on.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -67,27 +64,7 @@ pub struct PythonTable {
     /// How long the packages of a bundle may take.
     #[schemars(example = &"10m")]
     pub install_timeout: Option<Span>,
-    /// The user to run workers as, by name or number. Default: the wrapper's own.
-    #[schemars(example = &"hooks")]
-    pub user: Option<Text>,
-    /// A group, by name or number, in place of the user's own. Default: the user's own.
-    #[schemars(example = &"hooks")]
-    pub group: Option<Text>,
-    /// Variables that are added to the wrapper's environment. Default: none.
-    #[schemars(example = serde_json::json!({ "LANG": "C.UTF-8" }))]
-    pub env: Option<BTreeMap<String, Text>>,
-    /// A file of `NAME=VALUE` lines that is read at each start; `env` wins over it. Default: none.
-    #[schemars(example = &"/etc/default/hooks")]
-    pub env_file: Option<String>,
-    /// The working directory. Default: the wrapper's own.
-    #[schemars(example = &"/var/lib/hooks")]
-    pub cwd: Option<String>,
-    /// The file mode creation mask, in octal digits and in quotes. Default: the wrapper's own.
-    #[schemars(example = &"0027")]
-    pub umask: Option<Umask>,
-    /// Limits of setrlimit(2). Default: the wrapper's own.
-    #[schemars(example = serde_json::json!({ "as": 536870912, "nofile": 256 }))]
-    pub limits: Option<ProcessLimitsTable>,
+}
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
@@ -108,7 +85,8 @@ pub const DEFAULTS: [(&str, &str); 10] = [
 const MOST: u32 = 1024;
 
 impl PythonTable {
-    pub(super) fn resolve(self, refusals: &mut Vec<Refusal>) -> Option<PythonConfig> {
+    pub(super) fn resolve(mut self, refusals: &mut Vec<Refusal>) -> Option<PythonConfig> {
+        let keys = self.context_keys();
         let text = |set: Option<String>| set.filter(|text| !text.is_empty());
         let wrong = |key: &'static str, what: &str| Refusal::wrong("python", what).below(key);
         let default = PythonConfig::default();
@@ -121,20 +99,11 @@ impl PythonTable {
         }
         let virtualenv =
             virtualenv.map(|folder| Path::new(&folder).join("bin/python").display().to_string());
-        let keys = ContextKeys {
-            user: self.user,
-            group: self.group,
-            env: self.env,
-            env_file: self.env_file,
-            cwd: self.cwd,
-            umask: self.umask,
-            limits: self.limits,
-        };
         for mut refusal in keys.refusals() {
             refusal.key.insert(0, "python".into());
             refusals.push(refusal);
         }
-        let context = Context::from(keys);
+        let context = keys.of_helper();
         for name in context.env.keys().filter(|name| variable::ALL.contains(&name.as_str())) {
             refusals.push(wrong("env", "this variable is the gateway's own").below(name.clone()));
         }

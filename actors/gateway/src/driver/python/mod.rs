@@ -120,9 +120,12 @@ impl Default for PythonConfig {
 }
 
 impl PythonConfig {
+    /// The name of the workers' coprocesses, which are replicas of one.
+    pub const NAME: &str = "gateway-python";
+
     /// The name of a worker's coprocess; they are counted from 1.
     pub fn name(number: usize) -> String {
-        format!("gateway-python-{number}")
+        format!("{}-{number}", Self::NAME)
     }
 
     /// Program and arguments of a worker.

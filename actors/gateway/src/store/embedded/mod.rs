@@ -50,12 +50,17 @@ impl Embedded {
             StoreError(format!("the store `{}` cannot be opened: {why}", path.display()))
         };
         let file = open_file(path).map_err(|error| failed(error.to_string()))?;
-        let database = Builder::new()
-            .set_cache_size(CACHE)
-            .create_file(file)
-            .map_err(|error| failed(error.to_string()))?;
-        let mut writer = Writer { database: Arc::new(database), unsynced: 0 };
-        writer.transact(&[], usize::MAX).map_err(|error| failed(error.0))?;
+        let opening = || -> Result<Writer, String> {
+            let builder = Builder::new().set_cache_size(CACHE).create_file(file);
+            let database = builder.map_err(|error| error.to_string())?;
+            let mut writer = Writer { database: Arc::new(database), unsynced: 0 };
+            writer.transact(&[], usize::MAX).map_err(|error| error.0)?;
+            Ok(writer)
+        };
+        // redb takes for granted that nobody has cut its file off or written to it.
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(opening));
+        let damaged = || Err("it is damaged; without it a new one is made".to_owned());
+        let writer = opened.unwrap_or_else(|_| damaged()).map_err(failed)?;
         let database = writer.database.clone();
         let (work, jobs) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name("gateway-store".to_owned());

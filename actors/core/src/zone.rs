@@ -12,7 +12,7 @@ const DATABASE: &str = "/usr/share/zoneinfo";
 const LOCAL: &str = "/etc/localtime";
 
 /// The zone that `TZ` names, else the machine's, else UTC.
-pub(super) fn local(tz: Option<&str>) -> TimeZone {
+pub fn local(tz: Option<&str>) -> TimeZone {
     let found = match tz.map(|tz| tz.strip_prefix(':').unwrap_or(tz)) {
         None => read("local", Path::new(LOCAL)),
         Some("") => None,

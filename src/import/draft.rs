@@ -1,0 +1,169 @@
+//! A config that is being made: its processes, and what could not be said. Pure.
+
+use std::fmt::{self, Write};
+
+use coproc_core::name::Name;
+
+/// A config, and what is to be known of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Draft {
+    /// Where it comes from, in a line of comment.
+    pub(super) title: String,
+    /// Lines in front of all tables, such as `run_path = "..."`.
+    pub(super) top: Vec<Key>,
+    /// The lines of `[main]`; without any, there is no main process.
+    pub(super) main: Vec<Key>,
+    /// In the order in which they start.
+    pub(super) coprocesses: Vec<Table>,
+    pub(super) remarks: Vec<Remark>,
+    /// A whole file that is taken as it is, in place of all else.
+    pub(super) verbatim: Option<String>,
+}
+
+/// A coprocess.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) keys: Vec<Key>,
+    /// The places and keys of what has no equal, to stand above it.
+    pub(super) comments: Vec<String>,
+}
+
+/// A key and its value in TOML.
+pub(super) type Key = (&'static str, String);
+
+/// Something that has no equal, or is not quite the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remark {
+    /// `FILE:LINE`, or a file.
+    pub(super) place: String,
+    /// The setting.
+    pub(super) what: String,
+    pub(super) why: String,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", one_line(&self.place), one_line(&self.what), one_line(&self.why))
+    }
+}
+
+/// A text in TOML. Control characters are escaped, so that it stays in its line.
+pub(super) fn text(value: &str) -> String {
+    toml::Value::String(value.to_owned()).to_string_in_one_line()
+}
+
+/// A list of texts in TOML.
+pub(super) fn list<T: AsRef<str>>(values: &[T]) -> String {
+    let all: Vec<_> = values.iter().map(|value| text(value.as_ref())).collect();
+    format!("[{}]", all.join(", "))
+}
+
+/// A table of texts in TOML, in one line.
+pub(super) fn map(values: &[(String, String)]) -> String {
+    let all: Vec<_> =
+        values.iter().map(|(key, value)| format!("{} = {}", text(key), text(value))).collect();
+    format!("{{ {} }}", all.join(", "))
+}
+
+trait OneLine {
+    fn to_string_in_one_line(&self) -> String;
+}
+
+impl OneLine for toml::Value {
+    fn to_string_in_one_line(&self) -> String {
+        let Some(value) = self.as_str() else { return self.to_string() };
+        let mut out = String::with_capacity(value.len() + 2);
+        out.push('"');
+        for c in value.chars() {
+            match c {
+                '"' | '\\' => out.extend(['\\', c]),
+                c if c.is_control() => {
+                    let _ = write!(out, "\\u{:04X}", u32::from(c));
+                }
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+        out
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl Draft {
+    pub(super) fn new(title: String) -> Self {
+        Self { title, ..Self::default() }
+    }
+
+    pub(super) fn remark(
+        &mut self,
+        place: impl Into<String>,
+        what: impl Into<String>,
+        why: impl Into<String>,
+    ) {
+        self.remarks.push(Remark { place: place.into(), what: what.into(), why: why.into() });
+    }
+
+    /// A name that nobody else has and that can be one: dots and slashes become dashes.
+    pub(super) fn name(&mut self, wanted: &str, place: &str) -> String {
+        let fit = |c: char| if c == '.' || c == '/' || c.is_control() { '-' } else { c };
+        let base: String = wanted.trim().chars().map(fit).collect();
+        let free = |name: &str| {
+            name.parse::<Name>().is_ok()
+                && !self.coprocesses.iter().any(|one| one.name.eq_ignore_ascii_case(name))
+        };
+        let base = if base.is_empty() { "process".to_owned() } else { base };
+        let mut name = base.clone();
+        let mut count = 1u32;
+        while !free(&name) {
+            count += 1;
+            name = format!("{base}-{count}");
+        }
+        if name != wanted {
+            self.remark(place, wanted, format!("its name here is `{name}`"));
+        }
+        name
+    }
+
+    /// The whole file.
+    pub(super) fn render(&self) -> String {
+        if let Some(verbatim) = &self.verbatim {
+            return verbatim.clone();
+        }
+        let mut out = format!("# {}\n", one_line(&self.title));
+        if !self.remarks.is_empty() {
+            out.push_str("#\n# What has no equal, or not quite:\n");
+            for remark in &self.remarks {
+                let _ = writeln!(out, "#   {remark}");
+            }
+        }
+        out.push('\n');
+        let keys = |out: &mut String, keys: &[Key]| {
+            for (key, value) in keys {
+                let _ = writeln!(out, "{key} = {value}");
+            }
+        };
+        keys(&mut out, &self.top);
+        if !self.top.is_empty() {
+            out.push('\n');
+        }
+        out.push_str("[main]\n");
+        match self.main.is_empty() {
+            true => out.push_str("kind = \"none\"\n"),
+            false => keys(&mut out, &self.main),
+        }
+        for table in &self.coprocesses {
+            out.push('\n');
+            for comment in &table.comments {
+                let _ = writeln!(out, "# {}", one_line(comment));
+            }
+            let _ = writeln!(out, "[coprocess.{}]", text(&table.name));
+            let _ = writeln!(out, "name = {}", text(&table.name));
+            keys(&mut out, &table.keys);
+        }
+        out
+    }
+}

@@ -1,0 +1,359 @@
+//! supervisord.conf as a config: each program a coprocess, in the order of their priorities.
+
+mod expand;
+mod ini;
+
+use std::fs;
+use std::path::Path;
+
+use coproc_core::words::Words;
+
+use self::expand::{Names, expand};
+use self::ini::{Entry, Section, pairs, parse};
+use super::draft::{Draft, Table, list, map, text};
+
+/// No more files are included.
+const FILES: usize = 256;
+/// No program is written out more often.
+const COPIES: u32 = 64;
+
+/// Reads a file and what it includes. The error is a sentence.
+pub(super) fn read(path: &Path) -> Result<Draft, String> {
+    let file = super::shown(path);
+    let source = super::read(path)?;
+    let here = path.parent().unwrap_or(Path::new(""));
+    let mut more = Vec::new();
+    for pattern in includes(&file, &source) {
+        for found in matching(&here.join(pattern)) {
+            if more.len() == FILES {
+                return Err(format!("{file} includes more than {FILES} files"));
+            }
+            more.push((super::shown(&found), super::read(&found)?));
+        }
+    }
+    let files: Vec<_> = std::iter::once((file, source)).chain(more).collect();
+    let here = std::path::absolute(here).unwrap_or_else(|_| here.to_owned());
+    Ok(convert(&files, &here.display().to_string()))
+}
+
+/// The patterns of `[include]`.
+fn includes(file: &str, source: &str) -> Vec<String> {
+    let (sections, _) = parse(file, source);
+    let includes = sections.into_iter().filter(|section| section.name == "include");
+    let files = includes.flat_map(|section| section.entries).filter(|entry| entry.key == "files");
+    files
+        .flat_map(|entry| entry.value.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .map(|pattern| pattern.replace("%(here)s/", ""))
+        .collect()
+}
+
+/// The files of a pattern, in their order. Stars stand in the last part only.
+fn matching(pattern: &Path) -> Vec<std::path::PathBuf> {
+    let Some(name) = pattern.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let Some((head, tail)) = name.split_once('*') else { return vec![pattern.to_owned()] };
+    let folder = pattern.parent().unwrap_or(Path::new("."));
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let fits = |name: &str| {
+        name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+    };
+    let mut all: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(fits))
+        .map(|entry| entry.path())
+        .collect();
+    all.sort();
+    all
+}
+
+/// The files, each with its name, as a config. `here` is the folder of the first. Pure.
+pub(super) fn convert(files: &[(String, String)], here: &str) -> Draft {
+    let title = files.first().map_or("", |(file, _)| file.as_str());
+    let mut draft = Draft::new(format!("Made of {title} by `coproc import`."));
+    let mut programs = Vec::new();
+    let mut groups = Vec::new();
+    let mut inherited = Vec::new();
+    for (file, source) in files {
+        let (sections, odd) = parse(file, source);
+        for (place, why) in odd {
+            draft.remark(place, "left out", why);
+        }
+        for section in sections {
+            let (kind, name) = section.name.split_once(':').unwrap_or((&section.name, ""));
+            let (kind, name) = (kind.trim(), name.trim().to_owned());
+            match kind {
+                "program" | "fcgi-program" => {
+                    if kind == "fcgi-program" {
+                        let why = "no socket is passed: let the program listen itself";
+                        draft.remark(&section.place, &section.name, why);
+                    }
+                    programs.push((name, section));
+                }
+                "group" => groups.push((name, section)),
+                "supervisord" => inherited.extend(of_supervisord(&section, &mut draft)),
+                "eventlistener" => {
+                    let why = "its protocol has no equal: `coproc events --follow` prints events, and \
+                               any event starts a coprocess by exec_event";
+                    draft.remark(&section.place, &section.name, why);
+                }
+                "unix_http_server" => of_socket(&section, &mut draft),
+                "inet_http_server" => {
+                    let why =
+                        "control.listen tells health and metrics on a port, and takes no orders";
+                    draft.remark(&section.place, &section.name, why);
+                }
+                // What they say is for supervisorctl, or is done.
+                "supervisorctl" | "rpcinterface" | "include" => {}
+                _ => draft.remark(&section.place, &section.name, "this section is not known"),
+            }
+        }
+    }
+    for (group, section) in &groups {
+        let why = format!("coprocesses have names of their own, without `{group}:` in front");
+        draft.remark(&section.place, &section.name, why);
+    }
+    programs.sort_by_key(|(_, section)| priority(section));
+    for (name, section) in &programs {
+        program(name, section, &groups, &inherited, here, &mut draft);
+    }
+    draft
+}
+
+/// 999 where it does not say.
+fn priority(section: &Section) -> i64 {
+    let said = section.entries.iter().rev().find(|entry| entry.key == "priority");
+    said.and_then(|entry| entry.value.parse().ok()).unwrap_or(999)
+}
+
+/// What the daemon's own section says: the environment that it gives on comes back.
+fn of_supervisord(section: &Section, draft: &mut Draft) -> Vec<(String, String)> {
+    let mut inherited = Vec::new();
+    for Entry { key, value, place } in &section.entries {
+        match key.as_str() {
+            "nodaemon" | "pidfile" | "identifier" | "nocleanup" | "silent" => {}
+            "environment" => match pairs(value) {
+                Some(all) => inherited.extend(all),
+                None => draft.remark(place, key, "it is not of the form A=\"1\",B=\"2\""),
+            },
+            "loglevel" => {
+                let level = match value.to_lowercase().as_str() {
+                    "blather" | "trace" => "trace",
+                    "debug" => "debug",
+                    "warn" => "warn",
+                    "error" | "critical" => "error",
+                    _ => "info",
+                };
+                draft.top.push(("log.level", text(level)));
+            }
+            "logfile" => {
+                let why = "the log, with the output of all programs, goes to log.destination";
+                draft.remark(place, key, why);
+            }
+            "user" => draft.remark(place, key, "say `user` for each coprocess"),
+            "umask" => draft.remark(place, key, "say `umask` for each coprocess"),
+            _ => draft.remark(place, key, "there is no equal"),
+        }
+    }
+    inherited
+}
+
+fn of_socket(section: &Section, draft: &mut Draft) {
+    for Entry { key, place, .. } in &section.entries {
+        let why = match key.as_str() {
+            "file" => "the control socket is RUN_PATH/control.sock, or control.socket",
+            "chmod" => "say control.mode",
+            _ => "who may connect is said by the socket's mode, 0600",
+        };
+        draft.remark(place, key, why);
+    }
+}
+
+/// The last value of a key.
+fn last<'a>(section: &'a Section, key: &str) -> Option<&'a Entry> {
+    section.entries.iter().rev().find(|entry| entry.key == key)
+}
+
+fn program(
+    name: &str,
+    section: &Section,
+    groups: &[(String, Section)],
+    inherited: &[(String, String)],
+    here: &str,
+    draft: &mut Draft,
+) {
+    let Some(command) = last(section, "command") else {
+        return draft.remark(&section.place, &section.name, "it has no command, and is left out");
+    };
+    let copies = last(section, "numprocs").and_then(|entry| entry.value.parse().ok()).unwrap_or(1);
+    if copies > COPIES {
+        draft.remark(&section.place, "numprocs", format!("only {COPIES} are written out"));
+    }
+    let start = last(section, "numprocs_start").and_then(|entry| entry.value.parse().ok());
+    let start: u32 = start.unwrap_or(0);
+    let member = |section: &Section| {
+        let programs = last(section, "programs").map(|entry| entry.value.as_str());
+        programs.is_some_and(|all| all.split(',').any(|one| one.trim() == name))
+    };
+    let group = groups.iter().find(|(_, section)| member(section)).map(|(group, _)| group.as_str());
+    for number in 0..copies.min(COPIES) {
+        let number = start.saturating_add(number);
+        let names = Names {
+            program: name,
+            group: group.unwrap_or(name),
+            number: Some(number),
+            copies,
+            here,
+        };
+        // What is said once is remarked once.
+        let known = draft.remarks.len();
+        let own = match last(section, "process_name") {
+            Some(entry) => expand(&entry.value, &names).0,
+            None if copies > 1 => format!("{name}_{number}"),
+            None => name.to_owned(),
+        };
+        let own = draft.name(&own, &section.place);
+        let mut table = Table { name: own, ..Table::default() };
+        table.comments.push(format!("{}: [{}]", section.place, section.name));
+        keys(&mut table, section, command, inherited, &names, draft);
+        draft.coprocesses.push(table);
+        if number != start {
+            draft.remarks.truncate(known);
+        }
+    }
+}
+
+/// The keys of one coprocess.
+fn keys(
+    table: &mut Table,
+    section: &Section,
+    command: &Entry,
+    inherited: &[(String, String)],
+    names: &Names<'_>,
+    draft: &mut Draft,
+) {
+    let mut say = |entry: &Entry, draft: &mut Draft| {
+        let (said, unknown) = expand(&entry.value, names);
+        for name in unknown {
+            draft.remark(&entry.place, &entry.key, format!("{name} stands for nothing here"));
+        }
+        said
+    };
+    let said = say(command, draft);
+    let words = Words::split(&said).map(|words| words.0).filter(|words| !words.is_empty());
+    let exec = words.unwrap_or_else(|| {
+        draft.remark(&command.place, "command", "a quote in it is not closed");
+        vec![said.replace(char::is_whitespace, " ")]
+    });
+    table.keys.push(("exec", list(&exec)));
+    let restarts = restarts(section, draft);
+    table.keys.push(("restarts", text(restarts)));
+    table.keys.push(("background", "true".to_owned()));
+    let waits = last(section, "autostart").is_some_and(|entry| !truth(&entry.value));
+    let event = match waits {
+        true => {
+            let start: String = table.name.clone();
+            draft.remark(&section.place, "autostart", format!("`coproc start {start}` starts it"));
+            format!("custom.{start}")
+        }
+        false => "pre-start".to_owned(),
+    };
+    table.keys.push(("exec_event", text(&event)));
+    table.keys.push(("stop_event", text("exit")));
+    let mut env = inherited.to_vec();
+    let mut stop_timeout = "10s".to_owned();
+    for entry in &section.entries {
+        let Entry { key, value, place } = entry;
+        match key.as_str() {
+            "command" | "autostart" | "autorestart" | "priority" | "numprocs"
+            | "numprocs_start" | "process_name" | "startsecs" | "startretries"
+            | "redirect_stderr" => {}
+            "user" => table.keys.push(("user", text(value))),
+            "directory" => {
+                let folder = say(entry, draft);
+                table.keys.push(("cwd", text(&folder)));
+            }
+            "umask" if value.len() <= 4 && value.bytes().all(|b| (b'0'..=b'7').contains(&b)) => {
+                table.keys.push(("umask", text(&format!("{value:0>4}"))));
+            }
+            "environment" => {
+                let said = say(entry, draft);
+                match pairs(&said) {
+                    Some(all) => env.extend(all),
+                    None => draft.remark(place, key, "it is not of the form A=\"1\",B=\"2\""),
+                }
+            }
+            "exitcodes" => {
+                let codes: Vec<_> =
+                    value.split(',').filter_map(|code| code.trim().parse::<u8>().ok()).collect();
+                let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
+                match codes.is_empty() {
+                    true => draft.remark(place, key, "no code is in it"),
+                    false => {
+                        table.keys.push(("success_exit_codes", format!("[{}]", codes.join(", "))))
+                    }
+                }
+            }
+            "stopwaitsecs" => match value.parse::<u32>() {
+                Ok(seconds) => stop_timeout = format!("{seconds}s"),
+                Err(_) => draft.remark(place, key, "it is no number of seconds"),
+            },
+            "stopsignal" if ["TERM", "SIGTERM", "15"].contains(&value.to_uppercase().as_str()) => {}
+            "stopsignal" => draft.remark(
+                place,
+                key,
+                "a coprocess is sent TERM, INT and KILL; a stop_exec may send another signal first",
+            ),
+            // Signals go to the whole group in any case.
+            "stopasgroup" | "killasgroup" => {}
+            _ if key.starts_with("stdout_") || key.starts_with("stderr_") => {
+                let quiet = ["NONE", "AUTO"].contains(&value.to_uppercase().as_str());
+                let console =
+                    ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/1/fd/1"];
+                if key.ends_with("_logfile") && !quiet && !console.contains(&value.as_str()) {
+                    let why =
+                        "its output goes to the wrapper's log, with its name (log.destination)";
+                    draft.remark(place, key, why);
+                }
+            }
+            _ => draft.remark(place, key, "there is no equal"),
+        }
+    }
+    table.keys.push(("stop_timeout", text(&stop_timeout)));
+    if !env.is_empty() {
+        // The last of one name counts.
+        let mut unique: Vec<(String, String)> = Vec::new();
+        for (name, value) in env {
+            unique.retain(|(other, _)| *other != name);
+            unique.push((name, value));
+        }
+        table.keys.push(("env", map(&unique)));
+    }
+}
+
+/// The policy; what of `autorestart`, `startsecs` and `startretries` differs is remarked.
+fn restarts(section: &Section, draft: &mut Draft) -> &'static str {
+    for key in ["startsecs", "startretries"] {
+        if let Some(entry) = last(section, key) {
+            let why = "restarts are bounded by `restarts` and restart_limit = { count, window }, and \
+                       their pauses grow by `backoff`";
+            draft.remark(&entry.place, key, why);
+        }
+    }
+    let Some(entry) = last(section, "autorestart") else {
+        let why = "by default it starts again after an unexpected exit; here after every one";
+        draft.remark(&section.place, "autorestart", why);
+        return "unlimited";
+    };
+    match entry.value.to_lowercase().as_str() {
+        "unexpected" => {
+            let why = "it starts again after every exit, expected or not";
+            draft.remark(&entry.place, "autorestart", why);
+            "unlimited"
+        }
+        value if truth(value) => "unlimited",
+        _ => "never",
+    }
+}
+
+fn truth(value: &str) -> bool {
+    matches!(value.to_lowercase().as_str(), "true" | "yes" | "on" | "1" | "t" | "y")
+}

@@ -1,0 +1,464 @@
+//! What `coproc top` knows and what a key does: a state and one step. Pure.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+/// How many events and lines are kept.
+const KEPT: usize = 2_000;
+
+/// All that is shown.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    /// Where the wrapper is.
+    pub(crate) place: String,
+    pub(crate) link: Link,
+    pub(crate) processes: Vec<Process>,
+    /// The place of the process that keys are about.
+    pub(crate) selected: usize,
+    /// One text for each, the newest last.
+    pub(crate) events: VecDeque<String>,
+    pub(crate) lines: VecDeque<Line>,
+    /// Whether only the selected process's lines are shown.
+    pub(crate) one_only: bool,
+    /// How many lines the log is scrolled back.
+    pub(crate) back: usize,
+    /// Only lines that hold this text are shown.
+    pub(crate) search: String,
+    pub(crate) asks: Asks,
+    /// What came of the last order, or why there was none.
+    pub(crate) word: String,
+    pub(crate) help: bool,
+    /// How many seconds had passed at the last status.
+    sampled: f64,
+}
+
+/// Whether the wrapper answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It was not heard of yet.
+    #[default]
+    Awaited,
+    Up,
+    /// It was, and is not any more.
+    Lost(String),
+}
+
+/// What the last line asks of the user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Asks {
+    #[default]
+    Nothing,
+    /// What to search for.
+    Text,
+    /// Whether an order is meant.
+    Sure(Order),
+}
+
+/// An order to a coprocess.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) name: String,
+    /// The last part of its path.
+    pub(crate) action: &'static str,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) logger: String,
+    pub(crate) text: String,
+}
+
+/// The main process or a coprocess.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) ready: bool,
+    pub(crate) pid: Option<i64>,
+    pub(crate) restarts: Option<u64>,
+    pub(crate) background: Option<bool>,
+    pub(crate) uptime: Option<f64>,
+    /// In percent of one processor, since the status before.
+    pub(crate) cpu: Option<f64>,
+    pub(crate) memory: Option<u64>,
+    /// Seconds of processor time so far.
+    spent: Option<f64>,
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Key(Key),
+    /// A status, and how many seconds have passed since the beginning.
+    Status(Value, f64),
+    Event(Value),
+    Line(Value),
+    /// Events that are not kept any more, or those of another life.
+    Note(String),
+    /// The wrapper does not answer.
+    Lost(String),
+    /// What came of an order.
+    Answered(Order, Result<(), String>),
+}
+
+/// A key, as far as it means anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Char(char),
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    End,
+    Enter,
+    Escape,
+    Backspace,
+    /// Ctrl-C, or a signal that asks for the end.
+    Interrupt,
+}
+
+/// What follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Leave,
+    Give(Order),
+}
+
+impl Model {
+    pub(crate) fn new(place: String) -> Self {
+        Self { place, ..Self::default() }
+    }
+
+    /// The process that keys are about.
+    pub(crate) fn current(&self) -> Option<&Process> {
+        self.processes.get(self.selected)
+    }
+
+    /// The lines that are to be shown, the newest last.
+    pub(crate) fn shown(&self) -> Vec<&Line> {
+        let of = self.current().filter(|_| self.one_only);
+        // The main process's lines have a name of their own where it is nginx.
+        let is_of = |line: &&Line| {
+            of.is_none_or(|one| {
+                line.logger == one.name || (one.name == "main" && line.logger == "nginx")
+            })
+        };
+        let wanted = self.search.to_lowercase();
+        let holds = |line: &&Line| {
+            wanted.is_empty()
+                || line.text.to_lowercase().contains(&wanted)
+                || line.logger.to_lowercase().contains(&wanted)
+        };
+        self.lines.iter().filter(is_of).filter(holds).collect()
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, input: Input) -> Option<Effect> {
+        match input {
+            Input::Key(key) => return self.key(key),
+            Input::Status(status, at) => self.status(&status, at),
+            Input::Event(event) => keep(&mut self.events, event_text(&event)),
+            Input::Note(note) => keep(&mut self.events, note),
+            Input::Line(line) => {
+                let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+                let line = Line { logger: text("logger"), text: tame(&text("msg")) };
+                // Who reads further back goes on reading the same lines.
+                let before = self.shown().len();
+                keep(&mut self.lines, line);
+                if self.back > 0 {
+                    self.back += self.shown().len().saturating_sub(before);
+                }
+            }
+            Input::Lost(why) => self.link = Link::Lost(why),
+            Input::Answered(order, answer) => {
+                let Order { name, action } = order;
+                self.word = match answer {
+                    Ok(()) => format!("{name}: {action}: done"),
+                    Err(why) => tame(&why),
+                };
+            }
+        }
+        None
+    }
+
+    fn status(&mut self, status: &Value, at: f64) {
+        self.link = Link::Up;
+        let passed = at - self.sampled;
+        self.sampled = at;
+        let name = self.current().map(|one| one.name.clone());
+        let before = std::mem::take(&mut self.processes);
+        let main = (!status["main"].is_null()).then(|| Process::read("main", &status["main"]));
+        let all = status["coprocesses"].as_array().into_iter().flatten();
+        let all = all.map(|one| Process::read(one["name"].as_str().unwrap_or_default(), one));
+        self.processes = main.into_iter().chain(all).collect();
+        for process in &mut self.processes {
+            let same = before.iter().find(|one| one.name == process.name && one.pid == process.pid);
+            process.cpu = match (same.and_then(|one| one.spent), process.spent) {
+                // Two that come together tell nothing.
+                (Some(_), Some(_)) if passed < 0.2 => same.and_then(|one| one.cpu),
+                (Some(then), Some(now)) => Some((now - then).max(0.0) / passed * 100.0),
+                _ => None,
+            };
+        }
+        let place = name.and_then(|name| self.processes.iter().position(|one| one.name == name));
+        self.selected = place.unwrap_or(0);
+    }
+
+    fn key(&mut self, key: Key) -> Option<Effect> {
+        if key == Key::Interrupt {
+            return Some(Effect::Leave);
+        }
+        match std::mem::take(&mut self.asks) {
+            Asks::Nothing => {}
+            Asks::Text => {
+                self.type_search(key);
+                return None;
+            }
+            Asks::Sure(order) => {
+                self.word.clear();
+                return (key == Key::Char('y')).then_some(Effect::Give(order));
+            }
+        }
+        if self.help {
+            self.help = false;
+            return None;
+        }
+        self.word.clear();
+        match key {
+            Key::Char('q') => return Some(Effect::Leave),
+            Key::Char('?' | 'h') => self.help = true,
+            Key::Up | Key::Char('k') => self.select(self.selected.saturating_sub(1)),
+            Key::Down | Key::Char('j') => self.select(self.selected + 1),
+            Key::PageUp => self.back = (self.back + 10).min(self.shown().len().saturating_sub(1)),
+            Key::PageDown => self.back = self.back.saturating_sub(10),
+            Key::End => self.back = 0,
+            Key::Char('l') => (self.one_only, self.back) = (!self.one_only, 0),
+            Key::Char('/') => {
+                self.search.clear();
+                (self.asks, self.back) = (Asks::Text, 0);
+            }
+            Key::Escape => (self.search, self.back) = (String::new(), 0),
+            Key::Char(letter @ ('r' | 's' | 'b')) => return self.order(letter),
+            Key::Char(_) | Key::Enter | Key::Backspace | Key::Interrupt => {}
+        }
+        None
+    }
+
+    fn type_search(&mut self, key: Key) {
+        self.asks = Asks::Text;
+        match key {
+            Key::Char(letter) => self.search.push(letter),
+            Key::Backspace => drop(self.search.pop()),
+            Key::Enter => self.asks = Asks::Nothing,
+            Key::Escape => (self.search, self.asks) = (String::new(), Asks::Nothing),
+            _ => {}
+        }
+    }
+
+    fn select(&mut self, place: usize) {
+        let place = place.min(self.processes.len().saturating_sub(1));
+        if place != self.selected && self.one_only {
+            self.back = 0;
+        }
+        self.selected = place;
+    }
+
+    fn order(&mut self, letter: char) -> Option<Effect> {
+        let process = self.current()?;
+        if process.background.is_none() {
+            self.word = "the main process lives and dies with the wrapper".to_owned();
+            return None;
+        }
+        let up = matches!(process.state.as_str(), "starting" | "running" | "backoff");
+        let action = match letter {
+            'r' => "restart",
+            's' if up => "stop",
+            's' => "start",
+            _ if process.background == Some(true) => "foreground",
+            _ => "background",
+        };
+        let order = Order { name: process.name.clone(), action };
+        if matches!(action, "restart" | "stop") {
+            self.asks = Asks::Sure(order);
+            return None;
+        }
+        Some(Effect::Give(order))
+    }
+}
+
+impl Process {
+    fn read(name: &str, value: &Value) -> Self {
+        Self {
+            name: name.to_owned(),
+            state: value["state"].as_str().unwrap_or("-").to_owned(),
+            ready: value["ready"] == true,
+            pid: value["pid"].as_i64(),
+            restarts: value["restarts"].as_u64(),
+            background: value["background"].as_bool(),
+            uptime: value["uptime_s"].as_f64(),
+            cpu: None,
+            memory: value["memory_bytes"].as_u64(),
+            spent: value["cpu_s"].as_f64(),
+        }
+    }
+}
+
+fn keep<T>(all: &mut VecDeque<T>, one: T) {
+    if all.len() == KEPT {
+        all.pop_front();
+    }
+    all.push_back(one);
+}
+
+/// An event for people: its time, its name, and its own fields.
+fn event_text(event: &Value) -> String {
+    let time = event["time"].as_str().unwrap_or_default();
+    let clock = time.get(11..19).unwrap_or(time);
+    let mut text = format!("{clock} {}", event["event"].as_str().unwrap_or_default());
+    for (key, value) in event.as_object().into_iter().flatten() {
+        if !["seq", "time", "event"].contains(&key.as_str()) {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text.push_str(&format!(" {key}={value}"));
+        }
+    }
+    tame(&text)
+}
+
+/// Without what would move a terminal's cursor.
+fn tame(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn status(spent: f64) -> Value {
+        json!({
+            "main": { "state": "running", "pid": 1, "ready": true, "uptime_s": 5.0, "memory_bytes": 1 },
+            "coprocesses": [
+                { "name": "a", "state": "running", "pid": 2, "background": true, "restarts": 3,
+                  "uptime_s": 1.0, "ready": true, "cpu_s": spent, "memory_bytes": 2048 },
+                { "name": "b", "state": "stopped", "pid": null, "background": false, "restarts": 0 }
+            ]
+        })
+    }
+
+    fn model() -> Model {
+        let mut model = Model::new("x".to_owned());
+        model.step(Input::Status(status(1.0), 10.0));
+        model
+    }
+
+    fn press(model: &mut Model, keys: &str) -> Option<Effect> {
+        keys.chars().map(|key| model.step(Input::Key(Key::Char(key)))).last().flatten()
+    }
+
+    fn order(name: &str, action: &'static str) -> Order {
+        Order { name: name.to_owned(), action }
+    }
+
+    #[test]
+    fn processor_time_between_two_samples() {
+        let mut model = model();
+        assert_eq!(model.processes[1].cpu, None);
+        model.step(Input::Status(status(1.5), 12.0));
+        assert_eq!(model.processes[1].cpu, Some(25.0));
+        // An event asks for a status as well; what comes so soon says nothing new.
+        model.step(Input::Status(status(1.5), 12.1));
+        assert_eq!(model.processes[1].cpu, Some(25.0));
+        let mut another = status(0.0);
+        another["coprocesses"][0]["pid"] = 99.into();
+        model.step(Input::Status(another, 14.0));
+        assert_eq!(model.processes[1].cpu, None, "another process has not used anything yet");
+    }
+
+    #[test]
+    fn orders_are_about_the_selected_one_and_those_that_interrupt_are_asked_for_twice() {
+        let mut model = model();
+        assert_eq!(press(&mut model, "s"), None, "main is not ordered about");
+        assert!(model.word.contains("main process"));
+        assert_eq!(press(&mut model, "js"), None);
+        assert_eq!(model.asks, Asks::Sure(order("a", "stop")));
+        assert_eq!(press(&mut model, "n"), None);
+        assert_eq!(model.asks, Asks::Nothing);
+        assert_eq!(press(&mut model, "sy"), Some(Effect::Give(order("a", "stop"))));
+        assert_eq!(press(&mut model, "ry"), Some(Effect::Give(order("a", "restart"))));
+        assert_eq!(press(&mut model, "b"), Some(Effect::Give(order("a", "foreground"))));
+        assert_eq!(press(&mut model, "jjs"), Some(Effect::Give(order("b", "start"))));
+        assert_eq!(press(&mut model, "b"), Some(Effect::Give(order("b", "background"))));
+        model.step(Input::Answered(order("b", "start"), Err("no\tway".to_owned())));
+        assert_eq!(model.word, "no way");
+    }
+
+    #[test]
+    fn the_selected_one_stays_so_when_places_change() {
+        let mut model = model();
+        press(&mut model, "jj");
+        let mut fewer = status(1.0);
+        fewer["coprocesses"].as_array_mut().unwrap().remove(0);
+        model.step(Input::Status(fewer, 11.0));
+        assert_eq!(model.current().unwrap().name, "b");
+        model.step(Input::Status(json!({ "main": null, "coprocesses": [] }), 12.0));
+        assert_eq!(model.current(), None);
+        assert_eq!(press(&mut model, "rjks"), None);
+    }
+
+    #[test]
+    fn lines_are_searched_and_limited_to_one() {
+        let mut model = model();
+        for (logger, msg) in [("nginx", "Hello"), ("a", "help \u{1b}[2J me"), ("b", "other")] {
+            model.step(Input::Line(json!({ "logger": logger, "msg": msg })));
+        }
+        let texts = |model: &Model| -> Vec<String> {
+            model.shown().iter().map(|line| line.text.clone()).collect()
+        };
+        press(&mut model, "/hel");
+        assert_eq!((model.search.as_str(), &model.asks), ("hel", &Asks::Text));
+        assert_eq!(texts(&model), ["Hello", "help  [2J me"]);
+        model.step(Input::Key(Key::Enter));
+        press(&mut model, "l");
+        assert_eq!(texts(&model), ["Hello"], "those of main");
+        press(&mut model, "j");
+        assert_eq!(texts(&model), ["help  [2J me"]);
+        model.step(Input::Key(Key::Escape));
+        assert_eq!(model.search, "");
+    }
+
+    #[test]
+    fn who_reads_back_is_not_moved_by_what_comes() {
+        let mut model = model();
+        let line = || Input::Line(json!({ "logger": "a", "msg": "x" }));
+        (0..30).for_each(|_| drop(model.step(line())));
+        model.step(Input::Key(Key::PageUp));
+        model.step(line());
+        assert_eq!(model.back, 11);
+        model.step(Input::Key(Key::End));
+        model.step(line());
+        assert_eq!(model.back, 0);
+        (0..3 * KEPT).for_each(|_| drop(model.step(line())));
+        assert_eq!(model.lines.len(), KEPT);
+    }
+
+    #[test]
+    fn a_wrapper_that_is_lost_is_up_again_with_its_next_status() {
+        let mut model = model();
+        model.step(Input::Lost("gone".to_owned()));
+        assert_eq!(model.link, Link::Lost("gone".to_owned()));
+        model.step(Input::Status(status(1.0), 20.0));
+        assert_eq!(model.link, Link::Up);
+    }
+
+    #[test]
+    fn leaving_and_help() {
+        let mut model = model();
+        assert_eq!(press(&mut model, "?q"), None, "any key closes the help");
+        assert_eq!(press(&mut model, "q"), Some(Effect::Leave));
+        press(&mut model, "/");
+        assert_eq!(press(&mut model, "q"), None);
+        assert_eq!(model.step(Input::Key(Key::Interrupt)), Some(Effect::Leave));
+    }
+}
