@@ -5,21 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use prost::Message;
 
 use super::NativeConfig;
 use super::exports::ATTENDANT;
 use super::library::{BadReply, Library, OpenError};
+use super::sent::Sent;
 use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure, reply};
 use crate::wire::{Event, Object};
 
-/// The largest buffer that a thread keeps from one call to the next, in bytes.
-const KEPT: usize = 64 << 10;
-
 thread_local! {
-    /// What the last hook was sent in.
-    static SENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The room of what this thread's last hook was sent.
+    static SENT: Cell<Sent> = Cell::default();
 }
 
 /// Hooks of a shared object.
@@ -53,10 +50,7 @@ impl Native {
 
     fn call(&self, object: &Object, deadline: Instant) -> Result<Object, Failure> {
         // Taken, and not borrowed: what a hook calls may come back here.
-        let mut bytes = SENT.take();
-        bytes.clear();
-        // It has the room that it needs.
-        let _ = object.encode(&mut bytes);
+        let mut sent = SENT.take();
         let wrong = |why: BadReply| {
             let said = format!("Hook '{}': {why}", object.hook_name);
             match why {
@@ -66,9 +60,9 @@ impl Native {
             }
         };
         let read = |answer: &[u8]| reply::read(object.hook_type, answer);
-        let returned = self.library.dispatch(&mut bytes, read);
-        if bytes.capacity() <= KEPT {
-            SENT.set(bytes);
+        let returned = self.library.dispatch(sent.write(object), read);
+        if sent.is_small() {
+            SENT.set(sent);
         }
         let returned = returned.map_err(wrong)?;
         // Nothing ends a hook earlier.

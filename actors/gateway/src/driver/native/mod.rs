@@ -8,6 +8,8 @@ mod driver;
 mod exports;
 #[cfg(feature = "native")]
 mod library;
+#[cfg(feature = "native")]
+mod sent;
 
 pub use config::NativeConfig;
 #[cfg(feature = "native")]
