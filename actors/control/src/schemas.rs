@@ -169,7 +169,7 @@ pub(crate) fn all() -> Value {
             },
             "additionalProperties": false,
         },
-        "Changed": object(json!({
+        "Settings": object(json!({
             "name": text(),
             "set": { "type": "object", "additionalProperties": { "type": "string" } },
         })),
