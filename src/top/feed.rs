@@ -122,10 +122,12 @@ async fn log(target: Target, tell: mpsc::Sender<Told>) {
             }
             !tell.is_closed()
         });
-        // What was seen already would be seen twice.
-        if !matches!(ended.await, Err(ClientError::NobodyThere { .. })) {
-            lines = "0";
-        }
+        lines = match ended.await {
+            // The next one is another run, of which nothing was seen.
+            Err(ClientError::NobodyThere { .. }) => LINES,
+            // What was seen already would be seen twice.
+            _ => "0",
+        };
         tokio::time::sleep(AGAIN).await;
     }
 }

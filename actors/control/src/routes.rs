@@ -42,6 +42,9 @@ impl Entry {
         if self.body.is_some() {
             refusals.push(("408", "The body did not come in time."));
         }
+        if self.path.starts_with("/v1/reconfigure") {
+            refusals.push(("422", "The config is not valid; its report says what is wrong."));
+        }
         if !self.open {
             refusals.push(("409", "It cannot be done in the state that things are in."));
         }
@@ -219,7 +222,7 @@ pub(crate) const ROUTES: &[Entry] = &[
     ),
     get(
         "/v1/reconfigure/plan",
-        "reconfigure_plan",
+        "planReconfigure",
         "What the config as it is now, read anew, would change.",
         Kind::Json("Change"),
         |_| ask(Request::Reconfigure { apply: false }),
@@ -295,7 +298,7 @@ pub(crate) const ROUTES: &[Entry] = &[
             "/v1/coprocesses/{name}/set",
             "set",
             "Change settings of what runs, all of them or none.",
-            "Changed",
+            "Settings",
             set,
         )
     },

@@ -170,7 +170,7 @@ pub(crate) fn all() -> Value {
             },
             "additionalProperties": false,
         },
-        "Changed": object(json!({
+        "Settings": object(json!({
             "name": text(),
             "set": { "type": "object", "additionalProperties": { "type": "string" } },
         })),
