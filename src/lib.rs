@@ -71,9 +71,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Simulate(args) => {
             simulate::simulate(args, &sources(&cli, &args.config, &args.main))
         }
-        Command::Doctor(args) => {
-            doctor::doctor(args, &sources(&cli, &args.config, &args.main))
-        }
+        Command::Doctor(args) => doctor::doctor(args, &sources(&cli, &args.config, &args.main)),
         Command::Import(args) => import::import(args),
         Command::Schema => commands::schema(),
         Command::Completions(args) => manual::completions(args),

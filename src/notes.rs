@@ -310,7 +310,10 @@ const DOCTOR: Notes = Notes {
 const IMPORT: Notes = Notes {
     examples: &[
         ("coproc import /etc/supervisor/supervisord.conf", "Print the config."),
-        ("coproc import Procfile --output coproc.toml", "Write it to a file that is not there yet."),
+        (
+            "coproc import Procfile --output coproc.toml",
+            "Write it to a file that is not there yet.",
+        ),
         ("coproc import --from s6-rc /etc/s6-overlay/s6-rc.d", "The services of s6-overlay."),
     ],
     status: &[

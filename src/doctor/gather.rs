@@ -50,12 +50,18 @@ pub(super) fn gather(config: &Config, sources: &Sources) -> Facts {
         no_new_privs: field("NoNewPrivs") == Some("1"),
         seccomp: field("Seccomp").is_some_and(|mode| mode != "0"),
         cgroup: cgroup.0,
-        cgroup_kill: cgroup.1.iter().any(|base| may(&format!("{base}/cgroup.kill"), Access::WRITE_OK)),
+        cgroup_kill: cgroup
+            .1
+            .iter()
+            .any(|base| may(&format!("{base}/cgroup.kill"), Access::WRITE_OK)),
         memory_limit: number("memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
         pids_limit: number("pids.max", "/sys/fs/cgroup/pids/pids.max"),
         open_files: getrlimit(Resource::RLIMIT_NOFILE).map(limit).unwrap_or_default(),
         root_read_only: statvfs("/").is_ok_and(|at| at.f_flag.contains(StatVfsMountFlags::RDONLY)),
-        run_path: Place { state: state(&config.run_path), path: config.run_path.display().to_string() },
+        run_path: Place {
+            state: state(&config.run_path),
+            path: config.run_path.display().to_string(),
+        },
         control: config.control.socket.as_ref().map(|path| control(path, config)),
         termination_log: may("/dev/termination-log", Access::WRITE_OK),
         now: SystemTime::now(),
@@ -97,9 +103,10 @@ fn state(folder: &Path) -> State {
                 Some(above) if above.is_dir() && may(above, Access::WRITE_OK | Access::EXEC_OK) => {
                     State::CanBeMade
                 }
-                Some(above) => {
-                    State::Refused(format!("it is not there, and cannot be made in {}", above.display()))
-                }
+                Some(above) => State::Refused(format!(
+                    "it is not there, and cannot be made in {}",
+                    above.display()
+                )),
                 None => State::Refused("it is not there".to_owned()),
             }
         }
@@ -162,12 +169,14 @@ fn tables(
             coproc_main::config::Check::Command(words) => Some(("check", words.as_slice())),
             _ => None,
         };
-        let words: Vec<_> = [Some(("exec", main.exec.as_slice())), check].into_iter().flatten().collect();
+        let words: Vec<_> =
+            [Some(("exec", main.exec.as_slice())), check].into_iter().flatten().collect();
         take("main", &words, &main.context);
     }
     for one in &config.coprocesses {
         let stop = one.stop_exec.as_ref().map(|words| ("stop_exec", words.as_slice()));
-        let words: Vec<_> = [Some(("exec", one.exec.as_slice())), stop].into_iter().flatten().collect();
+        let words: Vec<_> =
+            [Some(("exec", one.exec.as_slice())), stop].into_iter().flatten().collect();
         take(&format!("coprocess.{}", one.key), &words, &one.context);
     }
     (programs, users, limits)

@@ -188,9 +188,7 @@ fn pid(facts: &Facts) -> Finding {
 
 fn grace(facts: &Facts) -> Finding {
     // What was killed has a second to die, and a program needs a moment itself.
-    let all = facts.shutdown_timeout
-        + facts.strays.unwrap_or_default()
-        + Duration::from_secs(1);
+    let all = facts.shutdown_timeout + facts.strays.unwrap_or_default() + Duration::from_secs(1);
     let seconds = all.as_secs() + 1;
     let limit = humantime::format_duration(facts.shutdown_timeout);
     let says = format!("shutdown_timeout is {limit}: a stop takes {seconds} s at the longest");
@@ -198,14 +196,18 @@ fn grace(facts: &Facts) -> Finding {
         return ok("grace period", says);
     }
     let kubernetes = match seconds > KUBERNETES {
-        true => format!(", and terminationGracePeriodSeconds is at least {seconds} (by default 30)"),
+        true => {
+            format!(", and terminationGracePeriodSeconds is at least {seconds} (by default 30)")
+        }
         false => String::new(),
     };
     note(
         "grace period",
         says,
-        format!("see to it that `docker stop` waits as long: -t {seconds} or stop_grace_period (by \
-                 default 10 s){kubernetes}"),
+        format!(
+            "see to it that `docker stop` waits as long: -t {seconds} or stop_grace_period (by \
+                 default 10 s){kubernetes}"
+        ),
     )
 }
 
@@ -248,7 +250,9 @@ fn cgroup(facts: &Facts) -> Option<Finding> {
         (2, true) => ok("cgroup", "version 2, and cgroup.kill can be written to"),
         (version, _) => ok(
             "cgroup",
-            format!("version {version} and no cgroup.kill: groups of processes are killed one by one"),
+            format!(
+                "version {version} and no cgroup.kill: groups of processes are killed one by one"
+            ),
         ),
     })
 }

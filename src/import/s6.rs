@@ -49,9 +49,25 @@ pub(super) fn read(path: &Path) -> Result<Draft, String> {
 
 fn service(path: &Path) -> Result<Service, String> {
     const FILES: [&str; 20] = [
-        "type", "run", "up", "down", "finish", "notification-fd", "timeout-up", "timeout-down",
-        "timeout-kill", "timeout-finish", "down-signal", "max-death-tally", "producer-for",
-        "consumer-for", "pipeline-name", "flag-essential", "dependencies", "contents", "nosetsid",
+        "type",
+        "run",
+        "up",
+        "down",
+        "finish",
+        "notification-fd",
+        "timeout-up",
+        "timeout-down",
+        "timeout-kill",
+        "timeout-finish",
+        "down-signal",
+        "max-death-tally",
+        "producer-for",
+        "consumer-for",
+        "pipeline-name",
+        "flag-essential",
+        "dependencies",
+        "contents",
+        "nosetsid",
         "lock-fd",
     ];
     let mut service = Service { path: super::shown(path), ..Service::default() };
@@ -73,7 +89,8 @@ fn service(path: &Path) -> Result<Service, String> {
         let lines = lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let mut needs: BTreeSet<_> = lines.map(str::to_owned).collect();
         if let Ok(entries) = fs::read_dir(path.join(format!("{name}.d"))) {
-            let names = entries.filter_map(Result::ok).filter_map(|one| one.file_name().into_string().ok());
+            let names =
+                entries.filter_map(Result::ok).filter_map(|one| one.file_name().into_string().ok());
             needs.extend(names.filter(|name| !name.starts_with('.')));
         }
         service.needs.extend(needs);
@@ -138,7 +155,8 @@ fn command(
     place: &str,
     draft: &mut Draft,
 ) -> Vec<String> {
-    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines =
+        script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let lines: Vec<_> = lines.collect();
     if let [line] = lines.as_slice()
         && !line.contains(['{', '}', '$', '\\', '"'])
@@ -167,12 +185,14 @@ fn after(
         .iter()
         .filter(|one| needs.iter().any(|need| names.get(need) == Some(&one.name)))
         .map(|one| {
-            let key = |key: &str| one.keys.iter().find(|(name, _)| *name == key).map(|(_, v)| v.as_str());
+            let key =
+                |key: &str| one.keys.iter().find(|(name, _)| *name == key).map(|(_, v)| v.as_str());
             let waits = key("exec_event") != Some("\"pre-start\"");
             (one.name.clone(), key("background").is_some(), waits)
         })
         .collect();
-    let longruns: Vec<_> = started.iter().filter(|(_, longrun, waits)| *longrun || *waits).collect();
+    let longruns: Vec<_> =
+        started.iter().filter(|(_, longrun, waits)| *longrun || *waits).collect();
     if longruns.len() > 1 {
         let all: Vec<_> = longruns.iter().map(|(name, ..)| name.as_str()).collect();
         draft.remark(
@@ -191,7 +211,8 @@ fn after(
 /// The other files of a service.
 fn rest(name: &str, service: &Service, shown: &str, table: &mut Table, draft: &mut Draft) {
     let place = |file: &str| format!("{shown}/{name}/{file}");
-    let number = |file: &str| service.files.get(file).and_then(|text| text.trim().parse::<u32>().ok());
+    let number =
+        |file: &str| service.files.get(file).and_then(|text| text.trim().parse::<u32>().ok());
     let longrun = service.kind == "longrun";
     let within = number("timeout-up").filter(|ms| *ms > 0);
     match number("notification-fd") {
@@ -199,7 +220,9 @@ fn rest(name: &str, service: &Service, shown: &str, table: &mut Table, draft: &m
             let within = within.map_or(String::new(), |ms| format!(", within = \"{ms}ms\""));
             table.keys.push(("ready", format!("{{ fd = {fd}{within} }}")));
         }
-        Some(_) => draft.remark(place("notification-fd"), "notification-fd", "it is no descriptor above 2"),
+        Some(_) => {
+            draft.remark(place("notification-fd"), "notification-fd", "it is no descriptor above 2")
+        }
         None => {
             if within.is_some() {
                 let why = "nothing bounds its run; a `ready` probe has `within`";
@@ -207,7 +230,9 @@ fn rest(name: &str, service: &Service, shown: &str, table: &mut Table, draft: &m
             }
         }
     }
-    if let Some(script) = service.files.get("down").filter(|text| !longrun && !text.trim().is_empty()) {
+    if let Some(script) =
+        service.files.get("down").filter(|text| !longrun && !text.trim().is_empty())
+    {
         let words = command(script, service, "down", &place("down"), draft);
         table.keys.push(("stop_exec", list(&words)));
         if let Some(ms) = number("timeout-down").filter(|ms| *ms > 0) {
@@ -219,8 +244,12 @@ fn rest(name: &str, service: &Service, shown: &str, table: &mut Table, draft: &m
     }
     for file in service.files.keys() {
         let why = match file.as_str() {
-            "finish" => "what follows an exit is a coprocess with exec_event = \"coprocess.NAME.exited\"",
-            "down-signal" => "a coprocess is sent TERM, INT and KILL; a stop_exec may send another first",
+            "finish" => {
+                "what follows an exit is a coprocess with exec_event = \"coprocess.NAME.exited\""
+            }
+            "down-signal" => {
+                "a coprocess is sent TERM, INT and KILL; a stop_exec may send another first"
+            }
             "max-death-tally" => "say restart_limit = { count, window }",
             "producer-for" | "consumer-for" | "pipeline-name" => {
                 "output goes to the wrapper's log; there are no pipelines"

@@ -16,7 +16,11 @@ pub(super) fn read(path: &Path) -> Result<Draft, String> {
     };
     let loaded = config::load(&sources).map_err(|errors| format!("{file}: {errors}"))?;
     let mut draft = Draft::new(String::new());
-    draft.remark(&file, "as it is", format!("coproc reads this file unchanged: coproc run -c {file}"));
+    draft.remark(
+        &file,
+        "as it is",
+        format!("coproc reads this file unchanged: coproc run -c {file}"),
+    );
     for warning in &loaded.config.warnings {
         draft.remark(&file, "warning", warning);
     }

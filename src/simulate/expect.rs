@@ -96,11 +96,7 @@ impl Expectations {
         for table in page.expect {
             let span = table.span();
             let read = read(table.into_inner(), span.clone());
-            all.push(
-                read.map_err(|(span, why)| {
-                    Miss::at(file, &text, &span, why).shown("error")
-                })?,
-            );
+            all.push(read.map_err(|(span, why)| Miss::at(file, &text, &span, why).shown("error"))?);
         }
         Ok(Self { faults: page.scenario, all, source: (file.to_owned(), text) })
     }

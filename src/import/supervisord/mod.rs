@@ -97,7 +97,8 @@ pub(super) fn convert(files: &[(String, String)], here: &str) -> Draft {
                 }
                 "unix_http_server" => of_socket(&section, &mut draft),
                 "inet_http_server" => {
-                    let why = "control.listen tells health and metrics on a port, and takes no orders";
+                    let why =
+                        "control.listen tells health and metrics on a port, and takes no orders";
                     draft.remark(&section.place, &section.name, why);
                 }
                 // What they say is for supervisorctl, or is done.
@@ -262,8 +263,9 @@ fn keys(
     for entry in &section.entries {
         let Entry { key, value, place } = entry;
         match key.as_str() {
-            "command" | "autostart" | "autorestart" | "priority" | "numprocs" | "numprocs_start"
-            | "process_name" | "startsecs" | "startretries" | "redirect_stderr" => {}
+            "command" | "autostart" | "autorestart" | "priority" | "numprocs"
+            | "numprocs_start" | "process_name" | "startsecs" | "startretries"
+            | "redirect_stderr" => {}
             "user" => table.keys.push(("user", text(value))),
             "directory" => {
                 let folder = say(entry, draft);
@@ -285,7 +287,9 @@ fn keys(
                 let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
                 match codes.is_empty() {
                     true => draft.remark(place, key, "no code is in it"),
-                    false => table.keys.push(("success_exit_codes", format!("[{}]", codes.join(", ")))),
+                    false => {
+                        table.keys.push(("success_exit_codes", format!("[{}]", codes.join(", "))))
+                    }
                 }
             }
             "stopwaitsecs" => match value.parse::<u32>() {
@@ -302,9 +306,11 @@ fn keys(
             "stopasgroup" | "killasgroup" => {}
             _ if key.starts_with("stdout_") || key.starts_with("stderr_") => {
                 let quiet = ["NONE", "AUTO"].contains(&value.to_uppercase().as_str());
-                let console = ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/1/fd/1"];
+                let console =
+                    ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/1/fd/1"];
                 if key.ends_with("_logfile") && !quiet && !console.contains(&value.as_str()) {
-                    let why = "its output goes to the wrapper's log, with its name (log.destination)";
+                    let why =
+                        "its output goes to the wrapper's log, with its name (log.destination)";
                     draft.remark(place, key, why);
                 }
             }
