@@ -129,7 +129,7 @@ case!(fn wrong_config: ["simulate"] { "coproc.toml": "[main]\nexec = []\n" });
 #[test]
 fn the_samples_come_as_expected() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config-samples/simulate");
-    for file in ["agent-dies.toml", "never-ready.toml"] {
+    for file in ["expect-agent-dies.toml", "expect-never-ready.toml"] {
         let words = ["simulate", "-c", "coproc.toml", "--expect", file];
         let output = snapshot::coproc(&folder, &words, &[]);
         assert_eq!(

@@ -50,7 +50,19 @@ impl fmt::Display for Remark {
 
 /// A text in TOML. Control characters are escaped, so that it stays in its line.
 pub(super) fn text(value: &str) -> String {
-    toml::Value::String(value.to_owned()).to_string_in_one_line()
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// A list of texts in TOML.
@@ -64,29 +76,6 @@ pub(super) fn map(values: &[(String, String)]) -> String {
     let all: Vec<_> =
         values.iter().map(|(key, value)| format!("{} = {}", text(key), text(value))).collect();
     format!("{{ {} }}", all.join(", "))
-}
-
-trait OneLine {
-    fn to_string_in_one_line(&self) -> String;
-}
-
-impl OneLine for toml::Value {
-    fn to_string_in_one_line(&self) -> String {
-        let Some(value) = self.as_str() else { return self.to_string() };
-        let mut out = String::with_capacity(value.len() + 2);
-        out.push('"');
-        for c in value.chars() {
-            match c {
-                '"' | '\\' => out.extend(['\\', c]),
-                c if c.is_control() => {
-                    let _ = write!(out, "\\u{:04X}", u32::from(c));
-                }
-                c => out.push(c),
-            }
-        }
-        out.push('"');
-        out
-    }
 }
 
 fn one_line(text: &str) -> String {
@@ -113,7 +102,10 @@ impl Draft {
         let base: String = wanted.trim().chars().map(fit).collect();
         let free = |name: &str| {
             name.parse::<Name>().is_ok()
-                && !self.coprocesses.iter().any(|one| one.name.eq_ignore_ascii_case(name))
+                && !self
+                    .coprocesses
+                    .iter()
+                    .any(|one| one.name.to_lowercase() == name.to_lowercase())
         };
         let base = if base.is_empty() { "process".to_owned() } else { base };
         let mut name = base.clone();

@@ -28,7 +28,7 @@ const LONGEST: u64 = 1024 * 1024;
 pub struct Import {
     /// What the files are; without it, that is seen from their names and their beginnings.
     #[arg(long, value_enum)]
-    pub from: Option<From>,
+    pub from: Option<Origin>,
 
     /// Write to this file in place of standard output; never to one that is there.
     #[arg(long, short = 'o', value_name = "FILE")]
@@ -46,7 +46,7 @@ pub struct Import {
 
 /// Whose files can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum From {
+pub enum Origin {
     /// supervisord.conf and what it includes.
     Supervisord,
     /// One line for each process: Foreman, Heroku and others.
@@ -64,10 +64,10 @@ pub fn import(args: &Import) -> ExitCode {
         Err(why) => return refused(&why),
     };
     let draft = match from {
-        From::Supervisord => supervisord::read(&args.path),
-        From::Procfile => read(&args.path).map(|text| procfile::parse(&shown(&args.path), &text)),
-        From::S6Rc => s6::read(&args.path),
-        From::NginxWrapper => wrapper::read(&args.path),
+        Origin::Supervisord => supervisord::read(&args.path),
+        Origin::Procfile => read(&args.path).map(|text| procfile::parse(&shown(&args.path), &text)),
+        Origin::S6Rc => s6::read(&args.path),
+        Origin::NginxWrapper => wrapper::read(&args.path),
     };
     let draft = match draft {
         Ok(draft) => draft,
@@ -121,20 +121,20 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// What kind of file this is. The error is a sentence.
-fn guess(path: &Path) -> Result<From, String> {
+fn guess(path: &Path) -> Result<Origin, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     if path.is_dir() {
-        return Ok(From::S6Rc);
+        return Ok(Origin::S6Rc);
     }
     if name.starts_with("procfile") || name.ends_with(".procfile") {
-        return Ok(From::Procfile);
+        return Ok(Origin::Procfile);
     }
     let ends = |ending: &str| name.ends_with(ending);
     if [".toml", ".json", ".yaml", ".yml"].into_iter().any(ends) {
-        return Ok(From::NginxWrapper);
+        return Ok(Origin::NginxWrapper);
     }
     if ends(".conf") || ends(".ini") || read(path)?.contains("[program:") {
-        return Ok(From::Supervisord);
+        return Ok(Origin::Supervisord);
     }
     Err(format!("{}: say --from, since its name does not tell what it is", shown(path)))
 }

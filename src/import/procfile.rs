@@ -67,7 +67,9 @@ pub(super) fn parse(file: &str, source: &str) -> Draft {
 
 fn words(command: &str, place: &str, name: &str, draft: &mut Draft) -> String {
     let assigns = command.split_whitespace().next().is_some_and(|word| word.contains('='));
-    let split = Words::split(command).map(|words| words.0).filter(|words| !words.is_empty());
+    let split = Words::split(command)
+        .map(|words| words.0)
+        .filter(|words| words.first().is_some_and(|word| !word.is_empty()));
     match split {
         Some(words) if !command.contains(SHELL) && !assigns => list(&words),
         _ => {

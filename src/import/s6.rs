@@ -161,7 +161,7 @@ fn command(
     if let [line] = lines.as_slice()
         && !line.contains(['{', '}', '$', '\\', '"'])
         && let Some(Words(words)) = Words::split(line)
-        && !words.is_empty()
+        && words.first().is_some_and(|word| !word.is_empty())
     {
         return words;
     }
@@ -216,13 +216,15 @@ fn rest(name: &str, service: &Service, shown: &str, table: &mut Table, draft: &m
     let longrun = service.kind == "longrun";
     let within = number("timeout-up").filter(|ms| *ms > 0);
     match number("notification-fd") {
-        Some(fd) if longrun && fd > 2 => {
+        Some(fd) if longrun && (3..=255).contains(&fd) => {
             let within = within.map_or(String::new(), |ms| format!(", within = \"{ms}ms\""));
             table.keys.push(("ready", format!("{{ fd = {fd}{within} }}")));
         }
-        Some(_) => {
-            draft.remark(place("notification-fd"), "notification-fd", "it is no descriptor above 2")
-        }
+        Some(_) => draft.remark(
+            place("notification-fd"),
+            "notification-fd",
+            "it is no descriptor from 3 to 255 of a longrun",
+        ),
         None => {
             if within.is_some() {
                 let why = "nothing bounds its run; a `ready` probe has `within`";

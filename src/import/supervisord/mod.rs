@@ -142,7 +142,7 @@ fn of_supervisord(section: &Section, draft: &mut Draft) -> Vec<(String, String)>
                     "error" | "critical" => "error",
                     _ => "info",
                 };
-                draft.top.push(("log.level", text(level)));
+                draft.top = vec![("log.level", text(level))];
             }
             "logfile" => {
                 let why = "the log, with the output of all programs, goes to log.destination";
@@ -213,7 +213,9 @@ fn program(
         let own = draft.name(&own, &section.place);
         let mut table = Table { name: own, ..Table::default() };
         table.comments.push(format!("{}: [{}]", section.place, section.name));
-        keys(&mut table, section, command, inherited, &names, draft);
+        if !keys(&mut table, section, command, inherited, &names, draft) {
+            return;
+        }
         draft.coprocesses.push(table);
         if number != start {
             draft.remarks.truncate(known);
@@ -221,7 +223,7 @@ fn program(
     }
 }
 
-/// The keys of one coprocess.
+/// The keys of one coprocess; false if it has nothing to run.
 fn keys(
     table: &mut Table,
     section: &Section,
@@ -229,8 +231,8 @@ fn keys(
     inherited: &[(String, String)],
     names: &Names<'_>,
     draft: &mut Draft,
-) {
-    let mut say = |entry: &Entry, draft: &mut Draft| {
+) -> bool {
+    let say = |entry: &Entry, draft: &mut Draft| {
         let (said, unknown) = expand(&entry.value, names);
         for name in unknown {
             draft.remark(&entry.place, &entry.key, format!("{name} stands for nothing here"));
@@ -238,11 +240,15 @@ fn keys(
         said
     };
     let said = say(command, draft);
-    let words = Words::split(&said).map(|words| words.0).filter(|words| !words.is_empty());
+    let words = Words::split(&said).map(|words| words.0);
     let exec = words.unwrap_or_else(|| {
         draft.remark(&command.place, "command", "a quote in it is not closed");
-        vec![said.replace(char::is_whitespace, " ")]
+        said.split_whitespace().map(str::to_owned).collect()
     });
+    if exec.first().is_none_or(String::is_empty) {
+        draft.remark(&command.place, "command", "it is empty, and the program is left out");
+        return false;
+    }
     table.keys.push(("exec", list(&exec)));
     let restarts = restarts(section, draft);
     table.keys.push(("restarts", text(restarts)));
@@ -260,8 +266,12 @@ fn keys(
     table.keys.push(("stop_event", text("exit")));
     let mut env = inherited.to_vec();
     let mut stop_timeout = "10s".to_owned();
-    for entry in &section.entries {
+    for (at, entry) in section.entries.iter().enumerate() {
         let Entry { key, value, place } = entry;
+        // The last of one key counts.
+        if section.entries[at + 1..].iter().any(|other| other.key == *key) || value.is_empty() {
+            continue;
+        }
         match key.as_str() {
             "command" | "autostart" | "autorestart" | "priority" | "numprocs"
             | "numprocs_start" | "process_name" | "startsecs" | "startretries"
@@ -327,6 +337,7 @@ fn keys(
         }
         table.keys.push(("env", map(&unique)));
     }
+    true
 }
 
 /// The policy; what of `autorestart`, `startsecs` and `startretries` differs is remarked.
