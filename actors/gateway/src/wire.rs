@@ -40,8 +40,8 @@ pub struct Object {
     #[prost(message, optional, tag = "3")]
     pub request: Option<MiniRequestObject>,
     /// The session; heeded on return from `CustomKeyCheck` alone.
-    #[prost(message, optional, tag = "4")]
-    pub session: Option<SessionState>,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub session: Option<Box<SessionState>>,
     /// A copy of the session's metadata; on return laid over them.
     #[prost(btree_map = "string, string", tag = "5")]
     pub metadata: Texts,
@@ -101,6 +101,78 @@ pub struct MiniRequestObject {
     /// All values of those headers that have several. Not in the old contract, hence the number; never read.
     #[prost(message, repeated, tag = "1000")]
     pub repeated_headers: Vec<Header>,
+}
+
+/// What is heeded of an [`Object`] that a hook on a request or a response returns: most of what it was sent
+/// comes back, and is passed over rather than read.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Answer {
+    /// As [`Object::request`].
+    #[prost(message, optional, tag = "3")]
+    pub request: Option<Changes>,
+    /// As [`Object::session`].
+    #[prost(message, optional, boxed, tag = "4")]
+    pub session: Option<Box<SessionState>>,
+    /// As [`Object::metadata`].
+    #[prost(btree_map = "string, string", tag = "5")]
+    pub metadata: Texts,
+    /// As [`Object::response`].
+    #[prost(message, optional, boxed, tag = "7")]
+    pub response: Option<Box<ResponseObject>>,
+}
+
+/// What is heeded of a [`MiniRequestObject`], with the names that it has there.
+#[derive(Clone, PartialEq, prost::Message)]
+#[allow(missing_docs, reason = "as in `MiniRequestObject`")]
+pub struct Changes {
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub set_headers: Texts,
+    #[prost(string, repeated, tag = "3")]
+    pub delete_headers: Vec<String>,
+    #[prost(string, tag = "4")]
+    pub body: String,
+    #[prost(string, tag = "5")]
+    pub url: String,
+    #[prost(btree_map = "string, string", tag = "7")]
+    pub add_params: Texts,
+    #[prost(string, repeated, tag = "9")]
+    pub delete_params: Vec<String>,
+    #[prost(message, optional, tag = "10")]
+    pub return_overrides: Option<ReturnOverrides>,
+    #[prost(string, tag = "11")]
+    pub method: String,
+    #[prost(bytes = "bytes", tag = "14")]
+    pub raw_body: bytes::Bytes,
+}
+
+impl From<Answer> for Object {
+    fn from(answer: Answer) -> Self {
+        let Answer { request, session, metadata, response } = answer;
+        Self {
+            request: request.map(MiniRequestObject::from),
+            session,
+            metadata,
+            response: response.map(|response| *response),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Changes> for MiniRequestObject {
+    fn from(changes: Changes) -> Self {
+        Self {
+            set_headers: changes.set_headers,
+            delete_headers: changes.delete_headers,
+            body: changes.body,
+            url: changes.url,
+            add_params: changes.add_params,
+            delete_params: changes.delete_params,
+            return_overrides: changes.return_overrides,
+            method: changes.method,
+            raw_body: changes.raw_body,
+            ..Self::default()
+        }
+    }
 }
 
 /// An answer by the hook itself.

@@ -28,7 +28,8 @@ pub const STACK: usize = 32 << 20;
 
 /// Calls hooks.
 pub trait Driver: Send + Sync + fmt::Debug {
-    /// Runs a hook; `trace` are headers of a trace to pass on. Dropping the future gives the call up.
+    /// Runs a hook; `trace` are headers of a trace to pass on. Dropping the future gives the call up. Of what
+    /// comes back, that which nobody heeds may be missing: see [`crate::wire::Answer`].
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>>;
 
     /// Delivers an event, at most once.
