@@ -32,7 +32,6 @@ fn output() -> Output {
 
 fn command(words: &[&str]) -> Command {
     Command {
-        world: None,
         name: "child".into(),
         argv: words.iter().map(|word| (*word).to_owned()).collect(),
         context: Context::default(),
