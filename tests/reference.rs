@@ -108,6 +108,13 @@ fn around(path: &str, key: &Key) -> Value {
     if path == "coordinator.nats.token" {
         config["coordinator"]["nats"] = json!({ "url": "nats://h" });
     }
+    // A burst exceeds a rate, and a buffer is for who does not wait.
+    if let Some(table) = path.strip_suffix(".log.burst") {
+        set(&mut config, &place(&format!("{table}.log.rate")), json!("9/s"));
+    }
+    if let Some(table) = path.strip_suffix(".log.buffer") {
+        set(&mut config, &place(&format!("{table}.log.on_full")), json!("drop"));
+    }
     // What is kept in a file is not in Redis.
     if path == "gateway.store.path" {
         config["gateway"]["store"] = json!({});

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use coproc_coprocess::config::{Backoff, Coprocess, OnGiveUp, Policy, Restarts};
 use coproc_core::event::Phase;
+use coproc_core::output::Rules;
 use coproc_gateway::config::Config as Gateway;
 use coproc_gateway::driver::python::PythonConfig;
 
@@ -40,6 +41,7 @@ fn worker(python: &PythonConfig, number: usize) -> Option<Coprocess> {
         exec: python.command(),
         stop_exec: None,
         context,
+        log: Rules::default(),
         ready: None,
         live: None,
         policy: Policy {

@@ -1,5 +1,6 @@
 //! The log: the shape of a line and the place it goes to.
 
+mod aside;
 mod config;
 mod destination;
 mod events;
@@ -7,6 +8,8 @@ mod format;
 mod go_time;
 mod sink;
 pub mod table;
+mod turns;
+mod writing;
 mod zone;
 
 pub use config::{Destination, Formatter, JsonOptions, LogConfig, Rotation, TextOptions};

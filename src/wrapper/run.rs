@@ -133,6 +133,7 @@ fn runtime(
 
     let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
         .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    output.rules(config.log_rules());
     // Only a second runtime in one process would find one set.
     let _ = tracing::subscriber::set_global_default(log::Events::new(output.clone()));
     log_panics();

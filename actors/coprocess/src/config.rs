@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use coproc_core::event::EventName;
 use coproc_core::name::Name;
+use coproc_core::output::Rules;
 use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 
@@ -22,6 +23,8 @@ pub struct Coprocess {
     pub stop_exec: Option<Vec<String>>,
     /// User, environment, folder and limits of both commands.
     pub context: Context,
+    /// How the lines of both are treated.
+    pub log: Rules,
     /// How it is asked whether it is ready; without it, it is when it runs.
     pub ready: Option<Probe>,
     /// How it is asked whether it is still alive.

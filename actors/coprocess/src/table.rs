@@ -8,6 +8,7 @@ use coproc_core::duration::{GoDuration, Span};
 use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
 use coproc_core::name::Name;
+use coproc_core::output::table::RulesTable;
 use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
@@ -78,6 +79,10 @@ pub struct CoprocessTable {
     /// Limits of setrlimit(2). Default: the wrapper's own.
     #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
     pub limits: Option<LimitsTable>,
+    /// How its lines are treated: how many are taken, and whether it waits for the log or loses lines.
+    /// Default: all are taken, and it waits.
+    #[schemars(example = serde_json::json!({ "rate": "1000/s", "on_full": "drop" }))]
+    pub log: Option<RulesTable>,
     /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
     /// as soon as it runs.
     #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
@@ -212,6 +217,7 @@ impl CoprocessTable {
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
+        let log = self.log.unwrap_or_default().resolve(&mut refusals);
         let (Some(name), Some(exec), Some(restarts), Some(exec_event), true) =
             (self.name, self.exec, self.restarts, self.exec_event, refusals.is_empty())
         else {
@@ -223,6 +229,7 @@ impl CoprocessTable {
             exec: exec.0,
             stop_exec: stop_exec.map(|words| words.0),
             context: context.into(),
+            log,
             ready,
             live,
             policy: Policy {

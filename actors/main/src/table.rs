@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use coproc_core::duration::Span;
 use coproc_core::event::EventName;
+use coproc_core::output::table::RulesTable;
 use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::process::table::{ContextKeys, LimitsTable, Umask};
 use coproc_core::refusal::Refusal;
@@ -59,6 +60,10 @@ pub struct MainTable {
     /// Limits of setrlimit(2). Default: the wrapper's own.
     #[schemars(example = serde_json::json!({ "nofile": 65536, "core": 0 }))]
     pub limits: Option<LimitsTable>,
+    /// How its lines are treated: how many are taken, and whether it waits for the log or loses lines.
+    /// Default: all are taken, and it waits.
+    #[schemars(example = serde_json::json!({ "on_full": "drop", "buffer": "8MiB" }))]
+    pub log: Option<RulesTable>,
     /// How it is asked whether it is ready; for a program other than nginx this decides when
     /// `start` is published. Default: nginx is when its first worker runs, any other as soon as it
     /// runs.
@@ -171,6 +176,7 @@ impl MainTable {
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
+        let log = self.log.unwrap_or_default().resolve(&mut refusals);
         for (key, time) in
             [("check_timeout", self.check_timeout), ("reload_timeout", self.reload_timeout)]
         {
@@ -199,6 +205,7 @@ impl MainTable {
             check,
             exec_event: self.exec_event,
             context: context.into(),
+            log,
             ready,
             live,
             stop_signal: self.stop_signal.unwrap_or(Signal::TERM),

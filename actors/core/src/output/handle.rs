@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Command, Queue, Refused};
 use super::reader::Reader;
-use super::{Level, LogLine, Record, Sink, Source, Tally};
+use super::{Dropped, Level, LogLine, Record, Rules, Sink, Source, Tally};
 
 /// The name of the thread, as `ps -L` shows it.
 const THREAD: &str = "coproc-output";
@@ -104,6 +104,18 @@ impl Output {
     /// How much went through so far.
     pub fn tally(&self) -> Tally {
         self.queue.shown.read()
+    }
+
+    /// Sets the rules of processes by name, those of all others aside: from the next line on they
+    /// are treated by these.
+    pub fn rules(&self, rules: impl IntoIterator<Item = (Arc<str>, Rules)>) {
+        // Without the thread nothing is treated.
+        let _ = self.queue.command(Command::Rules(rules.into_iter().collect()));
+    }
+
+    /// How many lines of each process were dropped by its rules, where any were.
+    pub fn dropped(&self) -> Dropped {
+        self.queue.shown.dropped()
     }
 
     /// Opens the destination anew.

@@ -36,6 +36,13 @@ struct Follower {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(usize);
 
+impl Place {
+    /// Its number; places are numbered from zero on.
+    pub(super) fn at(self) -> usize {
+        self.0
+    }
+}
+
 impl Memory {
     pub(super) fn new(size: usize) -> Self {
         Self {

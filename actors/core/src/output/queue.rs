@@ -11,6 +11,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::sync::{mpsc, oneshot};
 
+use super::lanes::Book;
 use super::tally::Shown;
 use super::{LogLine, Record, Source};
 
@@ -32,6 +33,8 @@ pub(super) enum Command {
         name: Option<Arc<str>>,
         lines: mpsc::Sender<LogLine>,
     },
+    /// How lines of processes are treated from now on, by name.
+    Rules(Book),
     Finish(Instant),
 }
 
@@ -144,17 +147,26 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes what waits.
-    pub(super) fn take(&self) -> Waiting {
+    /// Takes what waits; without coproc's own lines they wait on.
+    pub(super) fn take(&self, lines: bool) -> Waiting {
         let mut state = self.lock();
         state.woken = false;
-        mem::take(&mut state.waiting)
+        if lines {
+            return mem::take(&mut state.waiting);
+        }
+        Waiting { commands: mem::take(&mut state.waiting.commands), ..Waiting::default() }
+    }
+
+    /// Wakes the thread for what it knows of already.
+    pub(super) fn nudge(&self) {
+        // Fails only when the counter is full, after more wakes than a machine lives to see.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 
     /// Takes what waits for the last time.
     pub(super) fn close(&self) -> Waiting {
         self.lock().closed = true;
-        self.take()
+        self.take(true)
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
@@ -162,8 +174,7 @@ impl Queue {
         // The thread wants the lock as soon as it is awake.
         drop(state);
         if asleep {
-            // Fails only when the counter is full, after more wakes than a machine lives to see.
-            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+            self.nudge();
         }
     }
 
