@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use coproc_core::output::Level;
+use coproc_core::output::{Form, Level};
 
 /// The settings of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,8 +12,10 @@ pub struct LogConfig {
     pub level: Level,
     /// Where lines go.
     pub destination: Destination,
-    /// The shape of a line.
-    pub formatter: Formatter,
+    /// The form of a line, unless its process has one of its own.
+    pub form: Form,
+    /// The options of all forms.
+    pub options: Options,
     /// The longest piece of a child's line in bytes; longer lines are split and marked.
     pub max_line: usize,
     /// How much of each child's output `coproc logs` can look back on, in bytes.
@@ -46,13 +48,14 @@ pub struct Rotation {
     pub keep: u32,
 }
 
-/// The shape of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Formatter {
-    /// `TextFormatter`.
-    Text(TextOptions),
-    /// `JSONFormatter`.
-    Json(JsonOptions),
+/// What changes the forms. The time's options of JSON count for those forms too that nginx-wrapper has
+/// not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Of `TextFormatter`.
+    pub text: TextOptions,
+    /// Of `JSONFormatter`.
+    pub json: JsonOptions,
 }
 
 /// The options of nginx-wrapper's text form.

@@ -12,7 +12,7 @@ mod turns;
 mod writing;
 mod zone;
 
-pub use config::{Destination, Formatter, JsonOptions, LogConfig, Rotation, TextOptions};
+pub use config::{Destination, JsonOptions, LogConfig, Options, Rotation, TextOptions};
 pub use events::Events;
 pub use format::{Format, Surroundings};
 pub use sink::{LogSink, start};

@@ -31,8 +31,8 @@ pub fn start(
 impl LogConfig {
     /// What bounds the output thread.
     pub fn limits(&self) -> Limits {
-        let Self { level, max_line, history, queue, .. } = *self;
-        Limits { level, max_line, history, queue }
+        let Self { level, form, max_line, history, queue, .. } = *self;
+        Limits { level, form, max_line, history, queue }
     }
 }
 
@@ -66,7 +66,7 @@ impl LogSink {
             clicolor: variable("CLICOLOR"),
             clicolor_force: variable("CLICOLOR_FORCE"),
         };
-        let format = || Format::new(&config.formatter, &around);
+        let format = || Format::new(config.form, &config.options, &around);
         let writing = Box::new(Writing::new(format(), place));
         Ok(Self {
             format: format(),
@@ -165,8 +165,8 @@ impl Sink for LogSink {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::config::{Destination, Formatter, TextOptions};
-    use coproc_core::output::{Level, Record};
+    use crate::log::config::{Destination, Options, TextOptions};
+    use coproc_core::output::{Form, Level, Record};
     use std::fs;
     use std::path::Path;
 
@@ -174,10 +174,11 @@ mod tests {
         LogConfig {
             level: Level::Info,
             destination: Destination::File(path.into()),
-            formatter: Formatter::Text(TextOptions {
-                disable_timestamp: true,
-                ..TextOptions::default()
-            }),
+            form: Form::Text,
+            options: Options {
+                text: TextOptions { disable_timestamp: true, ..TextOptions::default() },
+                ..Options::default()
+            },
             max_line: 1000,
             history: 0,
             queue: 10,

@@ -9,16 +9,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use coproc_core::output::{
-    Kind, Level, Limits, Line, LogLine, OnFull, Output, OutputThread, Rate, Record, Rules, Sink,
-    Source, Stream, Tally, Tap,
+    Form, Kind, Level, Limits, Line, LogLine, OnFull, Output, OutputThread, Rate, Record, Rules,
+    Sink, Source, Stream, Tally, Tap,
 };
 use coproc_core::scalar::Scalar;
 
 /// Long enough for any machine; no test waits so long when all is well.
 const LONG: Duration = Duration::from_secs(20);
 
-const LIMITS: Limits =
-    Limits { level: Level::Info, max_line: 16 * 1024, history: 64 * 1024, queue: 8 };
+const LIMITS: Limits = Limits {
+    level: Level::Info,
+    form: Form::Text,
+    max_line: 16 * 1024,
+    history: 64 * 1024,
+    queue: 8,
+};
 
 /// What the sink received, and a gate that holds it up.
 #[derive(Clone, Default)]

@@ -6,7 +6,7 @@ use super::lanes::{Course, Lanes};
 use super::memory::{Memory, Place};
 use super::queue::Waiting;
 use super::{
-    Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Tally, nginx, recognise,
+    Form, Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Tally, nginx, recognise,
 };
 
 /// Where lines are handed on.
@@ -19,6 +19,7 @@ pub(super) struct Desk {
     /// The sink writes on a thread of its own.
     pub(super) aside: bool,
     level: Level,
+    form: Form,
     /// How many lines children wrote so far.
     lines: u64,
     /// How many of coproc's own were dropped so far.
@@ -43,6 +44,7 @@ impl Desk {
             began: Instant::now(),
             aside: false,
             level: limits.level,
+            form: limits.form,
             lines: 0,
             dropped: 0,
         }
@@ -51,6 +53,8 @@ impl Desk {
     pub(super) fn piece(&mut self, from: &mut Origin<'_>, piece: Piece<'_>) {
         let Origin { now, source, place, level, dropping } = from;
         let mut text = piece.bytes;
+        let form = self.lanes.form(place.at());
+        let whole = form.unwrap_or(self.form).is_whole();
         if piece.first {
             self.lines += 1;
             if let Some(tap) = &mut source.tap {
@@ -62,7 +66,9 @@ impl Desk {
             };
             **level = match (head, source.kind) {
                 (Some(head), _) => {
-                    text = head.message;
+                    if !whole {
+                        text = head.message;
+                    }
                     head.level
                 }
                 (None, Kind::Aside) => Level::Debug,
@@ -72,11 +78,13 @@ impl Desk {
         }
         let part = Part::new(piece.first, piece.last);
         // A blank line has nothing to say beside a time and a name.
-        if **level < self.level || (text.is_empty() && part == Part::Whole) {
+        let blank = text.is_empty() && part == Part::Whole && !whole;
+        if **level < self.level || blank {
             return;
         }
         let stream = Some(source.stream);
-        let line = Line { time: *now, logger: &source.name, stream, level: **level, text, part };
+        let line =
+            Line { time: *now, logger: &source.name, stream, level: **level, text, part, form };
         match self.lanes.course(place.at()) {
             Course::Plain => self.sink.line(&line),
             Course::Paced => {

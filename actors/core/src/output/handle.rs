@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Command, Queue, Refused};
 use super::reader::Reader;
-use super::{Dropped, Level, LogLine, Record, Rules, Sink, Source, Tally};
+use super::{Dropped, Form, Level, LogLine, Record, Rules, Sink, Source, Tally};
 
 /// The name of the thread, as `ps -L` shows it.
 const THREAD: &str = "coproc-output";
@@ -27,6 +27,8 @@ const LAST_WRITE: Duration = Duration::from_millis(500);
 pub struct Limits {
     /// Lines below it are neither written nor kept.
     pub level: Level,
+    /// The form of lines whose process has none of its own.
+    pub form: Form,
     /// The longest piece of a line, in bytes.
     pub max_line: usize,
     /// How many bytes of each child's lines are kept to look back on.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Form;
 use super::bucket::Bucket;
 use super::rules::{OnFull, Rules};
 
@@ -30,6 +31,7 @@ struct Lane {
     bucket: Option<Bucket>,
     buffer: usize,
     on_full: OnFull,
+    form: Option<Form>,
     /// Dropped and not said yet, and since when.
     unsaid: u64,
     since: Duration,
@@ -42,6 +44,7 @@ impl Lane {
         self.bucket = rules.rate.map(|rate| Bucket::new(rate, rules.burst));
         self.buffer = rules.buffer;
         self.on_full = rules.on_full;
+        self.form = rules.form;
     }
 }
 
@@ -68,10 +71,16 @@ impl Lanes {
     /// Makes room for the process at this place, which is new or the next one.
     pub(super) fn open(&mut self, at: usize, name: &Arc<str>) {
         if at == self.lanes.len() {
-            let (on_full, since) = (OnFull::Block, Duration::ZERO);
-            let name = name.clone();
-            let mut lane =
-                Lane { name, bucket: None, buffer: 0, on_full, unsaid: 0, since, dropped: 0 };
+            let mut lane = Lane {
+                name: name.clone(),
+                bucket: None,
+                buffer: 0,
+                on_full: OnFull::Block,
+                form: None,
+                unsaid: 0,
+                since: Duration::ZERO,
+                dropped: 0,
+            };
             lane.set(self.book.get(&lane.name).cloned().unwrap_or_default());
             self.lanes.push(lane);
         }
@@ -83,6 +92,11 @@ impl Lanes {
             Lane { bucket: Some(_), .. } => Course::Paced,
             Lane { .. } => Course::Plain,
         }
+    }
+
+    /// The form of a process's lines, if it has one of its own.
+    pub(super) fn form(&self, at: usize) -> Option<Form> {
+        self.lanes[at].form
     }
 
     /// Does any process not wait for the destination?
@@ -183,7 +197,7 @@ mod tests {
 
     fn dropping() -> Rules {
         let rate = Rate::read("1/s");
-        Rules { rate, burst: 2, buffer: 100, on_full: OnFull::Drop }
+        Rules { rate, burst: 2, buffer: 100, on_full: OnFull::Drop, form: None }
     }
 
     const fn at(seconds: u64) -> Duration {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Level, Stream};
+use super::{Form, Level, Stream};
 
 /// One line, or one piece of a line that is longer than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// Which piece of the line this is.
     pub part: Part,
+    /// The form that its process asks for; none is the log's own.
+    pub form: Option<Form>,
 }
 
 /// Which piece of a line a [`Line`] holds.
@@ -91,6 +93,7 @@ impl Record {
             level: self.level,
             text: self.message.as_bytes(),
             part: Part::Whole,
+            form: None,
         }
     }
 }
@@ -124,6 +127,7 @@ impl LogLine {
             level: self.level,
             text: &self.text,
             part: self.part,
+            form: None,
         }
     }
 }

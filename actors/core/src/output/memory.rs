@@ -167,7 +167,7 @@ mod tests {
 
     fn line<'a>(logger: &'a str, text: &'a str, stream: Option<Stream>) -> Line<'a> {
         let (time, level, part) = (UNIX_EPOCH, Level::Info, Part::Whole);
-        Line { time, logger, stream, level, text: text.as_bytes(), part }
+        Line { time, logger, stream, level, text: text.as_bytes(), part, form: None }
     }
 
     fn texts(lines: &[LogLine]) -> Vec<String> {

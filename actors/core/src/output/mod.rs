@@ -7,6 +7,7 @@
 
 mod bucket;
 mod desk;
+mod form;
 mod handle;
 mod lanes;
 mod level;
@@ -23,6 +24,7 @@ mod source;
 pub mod table;
 mod tally;
 
+pub use form::Form;
 pub use handle::{Limits, Output, OutputThread};
 pub use level::Level;
 pub use line::{Line, LogLine, Part, Record, Sink};

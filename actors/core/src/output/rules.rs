@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Form;
 use crate::duration::GoDuration;
 use crate::scalar::Scalar;
 
@@ -18,18 +19,20 @@ pub struct Rules {
     pub buffer: usize,
     /// What becomes of lines that are too many.
     pub on_full: OnFull,
+    /// The form of its lines; none is the log's own.
+    pub form: Option<Form>,
 }
 
 impl Rules {
     /// Whether nothing sets this process apart from others.
     pub fn is_plain(&self) -> bool {
-        self.rate.is_none() && self.on_full == OnFull::Block
+        self.rate.is_none() && self.on_full == OnFull::Block && self.form.is_none()
     }
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { rate: None, burst: 1, buffer: BUFFER, on_full: OnFull::Block }
+        Self { rate: None, burst: 1, buffer: BUFFER, on_full: OnFull::Block, form: None }
     }
 }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rules::BUFFER;
-use super::{OnFull, Rate, Rules};
+use super::{Form, OnFull, Rate, Rules};
 use crate::count::{Bytes, Positive};
 use crate::refusal::Refusal;
 
@@ -29,12 +29,16 @@ pub struct RulesTable {
     /// With `on_full = "drop"`: how much may wait for a slow destination, in bytes. Default: 1MiB.
     #[schemars(example = &"256KiB")]
     pub buffer: Option<Bytes>,
+    /// The shape of its lines, by the words of `log.formatter_name`, and with the log's options. Default:
+    /// that of the log.
+    #[schemars(example = &"raw")]
+    pub formatter_name: Option<Form>,
 }
 
 impl RulesTable {
     /// Checks what single values cannot show, and fills the defaults in.
     pub fn resolve(self, refusals: &mut Vec<Refusal>) -> Rules {
-        let Self { rate, burst, on_full, buffer } = self;
+        let Self { rate, burst, on_full, buffer, formatter_name: form } = self;
         let on_full = on_full.unwrap_or(OnFull::Block);
         let mut idle = |key: &'static str, why: &str, expected: &str| {
             refusals.push(Refusal::wrong(KEY, why).below(key).expected(expected));
@@ -48,7 +52,7 @@ impl RulesTable {
         }
         let burst = burst.map(|count| count.0).or_else(|| rate.map(Rate::lines));
         let buffer = buffer.map_or(BUFFER, |bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX));
-        Rules { rate, burst: burst.unwrap_or(1), buffer, on_full }
+        Rules { rate, burst: burst.unwrap_or(1), buffer, on_full, form }
     }
 }
 
