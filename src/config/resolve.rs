@@ -258,7 +258,7 @@ impl Resolver<'_> {
         if self.template {
             self.problems.extend(template::empty(self.stack));
         }
-        let log = root.log.clone().unwrap_or_default().resolve();
+        let log = root.log.clone().unwrap_or_default().resolve(&self.misdirected());
         let log = self.took(&["log".to_owned()], log);
         let coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
         let exec_paths = exec_sockets.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
@@ -378,6 +378,17 @@ impl Resolver<'_> {
             self.problems.push(problem);
         }
         None
+    }
+
+    /// The places that lines are forwarded to whose `to` is known to be wrong.
+    fn misdirected(&self) -> Vec<&str> {
+        let name = |path: &Path| match path.as_slice() {
+            [log, forward, name, to] if [log, forward, to] == ["log", "forward", "to"] => {
+                Some(name.as_str())
+            }
+            _ => None,
+        };
+        self.refused.iter().filter_map(|path| name(path)).collect()
     }
 
     /// The keys of a table whose values are known to be wrong.

@@ -204,7 +204,8 @@ impl Provider for Layer {
     }
 }
 
-/// Whether keys keep their case at this depth: below an `env` they are names of variables.
+/// Whether keys keep their case at this depth: below an `env` they are names of variables, and in the
+/// tables of forwarded lines names of others.
 pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
     match parents {
         [env, ..] if env.as_ref() == "env" => true,
@@ -219,6 +220,9 @@ pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
                 && env.as_ref() == "env" =>
         {
             true
+        }
+        [log, forward, _, names, ..] if log.as_ref() == "log" && forward.as_ref() == "forward" => {
+            ["headers", "resource"].contains(&names.as_ref())
         }
         [main, env, ..] if main.as_ref() == "main" && env.as_ref() == "env" => true,
         [socket, env] if socket.as_ref() == "exec_socket" && env.as_ref() == "env" => true,

@@ -1,5 +1,6 @@
 //! What the `[log]` table says, checked and with defaults filled in.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,56 @@ pub struct LogConfig {
     pub drain_timeout: Duration,
     /// When a log file is put aside.
     pub rotation: Option<Rotation>,
+    /// Where lines go as well.
+    pub forward: Vec<ForwardConfig>,
+}
+
+/// A place that lines are forwarded to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardConfig {
+    /// The name of its table.
+    pub name: String,
+    /// Where it is, and what is spoken there.
+    pub target: Target,
+    /// Lines below it are not forwarded.
+    pub level: Level,
+    /// How many lines may wait.
+    pub queue: usize,
+    /// The facility of syslog.
+    pub facility: u8,
+    /// The attributes of OTLP's resource.
+    pub resource: BTreeMap<String, String>,
+    /// Fields of the heads of OTLP's requests.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Where lines are forwarded to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A syslog daemon.
+    Syslog(Way),
+    /// A collector that speaks OTLP over HTTP.
+    Otlp(Collector),
+}
+
+/// The way to a syslog daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A socket for datagrams.
+    Unix(PathBuf),
+    /// `HOST:PORT`, in datagrams.
+    Udp(String),
+    /// `HOST:PORT`, as a stream.
+    Tcp(String),
+}
+
+/// A collector that speaks OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// `HOST:PORT`.
+    pub authority: String,
+    /// The path, with its slash.
+    pub path: String,
 }
 
 /// Where lines go.

@@ -5,6 +5,7 @@ mod config;
 mod destination;
 mod events;
 mod format;
+mod forward;
 mod go_time;
 mod sink;
 pub mod table;
@@ -12,7 +13,11 @@ mod turns;
 mod writing;
 mod zone;
 
-pub use config::{Destination, JsonOptions, LogConfig, Options, Rotation, TextOptions};
+pub use config::{
+    Collector, Destination, ForwardConfig, JsonOptions, LogConfig, Options, Rotation, Target,
+    TextOptions, Way,
+};
 pub use events::Events;
 pub use format::{Format, Surroundings};
-pub use sink::{LogSink, start};
+pub use forward::Figures;
+pub use sink::{LogSink, Started, start};

@@ -1,14 +1,16 @@
 //! The end of all lines: shaped, gathered, and written in one go.
 
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use coproc_core::output::{Limits, Line, Output, OutputThread, Sink};
+use coproc_core::output::{Level, Limits, Line, Output, OutputThread, Record, Sink};
 
 use super::aside::Aside;
 use super::config::LogConfig;
 use super::destination::Place;
 use super::format::{Format, Surroundings};
+use super::forward::{self, Figures, Forward};
 use super::turns::Turns;
 use super::writing::Writing;
 use super::zone;
@@ -19,13 +21,24 @@ const BATCH: usize = 64 * 1024;
 /// What a sudden burst may leave behind in memory.
 pub(super) const KEPT: usize = 2 * BATCH;
 
+/// A log that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// The way to it.
+    pub output: Output,
+    /// The thread that writes it.
+    pub thread: OutputThread,
+    /// How much went to each place that lines are forwarded to.
+    pub forwarded: Vec<Arc<Figures>>,
+}
+
 /// Opens the log's destination and starts the thread that writes to it. `variable` looks up an
 /// environment variable.
-pub fn start(
-    config: &LogConfig,
-    variable: impl Fn(&str) -> Option<String>,
-) -> io::Result<(Output, OutputThread)> {
-    Output::start(Box::new(LogSink::open(config, variable)?), config.limits())
+pub fn start(config: &LogConfig, variable: impl Fn(&str) -> Option<String>) -> io::Result<Started> {
+    let sink = LogSink::open(config, variable)?;
+    let forwarded = sink.forwards.iter().map(Forward::figures).collect();
+    let (output, thread) = Output::start(Box::new(sink), config.limits())?;
+    Ok(Started { output, thread, forwarded })
 }
 
 impl LogConfig {
@@ -44,6 +57,7 @@ pub struct LogSink {
     gathered: Vec<u8>,
     /// Lines of processes that do not wait, once there is a thread that they could wait for.
     turns: Turns,
+    forwards: Vec<Forward>,
     /// None only while it changes, and at the end.
     hand: Option<Hand>,
 }
@@ -67,18 +81,46 @@ impl LogSink {
             clicolor_force: variable("CLICOLOR_FORCE"),
         };
         let format = || Format::new(config.form, &config.options, &around);
+        let forwards = config.forward.iter().map(Forward::start).collect::<io::Result<_>>()?;
         let writing = Box::new(Writing::new(format(), place));
         Ok(Self {
             format: format(),
             gathered: Vec::new(),
             turns: Turns::default(),
+            forwards,
             hand: Some(Hand::Here(writing)),
         })
+    }
+
+    fn forward(&self, line: &Line<'_>) {
+        for forward in &self.forwards {
+            forward.line(line);
+        }
+    }
+
+    /// Writes all that was kept back.
+    fn drain(&mut self) {
+        self.flush();
+        while let Some(Hand::Aside(aside)) = &mut self.hand
+            && !(self.gathered.is_empty() && self.turns.is_empty())
+        {
+            aside.wait();
+            self.flush();
+        }
+    }
+
+    /// Says in the log, and nowhere else, what is to be said of forwarding.
+    fn say(&mut self, news: Vec<String>) {
+        for sentence in news {
+            let record = Record::new(Level::Warn, "log", sentence);
+            self.format.line(&record.line(), &mut self.gathered);
+        }
     }
 }
 
 impl Sink for LogSink {
     fn line(&mut self, line: &Line<'_>) {
+        self.forward(line);
         self.format.line(line, &mut self.gathered);
         if self.gathered.len() >= BATCH {
             self.flush();
@@ -88,6 +130,7 @@ impl Sink for LogSink {
     fn line_of(&mut self, number: usize, line: &Line<'_>) {
         match &self.hand {
             Some(Hand::Aside(_)) => {
+                self.forward(line);
                 self.turns.push(number, |out| self.format.line(line, out));
                 if self.turns.waiting(number) >= BATCH {
                     self.flush();
@@ -98,6 +141,8 @@ impl Sink for LogSink {
     }
 
     fn flush(&mut self) {
+        let news = self.forwards.iter().flat_map(Forward::news).collect();
+        self.say(news);
         if self.gathered.is_empty() && self.turns.is_empty() {
             return;
         }
@@ -149,13 +194,11 @@ impl Sink for LogSink {
     }
 
     fn finish(&mut self) {
-        self.flush();
-        while let Some(Hand::Aside(aside)) = &mut self.hand
-            && !(self.gathered.is_empty() && self.turns.is_empty())
-        {
-            aside.wait();
-            self.flush();
-        }
+        // What the log itself has is written first: a place that hangs may take all the time there is.
+        self.drain();
+        let news = forward::finish(std::mem::take(&mut self.forwards));
+        self.say(news);
+        self.drain();
         if let Some(Hand::Aside(aside)) = self.hand.take_if(|hand| matches!(hand, Hand::Aside(_))) {
             aside.end();
         }
@@ -166,7 +209,7 @@ impl Sink for LogSink {
 mod tests {
     use super::*;
     use crate::log::config::{Destination, Options, TextOptions};
-    use coproc_core::output::{Form, Level, Record};
+    use coproc_core::output::Form;
     use std::fs;
     use std::path::Path;
 
@@ -184,10 +227,11 @@ mod tests {
             queue: 10,
             drain_timeout: std::time::Duration::from_secs(1),
             rotation: None,
+            forward: Vec::new(),
         }
     }
 
-    fn say(sink: &mut LogSink, text: &str) {
+    fn write(sink: &mut LogSink, text: &str) {
         sink.line(&Record::new(Level::Info, "test", text).line());
     }
 
@@ -196,8 +240,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut sink = LogSink::open(&config(&path), |_| None).unwrap();
-        say(&mut sink, "one");
-        say(&mut sink, "two");
+        write(&mut sink, "one");
+        write(&mut sink, "two");
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         sink.flush();
         let expected = "level=info msg=\"test: one\"\nlevel=info msg=\"test: two\"\n";
@@ -210,16 +254,16 @@ mod tests {
         let path = folder.path().join("log");
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
         let mut sink = LogSink::open(&config(&path), |_| None).unwrap();
-        say(&mut sink, "one");
-        say(&mut sink, "two");
+        write(&mut sink, "one");
+        write(&mut sink, "two");
         sink.flush();
-        say(&mut sink, "three");
+        write(&mut sink, "three");
         sink.flush();
         // There is room again.
         fs::remove_file(&path).unwrap();
         sink.reopen();
-        say(&mut sink, "four");
-        say(&mut sink, "five");
+        write(&mut sink, "four");
+        write(&mut sink, "five");
         sink.flush();
         let text = fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
@@ -259,9 +303,9 @@ mod tests {
         }
         assert!(sink.waiting(7) > 800_000 && !sink.is_full());
         while !sink.is_full() {
-            say(&mut sink, &long);
+            write(&mut sink, &long);
         }
-        say(&mut sink, "behind one batch of each");
+        write(&mut sink, "behind one batch of each");
         let ended = std::thread::spawn(move || {
             let mut text = String::new();
             let mut chunk = vec![0; 64 * 1024];
@@ -275,7 +319,7 @@ mod tests {
             written.recv().unwrap();
             sink.flush();
         }
-        say(&mut sink, "the end");
+        write(&mut sink, "the end");
         sink.finish();
         let text = ended.join().unwrap();
         let noisy = text.lines().filter(|line| line.contains("noisy: ")).count();

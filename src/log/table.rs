@@ -14,6 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 use super::config::{Destination, JsonOptions, LogConfig, Options, Rotation, TextOptions};
+use super::forward::table::ForwardTable;
 
 /// The log: coproc's own lines, and those of the main process and of all coprocesses.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -54,6 +55,9 @@ pub struct LogTable {
     /// How many files that were put aside are kept.
     #[schemars(example = 10)]
     pub keep: Option<Count>,
+    /// Where lines go as well, each place under a name of its own. Default: nowhere.
+    #[schemars(example = serde_json::json!({ "siem": { "to": "tcp://logs.example.test:601" } }))]
+    pub forward: Option<BTreeMap<String, ForwardTable>>,
 }
 
 /// The name of a level.
@@ -168,8 +172,9 @@ pub fn option_name(text: &str) -> Option<&'static str> {
 
 impl LogTable {
     /// Checks what single values cannot show, and fills the defaults in. Warnings are about
-    /// options that no formatter has.
-    pub fn resolve(self) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
+    /// options that no formatter has. `misdirected` are the names of places whose `to` is known to be
+    /// wrong, so that it does not count as missing.
+    pub fn resolve(self, misdirected: &[&str]) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
         let mut refusals = Vec::new();
         let mut warnings = Vec::new();
         let options = self.formatter_options.unwrap_or_default().0;
@@ -211,12 +216,19 @@ impl LogTable {
                     .expected("a size, or no `max_size` for no rotation"),
             );
         }
+        let level = self.level.map_or(Level::Info, |word| word.0);
+        let forward = self.forward.unwrap_or_default().into_iter();
+        let forward = forward
+            .filter_map(|(name, table)| {
+                table.resolve(&name, level, !misdirected.contains(&name.as_str()), &mut refusals)
+            })
+            .collect();
         if !refusals.is_empty() {
             return Err(refusals);
         }
         let keep = self.keep.map_or(5, |count| count.0);
         let config = LogConfig {
-            level: self.level.map_or(Level::Info, |word| word.0),
+            level,
             destination: destination(self.destination.as_deref().unwrap_or("STDOUT")),
             form,
             options,
@@ -227,6 +239,7 @@ impl LogTable {
             queue: queue as usize,
             drain_timeout: self.drain_timeout.unwrap_or(Span::from_secs(1)).get(),
             rotation: self.max_size.map(|bytes| Rotation { max_size: bytes.0, keep }),
+            forward,
         };
         Ok((config, warnings))
     }
@@ -295,7 +308,7 @@ mod tests {
     use super::*;
 
     fn resolve(json: &str) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
-        serde_json::from_str::<LogTable>(json).unwrap().resolve()
+        serde_json::from_str::<LogTable>(json).unwrap().resolve(&[])
     }
 
     #[test]

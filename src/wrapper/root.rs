@@ -43,6 +43,7 @@ use super::templates::Templates;
 use super::why::MainStop;
 use crate::builtin::{self, BuiltIn, Offers};
 use crate::config::Config;
+use crate::log::Figures;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
 use crate::task::COORDINATOR_VARIABLE;
 
@@ -58,6 +59,7 @@ pub(crate) type Gated = (coproc_gateway::server::Bound, watch::Sender<Presence>)
 pub(crate) struct Parts {
     pub(crate) config: Rc<Config>,
     pub(crate) output: Output,
+    pub(crate) forwarded: Vec<Arc<Figures>>,
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(crate) control: Entrances,
     pub(crate) templates: Option<Rc<Templates>>,
@@ -78,6 +80,8 @@ pub(crate) struct Root {
     /// When the wrapper began.
     pub(super) began: SystemTime,
     pub(super) output: Output,
+    /// How much of the log went where else.
+    pub(super) forwarded: Vec<Arc<Figures>>,
     inherited: Arc<Vec<(OsString, OsString)>>,
     pub(super) events: Rc<RefCell<EventLog>>,
     pub(super) broker: Option<Addr<EventBroker>>,
@@ -133,6 +137,7 @@ impl Root {
         let Parts {
             config,
             output,
+            forwarded,
             inherited,
             control,
             templates,
@@ -159,6 +164,7 @@ impl Root {
             config,
             began: SystemTime::now(),
             output,
+            forwarded,
             inherited,
             events: Rc::default(),
             broker: None,

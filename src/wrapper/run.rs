@@ -131,8 +131,9 @@ fn runtime(
     let ports: Vec<_> =
         ports.collect::<Result<_, _>>().map_err(|error| format!("control.listen: {error}"))?;
 
-    let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
-        .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    let log::Started { output, thread: output_thread, forwarded } =
+        log::start(&config.log, |name| std::env::var(name).ok())
+            .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
     output.rules(config.log_rules());
     // Only a second runtime in one process would find one set.
     let _ = tracing::subscriber::set_global_default(log::Events::new(output.clone()));
@@ -190,6 +191,7 @@ fn runtime(
     let bound = exec_sockets.clone();
     let parts = Parts {
         output: output.clone(),
+        forwarded,
         inherited: Arc::new(inherited),
         control: Entrances { socket, ports },
         exec_sockets,

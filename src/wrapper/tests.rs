@@ -103,7 +103,7 @@ impl Tree {
         };
         let mut config = config::load(&sources).unwrap().with_facts(std::process::id()).unwrap();
         change(&mut config);
-        let (output, _thread) = log::start(&config.log, |_| None).unwrap();
+        let log::Started { output, forwarded, .. } = log::start(&config.log, |_| None).unwrap();
         let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
         keep_panics();
         let code = Rc::new(Cell::new(STILL_RUNNING));
@@ -114,6 +114,7 @@ impl Tree {
             record: None,
             kills: None,
             config: Rc::new(config),
+            forwarded,
             output,
             inherited: Arc::new(environment),
             control: Entrances::default(),

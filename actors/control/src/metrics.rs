@@ -190,6 +190,8 @@ pub struct Log {
     pub dropped: u64,
     /// Lines of processes that their own rules dropped, where any were.
     pub dropped_of: Vec<(String, u64)>,
+    /// Where lines are forwarded to: how many were sent, and how many dropped.
+    pub forwarded: Vec<(String, [u64; 2])>,
 }
 
 /// Writes the facts.
@@ -419,13 +421,21 @@ fn log(page: &mut Page, facts: &Log) {
     ] {
         page.family(name, Kind::Counter, None, help).sample(&[], sum);
     }
-    if facts.dropped_of.is_empty() {
-        return;
+    if !facts.dropped_of.is_empty() {
+        let help = "Lines of a process that were dropped since they were too many.";
+        let mut family = page.family("coproc_log_process_dropped_lines", Kind::Counter, None, help);
+        for (name, sum) in &facts.dropped_of {
+            family.sample(&[("name", name)], *sum);
+        }
     }
-    let help = "Lines of a process that were dropped since they were too many.";
-    let mut family = page.family("coproc_log_process_dropped_lines", Kind::Counter, None, help);
-    for (name, sum) in &facts.dropped_of {
-        family.sample(&[("name", name)], *sum);
+    if !facts.forwarded.is_empty() {
+        let help = "Lines for a place that the log is forwarded to.";
+        let mut family = page.family("coproc_log_forwarded_lines", Kind::Counter, None, help);
+        for (name, sums) in &facts.forwarded {
+            for (outcome, sum) in ["sent", "dropped"].into_iter().zip(sums) {
+                family.sample(&[("name", name), ("outcome", outcome)], *sum);
+            }
+        }
     }
 }
 

@@ -112,6 +112,7 @@ fn a_wrapper_in_the_middle_of_its_life() {
             missed: 8,
             dropped: 9,
             dropped_of: vec![("agent".into(), 1204)],
+            forwarded: vec![("siem".into(), [17, 4])],
         },
         connections: vec![
             ("socket", Connections { open: 1, all: 10 }),

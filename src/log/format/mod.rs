@@ -7,6 +7,8 @@ mod stamp;
 mod terminal;
 mod text;
 
+pub(super) use json::base64;
+
 use std::time::SystemTime;
 
 use coproc_core::output::{Form, Line};
