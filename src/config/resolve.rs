@@ -382,13 +382,14 @@ impl Resolver<'_> {
 
     /// The places that lines are forwarded to whose `to` is known to be wrong.
     fn misdirected(&self) -> Vec<&str> {
-        let name = |path: &Path| match path.as_slice() {
+        let refused = self.refused.iter().map(Vec::as_slice);
+        let misdirected = refused.filter_map(|path| match path {
             [log, forward, name, to] if [log, forward, to] == ["log", "forward", "to"] => {
                 Some(name.as_str())
             }
             _ => None,
-        };
-        self.refused.iter().filter_map(|path| name(path)).collect()
+        });
+        misdirected.collect()
     }
 
     /// The keys of a table whose values are known to be wrong.
