@@ -166,8 +166,11 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
         Ok(target) => converse(&target, call, &show, limit),
         Err(complaint) => {
             complain(&complaint);
-            // For a health check there are only well and not well.
-            ExitCode::from(if matches!(show, Show::Culprits) { FAILURE } else { USAGE })
+            // For a health check there are only well and not well, and the config that `reload` is about
+            // may well be the one that names the socket.
+            let refused = matches!(command, Command::Reload(reload) if reload.is_of_config());
+            let code = if refused || matches!(show, Show::Culprits) { FAILURE } else { USAGE };
+            ExitCode::from(code)
         }
     })
 }

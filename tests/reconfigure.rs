@@ -158,7 +158,8 @@ fn what_was_set_stays_and_the_log_changes_at_once() {
         "a: changes and runs on (time_between_restarts)\nlog.formatter_name: changes at once\n"
     );
     assert_eq!(of(&status(&place), "a")["policy"], "9");
-    wrapper.wait_for("\"msg\":\"log.formatter_name: changes at once\"");
+    assert_eq!(place.coproc(&["emit", "seen"]).status.code(), Some(0));
+    wrapper.wait_for("\"msg\":\"[custom.seen] triggered");
     config(&place, &text, &[&a("restarts = 4\ntime_between_restarts = \"2s\"")]);
     assert_eq!(reload(&place, &[]).0, Some(0));
     assert_eq!(of(&status(&place), "a")["policy"], "4");
@@ -193,13 +194,10 @@ fn one_that_was_given_up_starts_when_its_program_is_mended() {
     let (code, told, _) = reload(&place, &[]);
     assert_eq!((code, told.as_str()), (Some(0), "a: restarts (exec)\n"));
     assert_eq!(of(&status(&place), "a")["state"], "running");
-    config(
-        &place,
-        MAIN,
-        &[&background("a", "[\"sh\", \"-c\", \"exit 3\"]", "restarts = \"never\"")],
-    );
+    let unfit = "restarts = \"never\"\nready = { file = \"/no/such\", within = \"100ms\" }";
+    config(&place, MAIN, &[&background("a", "\"sleep 1000\"", unfit)]);
     let (code, told, stderr) = reload(&place, &[]);
-    assert_eq!((code, told.as_str()), (Some(1), "a: restarts (exec, restarts)\n"));
+    assert_eq!((code, told.as_str()), (Some(1), "a: restarts (ready, restarts)\n"));
     assert_eq!(stderr, "error: `a` does not run: it is in state failed\n");
     assert_eq!(wrapper.stop(), 143);
 }

@@ -41,7 +41,6 @@ fn command(words: &[&str]) -> Command {
         kind: Kind::Plain,
         taps: Taps::default(),
         descriptors: Vec::new(),
-        world: None,
     }
 }
 
