@@ -57,7 +57,12 @@ fn sparse() -> Value {
             "restart_limit": { "count": 7 },
             "ready": { "file": "/x" },
             "live": { "file": "/x" },
-        } },
+            "schedule": { "cron": "@daily" },
+        },
+        // Whom examples name.
+        "migrate": { "name": "migrate", "exec": "true", "restarts": "never", "exec_event": "start" },
+        "db": { "name": "db", "exec": "true", "restarts": "never", "exec_event": "start" },
+        },
     })
 }
 
@@ -107,6 +112,10 @@ fn around(path: &str, key: &Key) -> Value {
     // Who has a token has no user.
     if path == "coordinator.nats.token" {
         config["coordinator"]["nats"] = json!({ "url": "nats://h" });
+    }
+    // Who runs at a distance has no times of the calendar.
+    if path == "coprocess.NAME.schedule.every" {
+        config["coprocess"]["agent"]["schedule"] = json!({});
     }
     // What is kept in a file is not in Redis.
     if path == "gateway.store.path" {
