@@ -58,7 +58,12 @@ fn sparse() -> Value {
             "restart_limit": { "count": 7 },
             "ready": { "file": "/x" },
             "live": { "file": "/x" },
-        } },
+            "schedule": { "cron": "@daily" },
+        },
+        // Whom examples name.
+        "migrate": { "name": "migrate", "exec": "true", "restarts": "never", "exec_event": "start" },
+        "db": { "name": "db", "exec": "true", "restarts": "never", "exec_event": "start" },
+        },
     })
 }
 
@@ -119,6 +124,10 @@ fn around(path: &str, key: &Key) -> Value {
     // A facility is for syslog.
     if path == "log.forward.NAME.facility" {
         config["log"]["forward"]["agent"]["to"] = json!("udp://127.0.0.1:514");
+    }
+    // Who runs at a distance has no times of the calendar.
+    if path == "coprocess.NAME.schedule.every" {
+        config["coprocess"]["agent"]["schedule"] = json!({});
     }
     // What is kept in a file is not in Redis.
     if path == "gateway.store.path" {

@@ -66,7 +66,7 @@ pub struct CoprocessTable {
     #[schemars(example = &"pre-reload")]
     pub stop_event: Option<EventName>,
     /// How many of it there are, each a coprocess by itself that is named `NAME-1` and so on, with its
-    /// number as `${replica}` in commands and probes and as COPROC_REPLICA. Commands and events that
+    /// number as `${replica}` wherever `${name}` is replaced, and as COPROC_REPLICA. Commands and events that
     /// name `NAME` are about all of them. Default: one, whose name has no number.
     #[schemars(example = 3)]
     pub replicas: Option<Positive>,
