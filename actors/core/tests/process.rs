@@ -41,6 +41,7 @@ fn command(words: &[&str]) -> Command {
         kind: Kind::Plain,
         taps: Taps::default(),
         descriptors: Vec::new(),
+        world: None,
     }
 }
 
