@@ -60,7 +60,7 @@ impl Nginx {
     pub fn new(folder: &Path, port: u16, workers: usize, cores: &str, http: &str) -> Self {
         fs::create_dir_all(folder).unwrap();
         let config = format!(
-            "daemon off;\nworker_processes {workers};\npid {0}/pid;\nerror_log {0}/error.log;\n\
+            "daemon off;\nuser root;\nworker_processes {workers};\npid {0}/pid;\nerror_log {0}/error.log;\n\
              events {{ worker_connections 4096; }}\n\
              http {{\naccess_log off;\nkeepalive_requests 100000000;\n\
              client_body_temp_path {0}/c;\nproxy_temp_path {0}/p;\nfastcgi_temp_path {0}/f;\n\
