@@ -435,21 +435,6 @@ fn outputs_that_were_not_checked_do_not_stay() {
     assert_eq!(fs::read_dir(place.path().join("run/conf")).unwrap().count(), 1);
 }
 
-/// A main process that only keeps silent may well have taken the new outputs, so they stay.
-#[test]
-fn a_reload_without_an_answer_keeps_the_new_outputs() {
-    let place = Place::new();
-    place.write("nginx.conf.tmpl", "old");
-    place.config("[template]\n[main]\nreload_timeout = \"50ms\"\n");
-    let mut wrapper = place.run_with(&[], &[("F_EV", "1"), ("F_REFUSE", "1")]);
-    wrapper.wait_for(": up\"");
-    place.write("nginx.conf.tmpl", "new");
-    assert_eq!(reload(&place).0, Some(1));
-    assert_eq!(place.read("run/conf/nginx.conf"), "new");
-    assert_eq!(wrapper.stop(), 0);
-    assert_eq!(fs::read_dir(place.path().join("run/conf")).unwrap().count(), 0);
-}
-
 /// What is in the way of a clean-up is told, and nothing of it is touched.
 #[test]
 fn w93_a_run_path_with_the_template_in_it_stays() {
