@@ -55,8 +55,8 @@ pub(super) fn tell_version(
     if limit.is_some_and(|limit| limit > 0) && !disabled {
         unguarded(fields, "global_size_limit");
     }
-    for ((paths, counts), keys) in [(extended, &EXTENDED[..]), (plain, &PLAIN)] {
-        for key in keys {
+    for ((paths, counts), keys) in [(extended, &EXTENDED[..]), (plain, &PLAIN[..])] {
+        for &key in keys {
             let holds = |rule: &Value| !is_off(rule.get("disabled"));
             if paths.list(key).iter().any(holds) && counts {
                 unguarded(paths, key);
