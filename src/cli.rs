@@ -97,7 +97,7 @@ pub enum Command {
     /// Where the main process is nginx, it is asked for its version and modules path (nginx -V).
     /// Nothing else is started. Values whose names look secret are masked.
     Debug(Debug),
-    /// Try the config on a clock of its own: what happens when, and how it ends; nothing is started.
+    /// Try a config on a clock of its own; nothing is started.
     ///
     /// The wrapper is the real one, with all its decisions; only its programs are imagined. Its clock
     /// leaps to the next moment at which something can happen, so a month takes milliseconds.
