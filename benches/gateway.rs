@@ -5,9 +5,11 @@
 //! alive on both sides, speak HTTP/1.1 and say on whose behalf they ask. Client and upstream are
 //! processes of their own, and cost both sides the same. The two take turns, so that what else the
 //! machine does falls on both. The gateway without hooks is the library, served by this program. A part
-//! alone: `cargo bench --bench gateway -- proxy`, or `hook`.
+//! alone: `cargo bench --bench gateway -- proxy`, `hook` or `extractor`.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, missing_docs)]
 
+#[path = "support/extractor.rs"]
+mod extractor;
 #[path = "support/load.rs"]
 mod load;
 #[path = "../tests/support/plugin.rs"]
@@ -25,7 +27,7 @@ use coproc_gateway::config::{Config, Listen, StoreConfig};
 use coproc_gateway::driver::grpc::GrpcConfig;
 use coproc_gateway::server::{Bound, Server};
 use load::{BODY, Speed, round};
-use servers::{Nginx, Started, await_port, free_port};
+use servers::{Nginx, Started, await_file, await_port, free_port};
 
 /// How often they take turns; odd, for there to be one in the middle.
 const ROUNDS: usize = 7;
@@ -36,14 +38,15 @@ fn main() {
         Some("gateway") => {
             return gateway(&words[2], &words[3], &words[4], words.get(5).map(String::as_str));
         }
-        Some("auth") => return auth(words[2].parse().unwrap()),
         // The same program is the plugin server.
-        Some(address) if address.starts_with("unix:") => return plugin::main(),
+        Some(address) if address.starts_with("unix:") || address.starts_with("http:") => {
+            return plugin::main();
+        }
         Some("load") => return load::load(words[2].parse().unwrap(), words[3].parse().unwrap()),
         _ => {}
     }
     let folder = tempfile::Builder::new().prefix("coproc-bench-").tempdir().unwrap();
-    let alone = words.iter().find(|word| ["proxy", "hook"].contains(&word.as_str()));
+    let alone = words.iter().find(|word| ["proxy", "hook", "extractor"].contains(&word.as_str()));
     let asked = |part| alone.is_none_or(|alone| alone == part);
     if asked("proxy") {
         proxy(folder.path());
@@ -51,74 +54,64 @@ fn main() {
     if asked("hook") {
         hook(folder.path());
     }
+    if asked("extractor") {
+        extractor::measure(folder.path());
+    }
 }
 
-/// Requests with one hook that sees headers alone, with none, and through nginx, whose `auth_request` asks a
-/// server of HTTP that does what the hook does. All share both processors.
+/// Requests with one hook that sees headers alone, with none, and through nginx, whose `auth_request` asks the
+/// same plugin program for the same hook over HTTP/1.1, and the same plugin over gRPC by way of coproc. All
+/// share both processors, all plugins are asked over Unix sockets.
 fn hook(folder: &Path) {
     let upstream = Nginx::upstream(&folder.join("upstream-of-hooks"));
     let socket = format!("unix:{}", folder.join("plugin").display());
     let _plugin = Started::new(&std::env::current_exe().unwrap(), &[&socket], "0,1");
     let hookless = Coproc::start(upstream.port, 2, "0,1", None);
     let hooked = Coproc::start(upstream.port, 2, "0,1", Some(&socket));
-    let auth = free_port();
-    let words = ["auth", &auth.to_string()];
+    let own = folder.join("auth").display().to_string();
+    let words = [&*format!("http:unix:{own}")];
     let _auth = Started::new(&std::env::current_exe().unwrap(), &words, "0,1");
-    await_port(auth);
-    let nginx = asking(&folder.join("asking"), upstream.port, auth);
+    await_file(Path::new(&own));
+    let nginx = asking(&folder.join("asking"), upstream.port, &format!("unix:{own}"), "/SetHeader");
+    let through = format!("127.0.0.1:{}", hooked.port);
+    let through = asking(&folder.join("through"), upstream.port, &through, "/auth/b1");
     println!("requests per second with a hook, two cores shared with plugin, client and upstream");
     println!(
-        "{:>7} {:>10} {:>10} {:>7} {:>12} {:>9} {:>9} {:>12}",
+        "{:>7} {:>10} {:>10} {:>7} {:>12} {:>12} {:>9} {:>9} {:>12} {:>12}",
         "clients",
         "hookless",
         "one hook",
         "ratio",
         "auth_request",
+        "and coproc",
         "p50 ms",
         "one hook",
-        "auth_request"
+        "auth_request",
+        "and coproc"
     );
     for clients in [1, 64] {
-        let (mut none, mut one, mut asked) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut none, mut one) = (Vec::new(), Vec::new());
+        let (mut asked, mut both) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             none.push(round(hookless.port, clients, || hookless.started.seconds()));
             one.push(round(hooked.port, clients, || hooked.started.seconds()));
             asked.push(round(nginx.port, clients, || nginx.started.seconds()));
+            both.push(round(through.port, clients, || through.started.seconds()));
         }
-        let [none, one, asked] = [none, one, asked].map(Speed::median);
+        let [none, one, asked, both] = [none, one, asked, both].map(Speed::median);
         println!(
-            "{clients:>7} {:>10.0} {:>10.0} {:>7.2} {:>12.0} {:>9.3} {:>9.3} {:>12.3}",
+            "{clients:>7} {:>10.0} {:>10.0} {:>7.2} {:>12.0} {:>12.0} {:>9.3} {:>9.3} {:>12.3} {:>12.3}",
             none.rate,
             one.rate,
             one.rate / none.rate,
             asked.rate,
+            both.rate,
             none.p50,
             one.p50,
             asked.p50,
+            both.p50,
         );
     }
-}
-
-/// Answers everything as the hook would: 200, with the header that it sets.
-fn auth(port: u16) {
-    let answer = |_| async {
-        let mut response = hyper::Response::new(String::new());
-        response
-            .headers_mut()
-            .insert("testheader", hyper::header::HeaderValue::from_static("testvalue"));
-        Ok::<_, std::convert::Infallible>(response)
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            let io = hyper_util::rt::TokioIo::new(stream);
-            let service = hyper::service::service_fn(answer);
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, service));
-        }
-    });
 }
 
 /// Requests without a hook.
@@ -179,33 +172,14 @@ fn gateway(upstream: &str, threads: &str, port: &str, plugin: Option<&str>) {
             on_error: OnError::Closed(None),
         })
     });
-    let api = Api {
-        name: "bench".into(),
-        id: "b1".into(),
-        org: "bench".into(),
-        listen_path: "/bench/".into(),
-        upstream: Upstream {
-            url: format!("http://127.0.0.1:{upstream}/").parse().unwrap(),
-            strip_listen_path: true,
-            preserve_host: false,
-        },
-        auth: None,
-        hooks: Hooks { driver: "grpc".into(), pre: hook.into_iter().collect(), ..Hooks::default() },
-        ignored: Vec::new(),
-        config_data: None,
-        bundle_hash: String::new(),
-        bundle: Vec::new(),
-        events: Vec::new(),
-        session_lifetime: Duration::ZERO,
-        lifetime_respects_expiration: false,
-        strip_auth_data: false,
-        disable_rate_limit: true,
-        disable_quota: true,
-        response_headers: Vec::new(),
-    };
+    let api = api(
+        upstream,
+        Hooks { driver: "grpc".into(), pre: hook.into_iter().collect(), ..Hooks::default() },
+    );
     let config = Config {
         listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap())))],
         worker_threads: Some(threads.parse().unwrap()),
+        auth_request: plugin.map(|_| "/auth".to_owned()),
         apis: vec![Arc::new(api)],
         grpc: plugin.map(|address| GrpcConfig {
             addresses: vec![address.to_owned()],
@@ -220,6 +194,34 @@ fn gateway(upstream: &str, threads: &str, port: &str, plugin: Option<&str>) {
     let _server = Server::start(&bound).unwrap();
     loop {
         std::thread::park();
+    }
+}
+
+/// An API with hooks that lets everybody in.
+fn api(upstream: &str, hooks: Hooks) -> Api {
+    Api {
+        name: "bench".into(),
+        id: "b1".into(),
+        org: "bench".into(),
+        listen_path: "/bench/".into(),
+        upstream: Upstream {
+            url: format!("http://127.0.0.1:{upstream}/").parse().unwrap(),
+            strip_listen_path: true,
+            preserve_host: false,
+        },
+        auth: None,
+        hooks,
+        ignored: Vec::new(),
+        config_data: None,
+        bundle_hash: String::new(),
+        bundle: Vec::new(),
+        events: Vec::new(),
+        session_lifetime: Duration::ZERO,
+        lifetime_respects_expiration: false,
+        strip_auth_data: false,
+        disable_rate_limit: true,
+        disable_quota: true,
+        response_headers: Vec::new(),
     }
 }
 
@@ -241,21 +243,22 @@ impl Coproc {
     }
 }
 
-/// Asks the server at `auth` about each request.
-fn asking(folder: &Path, upstream: u16, auth: u16) -> Nginx {
+/// Asks the server at `auth` about each request, under a path.
+fn asking(folder: &Path, upstream: u16, auth: &str, path: &str) -> Nginx {
     let port = free_port();
     let keep = "keepalive 128; keepalive_requests 100000000;";
     let http = format!(
         "upstream up {{ server 127.0.0.1:{upstream}; {keep} }}\n\
-         upstream auth {{ server 127.0.0.1:{auth}; {keep} }}\n\
+         upstream auth {{ server {auth}; {keep} }}\n\
          server {{ listen 127.0.0.1:{port};\n\
          location /bench/ {{ auth_request /auth;\n\
          auth_request_set $seen $upstream_http_testheader;\n\
          proxy_set_header Testheader $seen;\n\
          proxy_pass http://up/; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}\n\
-         location = /auth {{ internal; proxy_pass http://auth/; proxy_http_version 1.1;\n\
+         location = /auth {{ internal; proxy_pass http://auth{path}; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_pass_request_body off;\n\
-         proxy_set_header Content-Length \"\"; proxy_set_header X-Original-URI $request_uri; }} }}"
+         proxy_set_header Content-Length \"\"; proxy_set_header X-Original-URI $request_uri;\n\
+         proxy_set_header X-Original-Method $request_method; }} }}"
     );
     Nginx::new(folder, port, 2, "0,1", &http)
 }

@@ -346,6 +346,9 @@ fn table(status: &Value) -> String {
     if !status["coordinator"].is_null() {
         coordinator(&status["coordinator"], &mut out);
     }
+    for (name, lines) in status["dropped_lines"].as_object().into_iter().flatten() {
+        let _ = writeln!(out, "log: {lines} lines of {name} dropped");
+    }
     out
 }
 

@@ -191,6 +191,15 @@ case!(fn w63_restarts_missing: ["check"] {
 // The other tables.
 case!(fn log_level: ["check"] { "coproc.toml": "[log]\nlevel = \"verbose\"\n" });
 case!(fn log_level_number: ["check"] { "coproc.toml": "[log]\nlevel = 3\n" });
+case!(fn log_rules: ["check"] { "coproc.toml":
+    "[main]\nexec = \"true\"\nlog = { rate = \"10\", on_full = \"wait\", size = 1 }\n\
+     [coprocess.a]\nname = \"a\"\nexec = \"true\"\nrestarts = \"never\"\nexec_event = \"start\"\n\
+     log = { burst = 5, buffer = \"1kB\" }\n" });
+case!(fn log_forwards: ["check"] { "coproc.toml":
+    "[log.forward.a]\nto = \"https://c:4318\"\n[log.forward.b]\nqueue = 0\n\
+     [log.forward.c]\nto = \"udp://h:514\"\nfacility = \"local9\"\nresource = { a = \"b\" }\n\
+     [log.forward.d]\nto = \"http://h:4318\"\nfacility = \"user\"\nheaders = { \"a b\" = \"c\" }\n\
+     [log.forward.e]\n" });
 case!(fn log_formatter: ["check"] { "coproc.toml": "[log]\nformatter_name = \"XML\"\n" });
 case!(fn log_formatter_options: ["check"] { "coproc.toml": "[log.formatter_options]\nFullTimestamp = \"maybe\"\nColour = true\n" });
 case!(fn log_sizes: ["check"] { "coproc.toml": "[log]\nmax_line = 3\nhistory = \"1 bushel\"\nqueue = 0\nmax_size = \"0\"\nkeep = -1\n" });

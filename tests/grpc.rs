@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use coproc_gateway::driver::grpc::{Grpc, GrpcConfig, Presence, breaker};
-use coproc_gateway::driver::{Call, Driver, Failure};
+use coproc_gateway::driver::{Call, Driver, Failure, reply};
 use coproc_gateway::wire::{Event, MiniRequestObject, Object};
 use futures_util::future::join_all;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use prost::Message;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
@@ -116,7 +117,9 @@ async fn calls_events_and_what_comes_with_them() {
     let mut plugin = Plugin::at(folder.path(), "s");
     let grpc = open(folder.path(), &["s"]);
     assert_eq!(header(&call(&grpc, "SetHeader").await.unwrap(), "Testheader"), "testvalue");
-    assert_eq!(call(&grpc, "Unknown").await.unwrap(), object("Unknown"));
+    let asked = object("Unknown");
+    let heeded = reply::read(asked.hook_type, &*asked.encode_to_vec()).unwrap();
+    assert_eq!(call(&grpc, "Unknown").await.unwrap(), heeded);
 
     let told = call(&grpc, "TellMetadata").await.unwrap();
     assert_eq!(header(&told, "authority"), "localhost");

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use coproc_gateway::api::{BodyWanted, Hook, OnError};
 use coproc_gateway::driver::grpc::{Grpc, GrpcConfig};
-use coproc_gateway::driver::{Call, Driver, Failure};
+use coproc_gateway::driver::{Call, Driver, Failure, reply};
 use coproc_gateway::exchange::{Draft, Scheme, Target, Whole};
 use coproc_gateway::object::{self, Rules};
 use coproc_gateway::wire::{
     Event, Header, HookType, MiniRequestObject, Object, ResponseObject, SessionState, Texts,
 };
 use http::{HeaderMap, Method, StatusCode};
+use prost::Message;
 use tempfile::TempDir;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -120,7 +121,9 @@ const RULES: Rules = Rules { strict: false, verbatim_names: false };
 /// What plugins of both ages can do.
 async fn whatever_the_age(plugin: &mut Plugin) {
     let echo = plugin.call(asked("Echo")).await.unwrap();
-    assert_eq!(echo, asked("Echo"), "what it does not know it leaves alone");
+    let asked_for = asked("Echo");
+    let heeded = reply::read(asked_for.hook_type, &*asked_for.encode_to_vec()).unwrap();
+    assert_eq!(echo, heeded, "what it does not know it leaves alone");
 
     let mut changed = draft();
     for hook in ["SetHeader", "Params", "Body"] {
@@ -147,9 +150,11 @@ async fn whatever_the_age(plugin: &mut Plugin) {
         post_expiry_grace_period: -1,
         ..Default::default()
     };
-    let sent = Object { session: Some(session.clone()), metadata, ..asked("TellMetadata") };
+    let sent =
+        Object { session: Some(Box::new(session.clone())), metadata, ..asked("TellMetadata") };
+    let sent = Object { hook_type: HookType::CustomKeyCheck.into(), ..sent };
     let answer = plugin.call(sent).await.unwrap();
-    assert_eq!(answer.session, Some(session));
+    assert_eq!(answer.session.as_deref(), Some(&session));
     assert_eq!(answer.request.unwrap().set_headers["X-key"], "{\"nested\":1}");
 
     let wrong = plugin.call(asked("Wrong")).await;

@@ -33,6 +33,7 @@ fn the_page_of_the_config_is_made_of_the_schema() {
 /// A config in which every table is there and as little as possible is said.
 fn sparse() -> Value {
     json!({
+        "log": { "forward": { "agent": { "to": "http://127.0.0.1:4318" } } },
         "main": { "exec": "true", "ready": { "file": "/x" }, "live": { "file": "/x" } },
         "template": {},
         "exec_socket": { "path": "/x.sock" },
@@ -57,7 +58,12 @@ fn sparse() -> Value {
             "restart_limit": { "count": 7 },
             "ready": { "file": "/x" },
             "live": { "file": "/x" },
-        } },
+            "schedule": { "cron": "@daily" },
+        },
+        // Whom examples name.
+        "migrate": { "name": "migrate", "exec": "true", "restarts": "never", "exec_event": "start" },
+        "db": { "name": "db", "exec": "true", "restarts": "never", "exec_event": "start" },
+        },
     })
 }
 
@@ -107,6 +113,21 @@ fn around(path: &str, key: &Key) -> Value {
     // Who has a token has no user.
     if path == "coordinator.nats.token" {
         config["coordinator"]["nats"] = json!({ "url": "nats://h" });
+    }
+    // A burst exceeds a rate, and a buffer is for who does not wait.
+    if let Some(table) = path.strip_suffix(".log.burst") {
+        set(&mut config, &place(&format!("{table}.log.rate")), json!("9/s"));
+    }
+    if let Some(table) = path.strip_suffix(".log.buffer") {
+        set(&mut config, &place(&format!("{table}.log.on_full")), json!("drop"));
+    }
+    // A facility is for syslog.
+    if path == "log.forward.NAME.facility" {
+        config["log"]["forward"]["agent"]["to"] = json!("udp://127.0.0.1:514");
+    }
+    // Who runs at a distance has no times of the calendar.
+    if path == "coprocess.NAME.schedule.every" {
+        config["coprocess"]["agent"]["schedule"] = json!({});
     }
     // What is kept in a file is not in Redis.
     if path == "gateway.store.path" {

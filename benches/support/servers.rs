@@ -92,6 +92,15 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Waits until there is a file.
+pub fn await_file(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !path.exists() {
+        assert!(Instant::now() < deadline, "there is no {}", path.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Waits until somebody listens.
 pub fn await_port(port: u16) {
     let deadline = Instant::now() + Duration::from_secs(10);

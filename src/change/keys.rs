@@ -32,6 +32,7 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
         exec,
         stop_exec,
         context,
+        log,
         ready,
         live,
         policy,
@@ -76,6 +77,7 @@ pub(super) fn of_coprocess(old: &Coprocess, new: &Coprocess) -> Changed {
             ("success_exit_codes", *success_exit_codes != was.success_exit_codes),
             ("on_give_up", *on_give_up != was.on_give_up),
             ("tasks", *tasks != old.tasks),
+            ("log", *log != old.log),
         ]),
     }
 }
@@ -192,6 +194,7 @@ fn main(old: &Main, new: &Main) -> Changed {
         exec_event,
         // Of what any program is started with, which all programs have.
         context: _,
+        log,
         ready,
         live,
         stop_signal,
@@ -220,6 +223,7 @@ fn main(old: &Main, new: &Main) -> Changed {
             ("main.check", !exec_differs && *check != old.check),
             ("main.check_timeout", *check_timeout != old.check_timeout),
             ("main.reload_timeout", *reload_timeout != old.reload_timeout),
+            ("main.log", *log != old.log),
             ("main.watch", *watch != old.watch),
             ("main.watch_delay", *watch_delay != old.watch_delay),
         ]),
@@ -230,28 +234,37 @@ fn log(old: &LogConfig, new: &LogConfig) -> Changed {
     let LogConfig {
         level,
         destination,
-        formatter,
+        form,
+        options,
         max_line,
         history,
         queue,
         drain_timeout,
         rotation,
+        forward,
     } = new;
     let size = |log: &LogConfig| log.rotation.map(|rotation| rotation.max_size);
     let size_differs = rotation.map(|rotation| rotation.max_size) != size(old);
-    Changed {
-        anew: differ([
-            ("log.max_line", *max_line != old.max_line),
-            ("log.history", *history != old.history),
-            ("log.queue", *queue != old.queue),
-            ("log.drain_timeout", *drain_timeout != old.drain_timeout),
-        ]),
-        live: differ([
-            ("log.level", *level != old.level),
-            ("log.destination", *destination != old.destination),
-            ("log.formatter_name", *formatter != old.formatter),
-            ("log.max_size", size_differs),
-            ("log.keep", !size_differs && *rotation != old.rotation),
-        ]),
-    }
+    let of_sink = differ([
+        ("log.destination", *destination != old.destination),
+        ("log.formatter_name", *form != old.form),
+        ("log.formatter_options", *options != old.options),
+        ("log.max_size", size_differs),
+        ("log.keep", !size_differs && *rotation != old.rotation),
+    ]);
+    // What is on its way to others would be cut short with the sink that has it.
+    let forwards = !forward.is_empty() || !old.forward.is_empty();
+    let (mut anew, mut live) = match forwards {
+        true => (of_sink, Vec::new()),
+        false => (Vec::new(), of_sink),
+    };
+    live.extend(differ([("log.level", *level != old.level)]));
+    anew.extend(differ([
+        ("log.forward", *forward != old.forward),
+        ("log.max_line", *max_line != old.max_line),
+        ("log.history", *history != old.history),
+        ("log.queue", *queue != old.queue),
+        ("log.drain_timeout", *drain_timeout != old.drain_timeout),
+    ]));
+    Changed { anew, live }
 }

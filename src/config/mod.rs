@@ -33,6 +33,7 @@ use std::time::Duration;
 use coproc_control::table::ControlConfig;
 use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
+use coproc_core::output::Rules;
 use coproc_core::scope::Scope;
 use coproc_exec::config::ExecSocket;
 use coproc_gateway::config::Config as Gateway;
@@ -176,6 +177,20 @@ pub struct Config {
     pub facts: Facts,
     /// What is odd and no error, in whole sentences.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// How lines are treated, by the names that they are logged under; those that are treated as any
+    /// are left out.
+    pub fn log_rules(&self) -> Vec<(Arc<str>, Rules)> {
+        let main = (Arc::from(self.main.kind.logger()), &self.main.log);
+        let coprocesses = self.coprocesses.iter().flat_map(|one| {
+            let stop = Arc::from(format!("stop-{}", one.name));
+            [(one.name.shared(), &one.log), (stop, &one.log)]
+        });
+        let all = std::iter::once(main).chain(coprocesses);
+        all.filter(|(_, rules)| !rules.is_plain()).map(|(name, one)| (name, one.clone())).collect()
+    }
 }
 
 /// A config that was read and checked, with the memory of who said what.

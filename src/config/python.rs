@@ -6,6 +6,7 @@ use std::time::Duration;
 use coproc_coprocess::config::{Backoff, Coprocess, OnGiveUp, Patience, Policy, Restarts};
 use coproc_coprocess::replicas::expand;
 use coproc_core::event::Phase;
+use coproc_core::output::Rules;
 use coproc_gateway::config::Config as Gateway;
 use coproc_gateway::driver::python::PythonConfig;
 
@@ -46,6 +47,7 @@ fn worker(python: &PythonConfig) -> Option<Coprocess> {
         stop_exec: None,
         context: python.context.clone(),
         cgroup: false,
+        log: Rules::default(),
         ready: None,
         live: None,
         policy: Policy {

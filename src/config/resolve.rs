@@ -265,7 +265,7 @@ impl Resolver<'_> {
             self.problems.extend(template::empty(self.stack));
         }
         self.check_watch(main.as_ref(), template.as_ref());
-        let log = root.log.clone().unwrap_or_default().resolve();
+        let log = root.log.clone().unwrap_or_default().resolve(&self.misdirected());
         let log = self.took(&["log".to_owned()], log);
         let mut coprocesses = keys.iter().map(|key| self.coprocess(key)).collect::<Vec<_>>();
         self.follow(keys, &mut coprocesses);
@@ -387,6 +387,18 @@ impl Resolver<'_> {
             self.problems.push(problem);
         }
         None
+    }
+
+    /// The places that lines are forwarded to whose `to` is known to be wrong.
+    fn misdirected(&self) -> Vec<&str> {
+        let refused = self.refused.iter().map(Vec::as_slice);
+        let misdirected = refused.filter_map(|path| match path {
+            [log, forward, name, to] if [log, forward, to] == ["log", "forward", "to"] => {
+                Some(name.as_str())
+            }
+            _ => None,
+        });
+        misdirected.collect()
     }
 
     /// The keys of a table whose values are known to be wrong.

@@ -226,13 +226,15 @@ impl Provider for Layer {
 /// The keys below which names of variables stand.
 const OF_VARIABLES: [&str; 2] = ["env", "secrets"];
 
-/// Whether keys keep their case at this depth: below an `env` they are names of variables.
+/// Whether keys keep their case at this depth: below an `env` they are names of variables, and in the
+/// tables of forwarded lines names of others.
 pub(super) fn keeps_case<S: AsRef<str>>(parents: &[S]) -> bool {
     let parents = parents.iter().map(AsRef::as_ref).collect::<Vec<_>>();
     let of_variables = |key: &str| OF_VARIABLES.contains(&key);
     match parents[..] {
         ["env", ..] => true,
         ["gateway", "event_handlers", ..] => parents.len() > 2,
+        ["log", "forward", _, "headers" | "resource", ..] => true,
         ["gateway", "python", key, ..] | ["main", key, ..] => of_variables(key),
         ["exec_socket", key] if of_variables(key) => true,
         ["coprocess" | "exec_socket", _, key, ..] => of_variables(key),

@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use coproc_core::exit::{FAILURE, USAGE};
 
-use self::draft::Draft;
 use crate::console::{answer, complain, status};
 
 /// No file that is read is longer.

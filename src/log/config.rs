@@ -1,9 +1,10 @@
 //! What the `[log]` table says, checked and with defaults filled in.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use coproc_core::output::Level;
+use coproc_core::output::{Form, Level};
 
 /// The settings of the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,8 +13,10 @@ pub struct LogConfig {
     pub level: Level,
     /// Where lines go.
     pub destination: Destination,
-    /// The shape of a line.
-    pub formatter: Formatter,
+    /// The form of a line, unless its process has one of its own.
+    pub form: Form,
+    /// The options of all forms.
+    pub options: Options,
     /// The longest piece of a child's line in bytes; longer lines are split and marked.
     pub max_line: usize,
     /// How much of each child's output `coproc logs` can look back on, in bytes.
@@ -24,6 +27,56 @@ pub struct LogConfig {
     pub drain_timeout: Duration,
     /// When a log file is put aside.
     pub rotation: Option<Rotation>,
+    /// Where lines go as well.
+    pub forward: Vec<ForwardConfig>,
+}
+
+/// A place that lines are forwarded to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardConfig {
+    /// The name of its table.
+    pub name: String,
+    /// Where it is, and what is spoken there.
+    pub target: Target,
+    /// Lines below it are not forwarded.
+    pub level: Level,
+    /// How many lines may wait.
+    pub queue: usize,
+    /// The facility of syslog.
+    pub facility: u8,
+    /// The attributes of OTLP's resource.
+    pub resource: BTreeMap<String, String>,
+    /// Fields of the heads of OTLP's requests.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Where lines are forwarded to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A syslog daemon.
+    Syslog(Way),
+    /// A collector that speaks OTLP over HTTP.
+    Otlp(Collector),
+}
+
+/// The way to a syslog daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A socket for datagrams.
+    Unix(PathBuf),
+    /// `HOST:PORT`, in datagrams.
+    Udp(String),
+    /// `HOST:PORT`, as a stream.
+    Tcp(String),
+}
+
+/// A collector that speaks OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collector {
+    /// `HOST:PORT`.
+    pub authority: String,
+    /// The path, with its slash.
+    pub path: String,
 }
 
 /// Where lines go.
@@ -46,13 +99,14 @@ pub struct Rotation {
     pub keep: u32,
 }
 
-/// The shape of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Formatter {
-    /// `TextFormatter`.
-    Text(TextOptions),
-    /// `JSONFormatter`.
-    Json(JsonOptions),
+/// What changes the forms. The time's options of JSON count for those forms too that nginx-wrapper has
+/// not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Of `TextFormatter`.
+    pub text: TextOptions,
+    /// Of `JSONFormatter`.
+    pub json: JsonOptions,
 }
 
 /// The options of nginx-wrapper's text form.

@@ -151,7 +151,7 @@ impl Visit for Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coproc_core::output::{Limits, Line, Sink};
+    use coproc_core::output::{Form, Limits, Line, Sink};
     use std::io;
     use std::sync::{Arc, Mutex};
     use std::time::{Duration, Instant};
@@ -173,7 +173,7 @@ mod tests {
     /// What is logged of `events` at `level`.
     fn logged(level: Level, events: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
-        let limits = Limits { level, max_line: 100, history: 0, queue: 100 };
+        let limits = Limits { level, form: Form::Text, max_line: 100, history: 0, queue: 100 };
         let (output, thread) = Output::start(Box::new(lines.clone()), limits).unwrap();
         tracing::subscriber::with_default(Events::new(output), events);
         assert!(thread.finish(Instant::now() + Duration::from_secs(20)));

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use coproc_core::count::{Bytes, Count};
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
-use coproc_core::output::Level;
+use coproc_core::output::{Form, Level};
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::Scalar;
 use coproc_core::text::Text;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use super::config::{Destination, Formatter, JsonOptions, LogConfig, Rotation, TextOptions};
+use super::config::{Destination, JsonOptions, LogConfig, Options, Rotation, TextOptions};
+use super::forward::table::ForwardTable;
 
 /// The log: coproc's own lines, and those of the main process and of all coprocesses.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -25,11 +26,13 @@ pub struct LogTable {
     /// `STDOUT`, `STDERR` or the path of a file, which is created with mode 0640 and appended to.
     #[schemars(example = &"/var/log/coproc.log")]
     pub destination: Option<String>,
-    /// The shape of a line: `TextFormatter` or `JSONFormatter`, or in short `text` or `json`.
+    /// The shape of a line: `TextFormatter` or `JSONFormatter`, or in short `text` or `json`; `raw` is
+    /// the line as it was written, `prefix` the same behind a time and a name, and `merged` JSON in
+    /// which a process's own JSON object is no text.
     #[schemars(example = &"json")]
-    pub formatter_name: Option<FormatterName>,
-    /// Options of the formatter, by nginx-wrapper's names in snake case or title case. Those of the
-    /// other formatter have no effect. Default: `full_timestamp` and `pad_level_text` are on.
+    pub formatter_name: Option<Form>,
+    /// Options of the formatter, by nginx-wrapper's names in snake case or title case. Those of
+    /// other formatters have no effect. Default: `full_timestamp` and `pad_level_text` are on.
     #[schemars(example = serde_json::json!({ "force_colors": true }))]
     pub formatter_options: Option<FormatterOptions>,
     /// The longest piece of a child's line, in bytes; a longer line is split. At least 64.
@@ -52,6 +55,9 @@ pub struct LogTable {
     /// How many files that were put aside are kept.
     #[schemars(example = 10)]
     pub keep: Option<Count>,
+    /// Where lines go as well, each place under a name of its own. Default: nowhere.
+    #[schemars(example = serde_json::json!({ "siem": { "to": "tcp://logs.example.test:601" } }))]
+    pub forward: Option<BTreeMap<String, ForwardTable>>,
 }
 
 /// The name of a level.
@@ -71,32 +77,6 @@ impl Scalar for LevelWord {
 coproc_core::impl_scalar!(LevelWord, "Level", {
     "type": "string",
     "pattern": "^([Tt][Rr][Aa][Cc][Ee]|[Dd][Ee][Bb][Uu][Gg]|[Ii][Nn][Ff][Oo]|[Ww][Aa][Rr][Nn]([Ii][Nn][Gg])?|[Ee][Rr][Rr][Oo][Rr]|[Ff][Aa][Tt][Aa][Ll]|[Pp][Aa][Nn][Ii][Cc])$"
-});
-
-/// The shape of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FormatterName {
-    /// `TextFormatter`.
-    Text,
-    /// `JSONFormatter`.
-    Json,
-}
-
-impl Scalar for FormatterName {
-    const NOUN: &'static str = "a formatter";
-    const EXPECTED: &'static str = "`TextFormatter`, `JSONFormatter`, `text` or `json`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "TextFormatter" | "text" => Some(Self::Text),
-            "JSONFormatter" | "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(FormatterName, "FormatterName", {
-    "enum": ["TextFormatter", "JSONFormatter", "text", "json"]
 });
 
 /// The options of both formatters, and what they do.
@@ -192,8 +172,9 @@ pub fn option_name(text: &str) -> Option<&'static str> {
 
 impl LogTable {
     /// Checks what single values cannot show, and fills the defaults in. Warnings are about
-    /// options that no formatter has.
-    pub fn resolve(self) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
+    /// options that no formatter has. `misdirected` are the names of places whose `to` is known to be
+    /// wrong, so that it does not count as missing.
+    pub fn resolve(self, misdirected: &[&str]) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
         let mut refusals = Vec::new();
         let mut warnings = Vec::new();
         let options = self.formatter_options.unwrap_or_default().0;
@@ -208,10 +189,14 @@ impl LogTable {
                 }
             })
             .collect();
-        let formatter = match self.formatter_name.unwrap_or(FormatterName::Text) {
-            FormatterName::Text => Formatter::Text(text_options(&options, &mut refusals)),
-            FormatterName::Json => Formatter::Json(json_options(&options, &mut refusals)),
+        let form = self.formatter_name.unwrap_or_default();
+        // Options of a form that is not the log's have no effect on it, not even a wrong one.
+        let (mut of_text, mut of_json) = (Vec::new(), Vec::new());
+        let options = Options {
+            text: text_options(&options, &mut of_text),
+            json: json_options(&options, &mut of_json),
         };
+        refusals.append(if form == Form::Text { &mut of_text } else { &mut of_json });
         let max_line = self.max_line.map_or(PIECE, |bytes| bytes.0);
         if max_line < SHORTEST_PIECE {
             refusals.push(
@@ -231,14 +216,22 @@ impl LogTable {
                     .expected("a size, or no `max_size` for no rotation"),
             );
         }
+        let level = self.level.map_or(Level::Info, |word| word.0);
+        let forward = self.forward.unwrap_or_default().into_iter();
+        let forward = forward
+            .filter_map(|(name, table)| {
+                table.resolve(&name, level, !misdirected.contains(&name.as_str()), &mut refusals)
+            })
+            .collect();
         if !refusals.is_empty() {
             return Err(refusals);
         }
         let keep = self.keep.map_or(5, |count| count.0);
         let config = LogConfig {
-            level: self.level.map_or(Level::Info, |word| word.0),
+            level,
             destination: destination(self.destination.as_deref().unwrap_or("STDOUT")),
-            formatter,
+            form,
+            options,
             max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
             history: self
                 .history
@@ -246,6 +239,7 @@ impl LogTable {
             queue: queue as usize,
             drain_timeout: self.drain_timeout.unwrap_or(Span::from_secs(1)).get(),
             rotation: self.max_size.map(|bytes| Rotation { max_size: bytes.0, keep }),
+            forward,
         };
         Ok((config, warnings))
     }
@@ -259,9 +253,9 @@ fn destination(text: &str) -> Destination {
     }
 }
 
-type Options = BTreeMap<&'static str, String>;
+type Said = BTreeMap<&'static str, String>;
 
-fn flag(options: &Options, name: &'static str, default: bool, refusals: &mut Vec<Refusal>) -> bool {
+fn flag(options: &Said, name: &'static str, default: bool, refusals: &mut Vec<Refusal>) -> bool {
     let Some(text) = options.get(name) else { return default };
     Flag::read(text).map_or_else(
         || {
@@ -276,7 +270,7 @@ fn flag(options: &Options, name: &'static str, default: bool, refusals: &mut Vec
     )
 }
 
-fn text_options(options: &Options, refusals: &mut Vec<Refusal>) -> TextOptions {
+fn text_options(options: &Said, refusals: &mut Vec<Refusal>) -> TextOptions {
     let default = TextOptions::default();
     let mut flag = |name: &'static str, default| flag(options, name, default, refusals);
     TextOptions {
@@ -300,7 +294,7 @@ fn text_options(options: &Options, refusals: &mut Vec<Refusal>) -> TextOptions {
     }
 }
 
-fn json_options(options: &Options, refusals: &mut Vec<Refusal>) -> JsonOptions {
+fn json_options(options: &Said, refusals: &mut Vec<Refusal>) -> JsonOptions {
     JsonOptions {
         pretty_print: flag(options, "pretty_print", false, refusals),
         disable_timestamp: flag(options, "disable_timestamp", false, refusals),
@@ -314,7 +308,7 @@ mod tests {
     use super::*;
 
     fn resolve(json: &str) -> Result<(LogConfig, Vec<String>), Vec<Refusal>> {
-        serde_json::from_str::<LogTable>(json).unwrap().resolve()
+        serde_json::from_str::<LogTable>(json).unwrap().resolve(&[])
     }
 
     #[test]
@@ -323,7 +317,8 @@ mod tests {
             r#"{"formatter_options": {"ForceColors": true, "disable_colors": "1", "zzz": 1}}"#,
         )
         .unwrap();
-        let Formatter::Text(options) = log.formatter else { panic!("text by default") };
+        assert_eq!(log.form, Form::Text);
+        let options = log.options.text;
         assert!(options.force_colors && options.disable_colors);
         assert!(options.full_timestamp && options.pad_level_text);
         assert_eq!(warnings, ["log.formatter_options.zzz: no formatter has this option"]);

@@ -226,8 +226,17 @@ impl Root {
         let exec_sockets: Vec<_> = self.exec_sockets.iter().map(exec_socket_of).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator_of);
         let gateway = self.gateway.as_ref().map(gateway_of);
+        let dropped = self.output.dropped();
+        let forwarded = self.forwarded.clone();
         let answer = move |main: Value| {
             let mut status = json!({ "main": main, "coprocesses": coprocesses });
+            for (name, lines) in dropped.iter() {
+                status["dropped_lines"][&**name] = (*lines).into();
+            }
+            for one in &forwarded {
+                let [sent, dropped] = one.sums();
+                status["forwarded_lines"][&one.name] = json!({ "sent": sent, "dropped": dropped });
+            }
             if !exec_sockets.is_empty() {
                 status["exec_sockets"] = exec_sockets.into();
             }

@@ -21,6 +21,9 @@ impl Root {
     pub(super) fn metrics(&self, reply: Reply) {
         let reloads = self.reloads.get();
         let output::Tally { lines, missed, dropped } = self.output.tally();
+        let dropped_of =
+            self.output.dropped().iter().map(|(name, sum)| (name.to_string(), *sum)).collect();
+        let forwarded = self.forwarded.iter().map(|one| (one.name.clone(), one.sums())).collect();
         let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
         let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
@@ -45,7 +48,7 @@ impl Root {
                     ("refused", reloads.refused),
                     ("failed", reloads.failed),
                 ],
-                log: Log { lines, missed, dropped },
+                log: Log { lines, missed, dropped, dropped_of, forwarded },
                 connections,
             };
             // A client that hung up does not want to know.

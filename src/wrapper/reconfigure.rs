@@ -176,8 +176,8 @@ impl Root {
             command.look_up().map_err(|error| format!("{}: {error}", new.name))?;
         }
         let (old, new) = (&self.config.log, &config.log);
-        if (&old.destination, &old.formatter, old.rotation)
-            == (&new.destination, &new.formatter, new.rotation)
+        if (&old.destination, &old.options, old.form, old.rotation)
+            == (&new.destination, &new.options, new.form, new.rotation)
         {
             return Ok(None);
         }
@@ -194,7 +194,7 @@ impl Root {
         let Ready { loaded, config, plan, sink, reply, turn } = ready;
         let changes_log = sink.is_some() || config.log.level != self.config.log.level;
         if changes_log {
-            self.output.change(config.log.level, sink);
+            self.output.change(config.log.level, config.log.form, sink);
             tracing::callsite::rebuild_interest_cache();
         }
         for warning in &config.warnings {
@@ -203,6 +203,7 @@ impl Root {
         if let (Some(main), true) = (&self.main, config.main.kind != Kind::None) {
             main.do_send(main_process::Reconfigure(Box::new(config.main.clone())));
         }
+        self.output.rules(config.log_rules());
         let new = self.arrange(&config, &plan);
         self.config = Rc::new(config);
         self.loaded = Rc::new(loaded);

@@ -43,6 +43,7 @@ use super::tokens;
 use super::why::MainStop;
 use crate::builtin::Offers;
 use crate::config::{Config, Loaded};
+use crate::log::Figures;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
 
 /// How long after the start of the main process the start as a whole is taken to be over.
@@ -59,6 +60,7 @@ pub(crate) struct Parts {
     /// What that was made of.
     pub(crate) loaded: Rc<Loaded>,
     pub(crate) output: Output,
+    pub(crate) forwarded: Vec<Arc<Figures>>,
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(crate) control: Entrances,
     pub(crate) templates: Option<Rc<Templates>>,
@@ -82,6 +84,8 @@ pub(crate) struct Root {
     /// When the wrapper began.
     pub(super) began: SystemTime,
     pub(super) output: Output,
+    /// How much of the log went where else.
+    pub(super) forwarded: Vec<Arc<Figures>>,
     pub(super) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(super) events: Rc<RefCell<EventLog>>,
     pub(super) broker: Option<Addr<EventBroker>>,
@@ -146,6 +150,7 @@ impl Root {
             config,
             loaded,
             output,
+            forwarded,
             inherited,
             control,
             templates,
@@ -177,6 +182,7 @@ impl Root {
             loaded,
             began: SystemTime::now(),
             output,
+            forwarded,
             inherited,
             events: Rc::default(),
             broker: None,

@@ -137,8 +137,10 @@ fn runtime(
     let ports: Vec<_> =
         ports.collect::<Result<_, _>>().map_err(|error| format!("control.listen: {error}"))?;
 
-    let (output, output_thread) = log::start(&config.log, |name| std::env::var(name).ok())
-        .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    let log::Started { output, thread: output_thread, forwarded } =
+        log::start(&config.log, |name| std::env::var(name).ok())
+            .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
+    output.rules(config.log_rules());
     let signals =
         signals.watch().map_err(|error| format!("the signal thread cannot be started: {error}"))?;
     // Only a second runtime in one process would find one set.
@@ -196,6 +198,7 @@ fn runtime(
     let bound = exec_sockets.clone();
     let parts = Parts {
         output: output.clone(),
+        forwarded,
         inherited: Arc::new(inherited),
         control: Entrances { socket, roles, ports, door, heartbeat: config.control.heartbeat },
         exec_sockets,

@@ -104,7 +104,7 @@ impl Tree {
         let loaded = config::load(&sources).unwrap();
         let mut config = loaded.with_facts(std::process::id()).unwrap();
         change(&mut config);
-        let (output, _thread) = log::start(&config.log, |_| None).unwrap();
+        let log::Started { output, forwarded, .. } = log::start(&config.log, |_| None).unwrap();
         let log = tracing::subscriber::set_default(log::Events::new(output.clone()));
         keep_panics();
         let code = Rc::new(Cell::new(STILL_RUNNING));
@@ -117,6 +117,7 @@ impl Tree {
             world: None,
             config: Rc::new(config),
             loaded: Rc::new(loaded),
+            forwarded,
             output,
             inherited: Arc::new(environment),
             control: Entrances::default(),

@@ -17,7 +17,7 @@ pub(crate) fn now() -> i64 {
 /// Gives an object a session with a token.
 pub(crate) fn let_in(object: &mut Object, token: &str) {
     let session = SessionState { rate: 100.0, per: 1.0, ..SessionState::default() };
-    object.session = Some(session);
+    object.session = Some(Box::new(session));
     object.metadata.insert("token".into(), token.into());
 }
 

@@ -2,13 +2,14 @@
 //! successors.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::bundles::{Store, bundled, manifest, packed};
 use crate::python::interpreters;
 use crate::rig::{Rig, hook, with};
-use crate::support::{archive, eventually, is_root, skipped};
+use crate::support::{PATIENCE, archive, eventually, is_root, skipped};
 use crate::upstream::Upstream;
 
 const BEGIN: &str = "from tyk.decorators import *\nfrom gateway import TykGateway as tyk\n";
@@ -205,9 +206,24 @@ fn environments(store: &Store) -> usize {
     names.filter(|name| name.len() == 32).count()
 }
 
+/// Waits for a fact for as long as an environment may take to be made where all tests run at once.
+#[track_caller]
+fn in_the_end(rig: &Rig, what: &str, fact: impl Fn() -> bool) {
+    let until = Instant::now() + 6 * PATIENCE;
+    while !fact() {
+        assert!(Instant::now() < until, "never came true: {what}\n{}", rig.wrapper.dump());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[track_caller]
 fn comes_to_say(rig: &Rig, target: &str, what: &str) {
-    eventually(&format!("{target} says {what}"), || rig.get(target).text() == what);
+    in_the_end(rig, what, || rig.get(target).text() == what);
+}
+
+#[track_caller]
+fn comes_to_log(rig: &Rig, line: &str) {
+    in_the_end(rig, line, || rig.wrapper.count(line) > 0);
 }
 
 #[test]
@@ -233,7 +249,8 @@ fn a_bundle_has_the_packages_that_it_asks_for() {
     wheel(&store, "2.0");
     offer_tiny(&store, "b.zip", "2.0");
     rig.coproc(&["reload"]);
-    rig.wrapper.wait_for(
+    comes_to_log(
+        &rig,
         "the API `b`: the bundle `b.zip`: requirements.txt: tiny 2.0 is not possible beside tiny 1.0 of \
          another bundle",
     );
@@ -255,10 +272,11 @@ fn packages_that_cannot_be_had_take_their_api_down_alone() {
     offer(&store, "plain.zip", "Who", &[("only.py", &answering("Who", "'plain'"))]);
     let apis = [("lacks", "lacks.zip"), ("plain", "plain.zip")];
     let rig = start(&store, "", &offline(&store), &apis);
-    rig.wrapper.wait_for(
+    comes_to_log(
+        &rig,
         "the API `lacks`: the bundle `lacks.zip`: requirements.txt: `pip install` ended with exit status 1: ",
     );
-    rig.wrapper.wait_for("No matching distribution found for tiny==9.9");
+    comes_to_log(&rig, "No matching distribution found for tiny==9.9");
     comes_to_say(&rig, "/plain/", "plain");
     assert_eq!(rig.get("/lacks/").status(), 404);
     assert_eq!(environments(&store), 0);
@@ -266,13 +284,13 @@ fn packages_that_cannot_be_had_take_their_api_down_alone() {
     // Nothing takes longer than it may.
     let table = format!("{}\ninstall_timeout = \"50ms\"", offline(&store));
     let rig = start(&store, "", &table, &apis);
-    rig.wrapper.wait_for("did not end within 50ms and was killed");
+    comes_to_log(&rig, "did not end within 50ms and was killed");
     comes_to_say(&rig, "/plain/", "plain");
     drop(rig);
     let table = format!("{}\ninstall_requirements = false", offline(&store));
     let rig = start(&store, "", &table, &apis);
     comes_to_say(&rig, "/plain/", "plain");
-    rig.wrapper.wait_for("ModuleNotFoundError: No module named 'tiny'");
+    comes_to_log(&rig, "ModuleNotFoundError: No module named 'tiny'");
     assert_eq!(rig.get("/lacks/").status(), 500);
 }
 
@@ -284,7 +302,7 @@ fn a_package_that_the_interpreter_hides_is_told() {
     offer(&store, "a.zip", "Who", &files);
     let rig = start(&store, "", &offline(&store), &[("a", "a.zip")]);
     comes_to_say(&rig, "/a/", "here");
-    rig.wrapper.wait_for("/requirements.txt: protobuf 1.0 is hidden by ");
+    comes_to_log(&rig, "/requirements.txt: protobuf 1.0 is hidden by ");
 }
 
 #[test]

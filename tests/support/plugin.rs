@@ -1,7 +1,8 @@
 //! A plugin server in Rust, for tests that end it, stop it or measure it, and as an example of one.
 //!
 //! `plugin ADDRESS` serves on `unix:PATH` or `HOST:PORT` and says `ready`; events that it is told of are its
-//! next lines. What a hook does is in its name, see [`hook`].
+//! next lines. What a hook does is in its name, see [`hook`]. `plugin http:ADDRESS` answers what nginx asks for
+//! `auth_request` by the same hooks: the path is the hook's name.
 #![allow(clippy::print_stdout, clippy::exit)]
 
 use std::convert::Infallible;
@@ -32,6 +33,10 @@ const RECEIVE_MAX: usize = 100 << 20;
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() {
     let address = std::env::args().nth(1).expect("`plugin unix:PATH` or `plugin HOST:PORT`");
+    let (speaks, address) = match address.strip_prefix("http:") {
+        Some(address) => (Speaks::Http, address),
+        None => (Speaks::Grpc, &*address),
+    };
     let plugin = Arc::new(Plugin { calls: AtomicU64::new(0), serving: watch::channel(true).0 });
     if let Some(path) = address.strip_prefix("unix:") {
         // A server that was killed leaves its socket behind.
@@ -40,17 +45,25 @@ pub(crate) async fn main() {
         println!("ready");
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(stream, plugin.clone()));
+            tokio::spawn(serve(speaks, stream, plugin.clone()));
         }
     } else {
-        let listener = TcpListener::bind(&address).await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         println!("ready");
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
-            tokio::spawn(serve(stream, plugin.clone()));
+            tokio::spawn(serve(speaks, stream, plugin.clone()));
         }
     }
+}
+
+/// How it is called.
+#[derive(Clone, Copy)]
+enum Speaks {
+    Grpc,
+    /// HTTP/1.1, by nginx.
+    Http,
 }
 
 /// What all connections share.
@@ -74,13 +87,17 @@ async fn hook(plugin: &Plugin, call: Request<Object>) -> Result<Answer, Status> 
         respond(&name, &mut object);
         return Ok(Answer::Object(Box::new(object)));
     }
-    let spec = object.spec.clone();
     let Some(request) = object.request.as_mut() else {
         return Err(Status::invalid_argument("there is no request"));
     };
     match name.as_str() {
         // Headers and parameters.
-        "SetHeader" => set(request, "Testheader", "testvalue"),
+        // It returns what it changes and what it keeps; what nobody heeds need not be sent back.
+        "SetHeader" => {
+            set(request, "Testheader", "testvalue");
+            request.headers.clear();
+            object.spec.clear();
+        }
         "DeleteHeader" => {
             set(request, "Test", "value");
             request.delete_headers.push("Deletethisheader".to_owned());
@@ -94,7 +111,7 @@ async fn hook(plugin: &Plugin, call: Request<Object>) -> Result<Answer, Status> 
             set(request, "Seen", &seen);
         }
         "TellSpec" => {
-            let keys: Vec<_> = spec.keys().cloned().collect();
+            let keys: Vec<_> = object.spec.keys().cloned().collect();
             set(request, "Spec", &keys.join(","));
         }
         "TellMetadata" => {
@@ -133,7 +150,7 @@ async fn hook(plugin: &Plugin, call: Request<Object>) -> Result<Answer, Status> 
                 return Ok(Answer::Object(Box::new(object)));
             }
             let policy = request.headers.get("Policy").cloned().unwrap_or_default();
-            object.session = Some(session(&name, policy));
+            object.session = Some(Box::new(session(&name, policy)));
             object.metadata.insert("token".to_owned(), token);
             object
                 .metadata
@@ -243,10 +260,19 @@ fn session(name: &str, policy: String) -> SessionState {
     session
 }
 
-async fn serve<S>(stream: S, plugin: Arc<Plugin>)
+async fn serve<S>(speaks: Speaks, stream: S, plugin: Arc<Plugin>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    if let Speaks::Http = speaks {
+        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+            let plugin = plugin.clone();
+            async move { Ok::<_, Infallible>(authorize(&plugin, request).await) }
+        });
+        let server = hyper::server::conn::http1::Builder::new();
+        let _ = server.serve_connection(TokioIo::new(stream), service).await;
+        return;
+    }
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let plugin = plugin.clone();
         async move { Ok::<_, Infallible>(route(plugin, request).await) }
@@ -254,6 +280,43 @@ where
     let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     server.initial_stream_window_size(4 << 20).initial_connection_window_size(16 << 20);
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Runs a hook on a subrequest of nginx: what it sets are headers of the answer.
+async fn authorize(plugin: &Plugin, asked: http::Request<Incoming>) -> http::Response<String> {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let told = |name: &str| asked.headers().get(name).map(text).unwrap_or_default();
+    let headers = asked.headers().iter().map(|(name, value)| (name.to_string(), text(value)));
+    let request = MiniRequestObject {
+        headers: headers.collect(),
+        url: told("x-original-uri"),
+        method: told("x-original-method"),
+        ..Default::default()
+    };
+    let object = Object {
+        hook_type: HookType::Pre.into(),
+        hook_name: asked.uri().path().trim_start_matches('/').to_owned(),
+        request: Some(request),
+        ..Default::default()
+    };
+    let mut response = http::Response::new(String::new());
+    let returned = match hook(plugin, Request::new(object)).await {
+        Ok(Answer::Object(object)) => object.request,
+        Ok(Answer::Bytes(_)) | Err(_) => None,
+    };
+    let Some(returned) = returned else {
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        return response;
+    };
+    if let Some(overrides) = returned.return_overrides {
+        let code = u16::try_from(overrides.response_code).unwrap_or(500);
+        *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
+    }
+    for (name, value) in returned.set_headers {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response
 }
 
 async fn route(

@@ -1,6 +1,6 @@
 //! The control socket of a running wrapper: HTTP/1.1 and JSON on a Unix socket, so that `curl`
-//! is a client too. Who may connect is decided by the socket's mode, and who may do what by roles. Health and metrics are told on
-//! TCP ports as well.
+//! is a client too. Who may connect is decided by the socket's mode, and who may do what by roles. Health
+//! and metrics are told on TCP ports as well, and everything to who shows a token.
 
 mod answer;
 mod attempts;
@@ -22,3 +22,5 @@ mod sse;
 mod streams;
 pub mod table;
 pub mod token;
+
+pub use route::judge;

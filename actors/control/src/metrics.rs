@@ -180,7 +180,7 @@ pub struct GatewayHook {
 }
 
 /// The log.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Log {
     /// Lines that children wrote.
     pub lines: u64,
@@ -188,6 +188,10 @@ pub struct Log {
     pub missed: u64,
     /// Lines of the wrapper itself that the destination was too slow for.
     pub dropped: u64,
+    /// Lines of processes that their own rules dropped, where any were.
+    pub dropped_of: Vec<(String, u64)>,
+    /// Where lines are forwarded to: how many were sent, and how many dropped.
+    pub forwarded: Vec<(String, [u64; 2])>,
 }
 
 /// Writes the facts.
@@ -205,7 +209,7 @@ pub fn render(facts: &Facts) -> String {
     }
     counts(&mut page, "coproc_events", "Events published, by class.", "event", &facts.events);
     counts(&mut page, "coproc_reloads", "Reloads that ended, by result.", "result", &facts.reloads);
-    log(&mut page, facts.log);
+    log(&mut page, &facts.log);
     connections(&mut page, &facts.connections);
     page.finish()
 }
@@ -401,7 +405,7 @@ fn counts(page: &mut Page, name: &str, help: &str, label: &str, counts: &[(&'sta
     }
 }
 
-fn log(page: &mut Page, facts: Log) {
+fn log(page: &mut Page, facts: &Log) {
     for (name, help, sum) in [
         ("coproc_log_lines", "Lines that the main process and coprocesses wrote.", facts.lines),
         (
@@ -416,6 +420,22 @@ fn log(page: &mut Page, facts: Log) {
         ),
     ] {
         page.family(name, Kind::Counter, None, help).sample(&[], sum);
+    }
+    if !facts.dropped_of.is_empty() {
+        let help = "Lines of a process that were dropped since they were too many.";
+        let mut family = page.family("coproc_log_process_dropped_lines", Kind::Counter, None, help);
+        for (name, sum) in &facts.dropped_of {
+            family.sample(&[("name", name)], *sum);
+        }
+    }
+    if !facts.forwarded.is_empty() {
+        let help = "Lines for a place that the log is forwarded to.";
+        let mut family = page.family("coproc_log_forwarded_lines", Kind::Counter, None, help);
+        for (name, sums) in &facts.forwarded {
+            for (outcome, sum) in ["sent", "dropped"].into_iter().zip(sums) {
+                family.sample(&[("name", name), ("outcome", outcome)], *sum);
+            }
+        }
     }
 }
 

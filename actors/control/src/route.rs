@@ -229,6 +229,23 @@ pub(crate) fn encode(text: &str) -> String {
         .collect()
 }
 
+/// Whether a request is one of the table, for those who try many. `openly` is as a port without tokens sees it.
+///
+/// # Errors
+/// The status that it is refused with, before anybody is asked.
+pub fn judge(
+    openly: bool,
+    method: &str,
+    path: &str,
+    query: Option<&str>,
+    body: &[u8],
+) -> Result<(), u16> {
+    let (entry, word) = find(openly, method, path).map_err(|denied| denied.refused.status)?;
+    let query = Query(query.unwrap_or_default());
+    let given = Given { word, method, query, body };
+    (entry.read)(&given).map(drop).map_err(|refused| refused.status)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

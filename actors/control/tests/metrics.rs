@@ -107,7 +107,13 @@ fn a_wrapper_in_the_middle_of_its_life() {
         }),
         events: vec![("start", 1), ("custom", 12)],
         reloads: vec![("done", 4), ("refused", 5)],
-        log: Log { lines: 1_000_000_000_000, missed: 8, dropped: 9 },
+        log: Log {
+            lines: 1_000_000_000_000,
+            missed: 8,
+            dropped: 9,
+            dropped_of: vec![("agent".into(), 1204)],
+            forwarded: vec![("siem".into(), [17, 4])],
+        },
         connections: vec![
             ("socket", Connections { open: 1, all: 10 }),
             ("port", Connections { open: 2, all: 20 }),

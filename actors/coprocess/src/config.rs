@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use coproc_core::event::EventName;
 use coproc_core::name::Name;
+use coproc_core::output::Rules;
 use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 
@@ -28,6 +29,8 @@ pub struct Coprocess {
     pub context: Context,
     /// Whether it has a control group of its own, and all that is in it ends with it.
     pub cgroup: bool,
+    /// How the lines of both are treated.
+    pub log: Rules,
     /// How it is asked whether it is ready; without it, it is when it runs.
     pub ready: Option<Probe>,
     /// How it is asked whether it is still alive.

@@ -14,11 +14,11 @@ use crate::schedule::{Overlap, Schedule, When, Zone};
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct ScheduleTable {
     /// One run after another at this distance, the first after it has passed once. Nobody can set the
-    /// clock that this is measured by. One second at least.
+    /// clock that this is measured by. One second at least. Default: none.
     #[schemars(example = &"1h")]
     pub every: Option<Span>,
     /// In place of `every`: the minute, hour, day of the month, month and day of the week of runs, as in
-    /// crontab(5), or `@hourly`, `@daily`, `@weekly`, `@monthly` or `@yearly`.
+    /// crontab(5), or `@hourly`, `@daily`, `@weekly`, `@monthly` or `@yearly`. Default: none.
     #[schemars(example = &"*/5 * * * *")]
     pub cron: Option<Cron>,
     /// Whose clocks `cron` is about: `local`, the machine's or those of the variable TZ, or `UTC`.

@@ -7,6 +7,7 @@ use coproc_core::duration::{GoDuration, Span};
 use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
 use coproc_core::name::Name;
+use coproc_core::output::table::RulesTable;
 use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::refusal::Refusal;
 use coproc_core::words::Words;
@@ -65,7 +66,7 @@ pub struct CoprocessTable {
     #[schemars(example = &"pre-reload")]
     pub stop_event: Option<EventName>,
     /// How many of it there are, each a coprocess by itself that is named `NAME-1` and so on, with its
-    /// number as `${replica}` in commands and probes and as COPROC_REPLICA. Commands and events that
+    /// number as `${replica}` wherever `${name}` is replaced, and as COPROC_REPLICA. Commands and events that
     /// name `NAME` are about all of them. Default: one, whose name has no number.
     #[schemars(example = 3)]
     pub replicas: Option<Positive>,
@@ -74,6 +75,10 @@ pub struct CoprocessTable {
     /// a warning says so, and it runs without. Default: `false`.
     #[schemars(example = true)]
     pub cgroup: Option<Flag>,
+    /// How its lines are treated: how many are taken, and whether it waits for the log or loses lines.
+    /// Default: all are taken, and it waits.
+    #[schemars(example = serde_json::json!({ "rate": "1000/s", "on_full": "drop" }))]
+    pub log: Option<RulesTable>,
     /// How it is asked whether it is ready. Until it is, it is in state `starting`. Default: it is
     /// as soon as it runs.
     #[schemars(example = serde_json::json!({ "tcp": "127.0.0.1:8500", "within": "30s" }))]
@@ -218,6 +223,7 @@ impl CoprocessTable {
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
+        let log = self.log.unwrap_or_default().resolve(&mut refusals);
         let (Some(name), Some(exec), Some(restarts), Some(exec_event), true) =
             (self.name, self.exec, restarts, exec_event, refusals.is_empty())
         else {
@@ -231,6 +237,7 @@ impl CoprocessTable {
             stop_exec: stop_exec.map(|words| words.0),
             context: context.of_helper(),
             cgroup: self.cgroup.is_some_and(|flag| flag.0),
+            log,
             ready,
             live,
             policy: Policy {

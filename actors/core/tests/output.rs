@@ -1,7 +1,7 @@
 //! The output thread with real pipes.
 
 use std::fs;
-use std::io::{PipeWriter, Write, pipe};
+use std::io::{self, PipeWriter, Write, pipe};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -9,15 +9,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use coproc_core::output::{
-    Kind, Level, Limits, Line, LogLine, Output, OutputThread, Record, Sink, Source, Stream, Tally,
-    Tap,
+    Form, Kind, Level, Limits, Line, LogLine, OnFull, Output, OutputThread, Rate, Record, Rules,
+    Sink, Source, Stream, Tally, Tap,
 };
+use coproc_core::scalar::Scalar;
 
 /// Long enough for any machine; no test waits so long when all is well.
 const LONG: Duration = Duration::from_secs(20);
 
-const LIMITS: Limits =
-    Limits { level: Level::Info, max_line: 16 * 1024, history: 64 * 1024, queue: 8 };
+const LIMITS: Limits = Limits {
+    level: Level::Info,
+    form: Form::Text,
+    max_line: 16 * 1024,
+    history: 64 * 1024,
+    queue: 8,
+};
 
 /// What the sink received, and a gate that holds it up.
 #[derive(Clone, Default)]
@@ -80,6 +86,10 @@ impl Sink for Seen {
     fn reopen(&mut self) {
         self.lock().reopened += 1;
         self.0.1.notify_all();
+    }
+
+    fn step_aside(&mut self, _: Box<dyn Fn() + Send>) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -232,6 +242,70 @@ fn a_flood_does_not_starve_the_quiet() {
     let ended = thread.finish(Instant::now() + Duration::from_millis(50));
     assert!(ended, "a flood does not hold up the end");
     flooder.join().unwrap();
+}
+
+fn rules(rate: &str, burst: u32, on_full: OnFull) -> Rules {
+    Rules { rate: Rate::read(rate), burst, on_full, ..Rules::default() }
+}
+
+#[test]
+fn a_rate_drops_the_lines_of_one_and_all_others_come_in_order() {
+    const LINES: usize = 20_000;
+    let (output, thread, seen) = start(LIMITS);
+    output.rules([("noisy".into(), rules("1/h", 5, OnFull::Drop))]);
+    let mut noisy = attach(&output, "noisy", Stream::Stdout);
+    let mut errors = attach(&output, "noisy", Stream::Stderr);
+    let mut steady = attach(&output, "steady", Stream::Stdout);
+    let writer = |pipe: &mut PipeWriter| {
+        for n in 0..LINES {
+            writeln!(pipe, "{n}").unwrap();
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| writer(&mut noisy));
+        scope.spawn(|| writer(&mut errors));
+        scope.spawn(|| writer(&mut steady));
+    });
+    // A line that is too long is dropped and counted as one.
+    noisy.write_all(&vec![b'x'; 3 * LIMITS.max_line]).unwrap();
+    drop((noisy, errors, steady));
+    finish(thread);
+    let state = seen.lock();
+    let of = |name: &str| -> Vec<_> {
+        let lines = state.lines.iter().filter(|line| &*line.logger == name);
+        lines.map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect()
+    };
+    assert_eq!(of("noisy").len(), 5);
+    assert_eq!(of("steady"), (0..LINES).map(|n| n.to_string()).collect::<Vec<_>>());
+    let said = of("log");
+    assert!(said.iter().all(|line| line.starts_with("dropped ") && line.contains(" of noisy in ")));
+    let said: u64 = said
+        .iter()
+        .filter_map(|line| line.split(' ').nth(1)?.replace(',', "").parse::<u64>().ok())
+        .sum();
+    assert_eq!(said, 2 * LINES as u64 + 1 - 5);
+    assert_eq!(*output.dropped(), [("noisy".into(), said)]);
+}
+
+#[test]
+fn a_rate_holds_back_and_loses_nothing() {
+    let (output, thread, seen) = start(LIMITS);
+    output.rules([("a".into(), rules("10/s", 1, OnFull::Block))]);
+    let mut out = attach(&output, "a", Stream::Stdout);
+    let began = Instant::now();
+    out.write_all(b"one\ntwo\nthree\n").unwrap();
+    drop(seen.until("three", |s| s.lines.len() == 3));
+    out.write_all(b"four\n").unwrap();
+    drop(seen.until("four", |s| s.lines.len() == 4));
+    assert!(began.elapsed() >= Duration::from_millis(300), "three lines are 300 ms ahead");
+    // The end does not wait for a pace, and new rules count at once.
+    out.write_all("more\n".repeat(1000).as_bytes()).unwrap();
+    output.rules([]);
+    out.write_all(b"last\n").unwrap();
+    drop(out);
+    finish(thread);
+    assert_eq!(seen.texts().len(), 1005);
+    assert_eq!(output.dropped().len(), 0);
 }
 
 #[test]

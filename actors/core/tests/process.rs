@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coproc_core::exit::ExitStatus;
-use coproc_core::output::{Kind, Level, Limits, Line, Output, Sink};
+use coproc_core::output::{Form, Kind, Level, Limits, Line, Output, Sink};
 use coproc_core::process::{
     Command, Context, Ended, Piped, Process, Report, Setting, SpawnError, Step, Taps, launch, run,
 };
@@ -26,13 +26,13 @@ impl Sink for Nowhere {
 }
 
 fn output() -> Output {
-    let limits = Limits { level: Level::Trace, max_line: 1024, history: 1024, queue: 16 };
+    let limits =
+        Limits { level: Level::Trace, form: Form::Text, max_line: 1024, history: 1024, queue: 16 };
     Output::start(Box::new(Nowhere), limits).unwrap().0
 }
 
 fn command(words: &[&str]) -> Command {
     Command {
-        world: None,
         name: "child".into(),
         argv: words.iter().map(|word| (*word).to_owned()).collect(),
         context: Context::default(),
@@ -41,6 +41,7 @@ fn command(words: &[&str]) -> Command {
         kind: Kind::Plain,
         taps: Taps::default(),
         descriptors: Vec::new(),
+        world: None,
     }
 }
 

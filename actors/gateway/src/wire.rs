@@ -40,8 +40,8 @@ pub struct Object {
     #[prost(message, optional, tag = "3")]
     pub request: Option<MiniRequestObject>,
     /// The session; heeded on return from `CustomKeyCheck` alone.
-    #[prost(message, optional, tag = "4")]
-    pub session: Option<SessionState>,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub session: Option<Box<SessionState>>,
     /// A copy of the session's metadata; on return laid over them.
     #[prost(btree_map = "string, string", tag = "5")]
     pub metadata: Texts,

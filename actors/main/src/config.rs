@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use coproc_core::event::EventName;
 use coproc_core::name::MAIN;
+use coproc_core::output::Rules;
 use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 use coproc_core::signal::Signal;
@@ -20,6 +21,8 @@ pub struct Main {
     pub exec_event: Option<EventName>,
     /// User, environment, folder and limits.
     pub context: Context,
+    /// How its lines are treated.
+    pub log: Rules,
     /// How it is asked whether it is ready.
     pub ready: Option<Probe>,
     /// How it is asked whether it is still alive.

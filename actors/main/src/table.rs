@@ -2,6 +2,7 @@
 
 use coproc_core::duration::Span;
 use coproc_core::event::EventName;
+use coproc_core::output::table::RulesTable;
 use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::refusal::Refusal;
 use coproc_core::scalar::Scalar;
@@ -32,6 +33,10 @@ pub struct MainTable {
     /// soon as `pre-start` is worked off.
     #[schemars(example = &"coprocess.agent.ready")]
     pub exec_event: Option<EventName>,
+    /// How its lines are treated: how many are taken, and whether it waits for the log or loses lines.
+    /// Default: all are taken, and it waits.
+    #[schemars(example = serde_json::json!({ "on_full": "drop", "buffer": "8MiB" }))]
+    pub log: Option<RulesTable>,
     /// How it is asked whether it is ready; for a program other than nginx this decides when
     /// `start` is published. Default: nginx is when its first worker runs, any other as soon as it
     /// runs.
@@ -158,6 +163,7 @@ impl MainTable {
         };
         let ready = probe(self.ready, Role::Ready);
         let live = probe(self.live, Role::Live);
+        let log = self.log.unwrap_or_default().resolve(&mut refusals);
         for (key, time) in
             [("check_timeout", self.check_timeout), ("reload_timeout", self.reload_timeout)]
         {
@@ -186,6 +192,7 @@ impl MainTable {
             check,
             exec_event: self.exec_event,
             context: context.into(),
+            log,
             ready,
             live,
             stop_signal: self.stop_signal.unwrap_or(Signal::TERM),

@@ -281,9 +281,12 @@ fn keys(
                 let folder = say(entry, draft);
                 table.keys.push(("cwd", text(&folder)));
             }
-            "umask" if value.len() <= 4 && value.bytes().all(|b| (b'0'..=b'7').contains(&b)) => {
-                table.keys.push(("umask", text(&format!("{value:0>4}"))));
-            }
+            "umask" => match u32::from_str_radix(value, 8) {
+                Ok(mask) if mask <= 0o777 => {
+                    table.keys.push(("umask", text(&format!("{mask:04o}"))));
+                }
+                _ => draft.remark(place, key, "it is no mask from 000 to 777"),
+            },
             "environment" => {
                 let said = say(entry, draft);
                 match pairs(&said) {

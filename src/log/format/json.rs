@@ -24,11 +24,6 @@ impl Layout {
             Self { open: b"{", colon: b":", comma: b",", close: b"}\n" }
         }
     }
-
-    /// What ends every object and stands nowhere else.
-    pub(super) fn close(self) -> &'static [u8] {
-        self.close
-    }
 }
 
 /// Appends a line.
@@ -87,7 +82,8 @@ pub(super) fn time(text: &[u8], out: &mut Vec<u8>) {
     string(&String::from_utf8_lossy(text), out);
 }
 
-fn string(text: &str, out: &mut Vec<u8>) {
+/// A text as JSON has it.
+pub(super) fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     let special = |&byte: &u8| byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0x7F;
@@ -107,7 +103,8 @@ fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+/// Bytes as base64, with padding.
+pub(in crate::log) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
         let byte = |at: usize| chunk.get(at).copied().map_or(0, u32::from);

@@ -1,17 +1,20 @@
-//! The shape of a line: logrus's text, its coloured form for terminals, or JSON.
+//! The shape of a line: logrus's text, its coloured form for terminals, JSON, or the line as it is.
 
 mod json;
+mod merged;
+mod plain;
 mod stamp;
 mod terminal;
 mod text;
 
+pub(super) use json::base64;
+
 use std::time::SystemTime;
 
-use coproc_core::output::Line;
+use coproc_core::output::{Form, Line};
 use jiff::tz::TimeZone;
-use memchr::memmem;
 
-use super::config::{Formatter, TextOptions};
+use super::config::{Options, TextOptions};
 use stamp::Stamp;
 use terminal::When;
 
@@ -32,66 +35,104 @@ pub struct Surroundings {
 
 /// Turns lines into bytes.
 #[derive(Debug)]
-pub struct Format(Shape);
+pub struct Format {
+    form: Form,
+    options: Options,
+    around: Surroundings,
+    /// By form, each made when the first line needs it.
+    shapes: [Option<Shape>; Form::COUNT],
+}
 
 #[derive(Debug)]
 enum Shape {
     Text { quotes: text::Quotes, stamp: Option<Stamp> },
     Terminal { levels: terminal::Levels, when: When },
     Json { layout: json::Layout, stamp: Option<Stamp>, data_key: Option<String> },
+    Raw,
+    Prefix { stamp: Option<Stamp>, terminal: bool },
+    Merged { stamp: Option<Stamp> },
 }
 
 impl Format {
-    /// The shape that the config asks for.
-    pub fn new(formatter: &Formatter, around: &Surroundings) -> Self {
-        let zone = around.zone.clone();
-        Self(match formatter {
-            Formatter::Text(options) if coloured(options, around) => {
-                let layout = options.timestamp_format.as_deref();
-                let when = match (options.disable_timestamp, options.full_timestamp) {
-                    (true, _) => When::Never,
-                    (false, false) => When::Since(around.start),
-                    (false, true) => When::Full(Stamp::new(layout, zone, |text, out| {
-                        out.extend_from_slice(text);
-                    })),
-                };
-                Shape::Terminal { levels: terminal::Levels::new(options), when }
-            }
-            Formatter::Text(options) => {
-                let encode = if options.force_quote { text::quoted_time } else { text::time };
-                let layout = options.timestamp_format.as_deref();
-                let stamp = (!options.disable_timestamp).then(|| Stamp::new(layout, zone, encode));
-                Shape::Text { quotes: text::Quotes::new(options), stamp }
-            }
-            Formatter::Json(options) => {
-                let layout = options.timestamp_format.as_deref();
-                let stamp =
-                    (!options.disable_timestamp).then(|| Stamp::new(layout, zone, json::time));
-                let layout = json::Layout::new(options.pretty_print);
-                Shape::Json { layout, stamp, data_key: options.data_key.clone() }
-            }
-        })
+    /// The form that the config asks for, and others for lines that have their own.
+    pub fn new(form: Form, options: &Options, around: &Surroundings) -> Self {
+        let (options, around) = (options.clone(), around.clone());
+        Self { form, options, around, shapes: Default::default() }
     }
 
     /// Appends a line with its newline to `out`.
     pub fn line(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
-        match &mut self.0 {
+        let Self { form, options, around, shapes } = self;
+        let form = line.form.unwrap_or(*form);
+        match shapes[form as usize].get_or_insert_with(|| Shape::new(form, options, around)) {
             Shape::Text { quotes, stamp } => text::line(line, stamp.as_mut(), *quotes, out),
             Shape::Terminal { levels, when } => terminal::line(line, *levels, when, out),
             Shape::Json { layout, stamp, data_key } => {
                 json::line(line, stamp.as_mut(), data_key.as_deref(), *layout, out);
             }
+            Shape::Raw => plain::raw(line, out),
+            Shape::Prefix { stamp, terminal } => {
+                plain::prefix(line, stamp.as_mut(), *terminal, out);
+            }
+            Shape::Merged { stamp } => merged::line(line, stamp.as_mut(), out),
         }
     }
 
     /// How many lines end in `bytes`.
     pub fn count(&self, bytes: &[u8]) -> u64 {
-        let end = match &self.0 {
-            Shape::Json { layout, .. } => layout.close(),
-            Shape::Text { .. } | Shape::Terminal { .. } => b"\n",
-        };
-        memmem::find_iter(bytes, end).count() as u64
+        let ends = memchr::memchr_iter(b'\n', bytes);
+        match self.options.json.pretty_print {
+            false => ends.count() as u64,
+            // What goes on with an object begins with a blank, and its last line with a brace.
+            true => {
+                ends.filter(|&at| !matches!(bytes.get(at + 1), Some(b' ' | b'}'))).count() as u64
+            }
+        }
     }
+}
+
+impl Shape {
+    fn new(form: Form, options: &Options, around: &Surroundings) -> Self {
+        let Options { text, json } = options;
+        let stamp = |disabled: bool, layout: Option<&str>, encode| {
+            (!disabled).then(|| Stamp::new(layout, around.zone.clone(), encode))
+        };
+        let json_stamp =
+            || stamp(json.disable_timestamp, json.timestamp_format.as_deref(), json::time);
+        match form {
+            Form::Text if coloured(text, around) => {
+                let layout = text.timestamp_format.as_deref();
+                let when = match (text.disable_timestamp, text.full_timestamp) {
+                    (true, _) => When::Never,
+                    (false, false) => When::Since(around.start),
+                    (false, true) => When::Full(Stamp::new(layout, around.zone.clone(), bare)),
+                };
+                Self::Terminal { levels: terminal::Levels::new(text), when }
+            }
+            Form::Text => {
+                let encode = if text.force_quote { text::quoted_time } else { text::time };
+                let layout = text.timestamp_format.as_deref();
+                let stamp = stamp(text.disable_timestamp, layout, encode);
+                Self::Text { quotes: text::Quotes::new(text), stamp }
+            }
+            Form::Json => {
+                let layout = json::Layout::new(json.pretty_print);
+                Self::Json { layout, stamp: json_stamp(), data_key: json.data_key.clone() }
+            }
+            Form::Raw => Self::Raw,
+            Form::Prefix => {
+                let layout = json.timestamp_format.as_deref().unwrap_or(plain::MILLIS);
+                let stamp = stamp(json.disable_timestamp, Some(layout), bare);
+                Self::Prefix { stamp, terminal: around.terminal }
+            }
+            Form::Merged => Self::Merged { stamp: json_stamp() },
+        }
+    }
+}
+
+/// A time without any quotes.
+fn bare(text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(text);
 }
 
 /// logrus's rule.

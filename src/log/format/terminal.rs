@@ -80,7 +80,7 @@ pub(super) fn line(line: &Line<'_>, levels: Levels, when: &mut When, out: &mut V
 }
 
 /// The text with a child's own colours, but nothing else that could steer the terminal.
-fn visible(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn visible(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         let colour = colour(rest);

@@ -103,6 +103,7 @@ async fn play(loaded: Loaded, scenario: &Scenario, output: Output) -> Outcome {
         config: Rc::new(config),
         loaded: Rc::new(loaded),
         output,
+        forwarded: Vec::new(),
         inherited: Arc::default(),
         control: Entrances::default(),
         templates: None,

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Command, NewSink, Queue, Refused};
 use super::reader::Reader;
-use super::{Level, LogLine, Record, Sink, Source, Tally};
+use super::{Dropped, Form, Level, LogLine, Record, Rules, Sink, Source, Tally};
 
 /// The name of the thread, as `ps -L` shows it.
 const THREAD: &str = "coproc-output";
@@ -28,6 +28,8 @@ const LAST_WRITE: Duration = Duration::from_millis(500);
 pub struct Limits {
     /// Lines below it are neither written nor kept.
     pub level: Level,
+    /// The form of lines whose process has none of its own.
+    pub form: Form,
     /// The longest piece of a line, in bytes.
     pub max_line: usize,
     /// How many bytes of each child's lines are kept to look back on.
@@ -107,11 +109,12 @@ impl Output {
         Level::ALL.get(number).copied().unwrap_or(Level::Info)
     }
 
-    /// From now on lines below this level are not written, and with a sink all lines go there.
-    pub fn change(&self, level: Level, sink: Option<Box<dyn Sink>>) {
+    /// From now on lines below this level are not written, this is the form of lines whose process has
+    /// none of its own, and with a sink all lines go there.
+    pub fn change(&self, level: Level, form: Form, sink: Option<Box<dyn Sink>>) {
         self.level.store(level as u8, Ordering::Relaxed);
         // Without the thread nothing is written any more.
-        let _ = self.queue.command(Command::Change(level, sink.map(NewSink)));
+        let _ = self.queue.command(Command::Change(level, form, sink.map(NewSink)));
     }
 
     /// Writes a line of coproc itself. If too many wait for a slow destination it is dropped, and
@@ -125,6 +128,18 @@ impl Output {
     /// How much went through so far.
     pub fn tally(&self) -> Tally {
         self.queue.shown.read()
+    }
+
+    /// Sets the rules of processes by name, those of all others aside: from the next line on they
+    /// are treated by these.
+    pub fn rules(&self, rules: impl IntoIterator<Item = (Arc<str>, Rules)>) {
+        // Without the thread nothing is treated.
+        let _ = self.queue.command(Command::Rules(rules.into_iter().collect()));
+    }
+
+    /// How many lines of each process were dropped by its rules, where any were.
+    pub fn dropped(&self) -> Dropped {
+        self.queue.shown.dropped()
     }
 
     /// Opens the destination anew.

@@ -1,10 +1,11 @@
 //! A line on its way to the log, and the sink it ends in.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Level, Stream};
+use super::{Form, Level, Stream};
 
 /// One line, or one piece of a line that is longer than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Line<'a> {
     pub text: &'a [u8],
     /// Which piece of the line this is.
     pub part: Part,
+    /// The form that its process asks for; none is the log's own.
+    pub form: Option<Form>,
 }
 
 /// Which piece of a line a [`Line`] holds.
@@ -90,6 +93,7 @@ impl Record {
             level: self.level,
             text: self.message.as_bytes(),
             part: Part::Whole,
+            form: None,
         }
     }
 }
@@ -123,6 +127,7 @@ impl LogLine {
             level: self.level,
             text: &self.text,
             part: self.part,
+            form: None,
         }
     }
 }
@@ -132,9 +137,43 @@ pub trait Sink: Send {
     /// Takes a line; it may be kept back until [`Sink::flush`].
     fn line(&mut self, line: &Line<'_>);
 
-    /// Writes what was kept back, in one write if the destination takes it. May block.
+    /// Takes a line of a process that does not wait for the destination. Lines of one number are
+    /// kept apart from all others and written in turns with them.
+    fn line_of(&mut self, number: usize, line: &Line<'_>) {
+        let _ = number;
+        self.line(line);
+    }
+
+    /// Writes what was kept back, in one write if the destination takes it. Blocks as long as the
+    /// destination does, unless the sink has stepped aside.
     fn flush(&mut self);
 
     /// Opens the destination anew.
     fn reopen(&mut self);
+
+    /// Writes on a thread of its own from now on, and calls `written` each time that all it was
+    /// given is written.
+    ///
+    /// # Errors
+    /// When there is no thread to be had; it goes on as before.
+    fn step_aside(&mut self, written: Box<dyn Fn() + Send>) -> io::Result<()> {
+        let _ = written;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Should lines wait that can? Never before it has stepped aside.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// How many bytes of the lines of this number are kept back.
+    fn waiting(&self, number: usize) -> usize {
+        let _ = number;
+        0
+    }
+
+    /// Writes all that was kept back, and waits for it.
+    fn finish(&mut self) {
+        self.flush();
+    }
 }

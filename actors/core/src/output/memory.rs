@@ -36,6 +36,13 @@ struct Follower {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place(usize);
 
+impl Place {
+    /// Its number; places are numbered from zero on.
+    pub(super) fn at(self) -> usize {
+        self.0
+    }
+}
+
 impl Memory {
     pub(super) fn new(size: usize) -> Self {
         Self {
@@ -160,7 +167,7 @@ mod tests {
 
     fn line<'a>(logger: &'a str, text: &'a str, stream: Option<Stream>) -> Line<'a> {
         let (time, level, part) = (UNIX_EPOCH, Level::Info, Part::Whole);
-        Line { time, logger, stream, level, text: text.as_bytes(), part }
+        Line { time, logger, stream, level, text: text.as_bytes(), part, form: None }
     }
 
     fn texts(lines: &[LogLine]) -> Vec<String> {

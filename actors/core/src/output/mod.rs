@@ -2,9 +2,14 @@
 //!
 //! [`Output`] is the handle that every part keeps, [`Sink`] the place the lines go to. The thread
 //! waits without a timeout, so an idle wrapper is never woken; a slow sink stops the reading, the
-//! pipes fill, and the children wait instead of the memory growing.
+//! pipes fill, and the children wait instead of the memory growing. Where a process is not to wait but
+//! to lose lines ([`Rules`]), the sink writes on a second thread.
 
+mod bucket;
+mod desk;
+mod form;
 mod handle;
+mod lanes;
 mod level;
 mod line;
 mod lines;
@@ -14,14 +19,18 @@ mod queue;
 mod reader;
 mod recognise;
 mod ring;
+mod rules;
 mod source;
+pub mod table;
 mod tally;
 
+pub use form::Form;
 pub use handle::{Limits, Output, OutputThread};
 pub use level::Level;
 pub use line::{Line, LogLine, Part, Record, Sink};
 pub use lines::{Piece, Splitter};
 pub use nginx::{Head, Prefix, head, prefix};
 pub use recognise::recognise;
+pub use rules::{OnFull, Rate, Rules};
 pub use source::{Kind, Source, Stream, Tap};
-pub use tally::Tally;
+pub use tally::{Dropped, Tally};

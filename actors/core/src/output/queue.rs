@@ -12,8 +12,9 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::sync::{mpsc, oneshot};
 
+use super::lanes::Book;
 use super::tally::Shown;
-use super::{Level, LogLine, Record, Sink, Source};
+use super::{Form, Level, LogLine, Record, Sink, Source};
 
 /// The queue's own key in the epoll set; streams count from one.
 pub(super) const QUEUE: u64 = 0;
@@ -24,7 +25,7 @@ pub(super) enum Command {
     /// A stream that is in the epoll set already, under this key.
     Attach(u64, OwnedFd, Source),
     Reopen,
-    Change(Level, Option<NewSink>),
+    Change(Level, Form, Option<NewSink>),
     History {
         name: Option<String>,
         count: usize,
@@ -34,6 +35,8 @@ pub(super) enum Command {
         name: Option<Arc<str>>,
         lines: mpsc::Sender<LogLine>,
     },
+    /// How lines of processes are treated from now on, by name.
+    Rules(Book),
     Finish(Instant),
 }
 
@@ -155,17 +158,26 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes what waits.
-    pub(super) fn take(&self) -> Waiting {
+    /// Takes what waits; without coproc's own lines they wait on.
+    pub(super) fn take(&self, lines: bool) -> Waiting {
         let mut state = self.lock();
         state.woken = false;
-        mem::take(&mut state.waiting)
+        if lines {
+            return mem::take(&mut state.waiting);
+        }
+        Waiting { commands: mem::take(&mut state.waiting.commands), ..Waiting::default() }
+    }
+
+    /// Wakes the thread for what it knows of already.
+    pub(super) fn nudge(&self) {
+        // Fails only when the counter is full, after more wakes than a machine lives to see.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 
     /// Takes what waits for the last time.
     pub(super) fn close(&self) -> Waiting {
         self.lock().closed = true;
-        self.take()
+        self.take(true)
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
@@ -173,8 +185,7 @@ impl Queue {
         // The thread wants the lock as soon as it is awake.
         drop(state);
         if asleep {
-            // Fails only when the counter is full, after more wakes than a machine lives to see.
-            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+            self.nudge();
         }
     }
 

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use super::memory::{Memory, Place};
-use super::queue::{Command, NewSink, QUEUE, Queue, Waiting};
-use super::{
-    Kind, Level, Limits, Line, Part, Piece, Record, Sink, Source, Splitter, Tally, nginx, recognise,
-};
+use super::desk::{Desk, Origin};
+use super::lanes::Course;
+use super::memory::Place;
+use super::queue::{Command, NewSink, QUEUE, Queue};
+use super::{Level, Limits, Record, Sink, Source, Splitter};
 
 /// One buffer serves all streams: a hundred idle children cost no memory for reading.
 const BUFFER: usize = 64 * 1024;
@@ -33,6 +33,12 @@ pub(super) struct Reader {
     desk: Desk,
     /// When to stop, once asked to.
     deadline: Option<Instant>,
+    /// Streams that are not listened to until the sink takes more.
+    held: Vec<u64>,
+    /// Streams that are not listened to until a time, counted from `began` on.
+    resting: Vec<(Duration, u64)>,
+    /// coproc's own lines are left in the queue until the sink takes more.
+    behind: bool,
 }
 
 /// An attached stream.
@@ -43,17 +49,8 @@ struct Open {
     place: Place,
     /// The level of the line whose pieces are coming.
     level: Level,
-}
-
-/// Where lines are handed on.
-struct Desk {
-    sink: Box<dyn Sink>,
-    memory: Memory,
-    level: Level,
-    /// How many lines children wrote so far.
-    lines: u64,
-    /// How many of coproc's own were dropped so far.
-    dropped: u64,
+    /// The line whose pieces are coming is being dropped.
+    dropping: bool,
 }
 
 impl Reader {
@@ -63,14 +60,11 @@ impl Reader {
             streams: HashMap::new(),
             max_line: limits.max_line,
             buffer: vec![0; BUFFER].into_boxed_slice(),
-            desk: Desk {
-                sink,
-                memory: Memory::new(limits.history),
-                level: limits.level,
-                lines: 0,
-                dropped: 0,
-            },
+            desk: Desk::new(sink, limits),
             deadline: None,
+            held: Vec::new(),
+            resting: Vec::new(),
+            behind: false,
         }
     }
 
@@ -95,42 +89,60 @@ impl Reader {
                     key => self.read(key),
                 }
             }
+            self.desk.say_dropped(false);
             self.desk.sink.flush();
-            self.queue.shown.show(self.desk.tally());
+            self.resume();
+            self.show();
         }
         self.end();
     }
 
+    fn show(&mut self) {
+        self.queue.shown.show(self.desk.tally());
+        if let Some(sums) = self.desk.lanes.sums() {
+            self.queue.shown.show_dropped(sums);
+        }
+    }
+
     /// How long to wait for the next event, or none when the work is done.
     fn timeout(&self) -> Option<Option<Timespec>> {
-        let Some(deadline) = self.deadline else { return Some(None) };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if self.streams.is_empty() || left.is_zero() {
+        if self.deadline.is_some_and(|deadline| {
+            self.streams.is_empty() || deadline.saturating_duration_since(Instant::now()).is_zero()
+        }) {
             return None;
         }
-        Some(Timespec::try_from(left).ok())
+        let rested = self.resting.iter().map(|(until, _)| *until).min();
+        // What would not be taken is not said either.
+        let said = self.desk.lanes.due().filter(|_| !self.desk.sink.is_full());
+        let next = [rested, said].into_iter().flatten().min().map(|time| self.desk.began + time);
+        let next = [next, self.deadline].into_iter().flatten().min();
+        Some(next.and_then(|next| {
+            Timespec::try_from(next.saturating_duration_since(Instant::now())).ok()
+        }))
     }
 
     /// Writes coproc's own lines and does what was asked.
     fn serve(&mut self) {
-        let waiting = self.queue.take();
+        self.behind = self.desk.sink.is_full();
+        let waiting = self.queue.take(!self.behind);
         self.desk.waiting(&waiting);
         for command in waiting.commands {
             match command {
                 Command::Attach(key, fd, source) => self.open(key, fd, source),
                 Command::Reopen => self.desk.sink.reopen(),
-                Command::Change(level, sink) => {
-                    self.desk.level = level;
-                    if let Some(NewSink(sink)) = sink {
-                        self.desk.sink.flush();
-                        self.desk.sink = sink;
-                    }
+                Command::Change(level, form, sink) => {
+                    self.desk.change(level, form, sink.map(|NewSink(sink)| sink));
+                    self.step_aside();
                 }
                 // Nobody waits any more if a reply cannot be sent.
                 Command::History { name, count, reply } => {
                     let _ = reply.send(self.desk.memory.last(name.as_deref(), count));
                 }
                 Command::Follow { name, lines } => self.desk.memory.follow(name, lines),
+                Command::Rules(book) => {
+                    self.desk.lanes.rule(book);
+                    self.step_aside();
+                }
                 Command::Finish(deadline) => self.deadline = Some(deadline),
             }
         }
@@ -139,7 +151,24 @@ impl Reader {
     fn open(&mut self, key: u64, fd: OwnedFd, source: Source) {
         let place = self.desk.memory.place(&source.name);
         let lines = Splitter::new(self.max_line);
-        self.streams.insert(key, Open { fd, lines, source, place, level: Level::Info });
+        self.desk.lanes.open(place.at(), &source.name);
+        let level = Level::Info;
+        self.streams.insert(key, Open { fd, lines, source, place, level, dropping: false });
+        self.step_aside();
+    }
+
+    /// A process that does not wait for the destination is read on while that is stuck, which takes
+    /// a second thread.
+    fn step_aside(&mut self) {
+        if self.desk.aside || !self.desk.lanes.any_drops() {
+            return;
+        }
+        self.desk.aside = true;
+        let queue = self.queue.clone();
+        if let Err(error) = self.desk.sink.step_aside(Box::new(move || queue.nudge())) {
+            let message = format!("no thread for the log: {error}; who drops lines waits instead");
+            self.desk.own(&Record::new(Level::Error, "log", message));
+        }
     }
 
     /// One read of one stream: each that is ready gets its turn, however much another writes.
@@ -149,11 +178,62 @@ impl Reader {
             self.serve();
         }
         let Some(open) = self.streams.get_mut(&key) else { return };
+        let course = self.desk.lanes.course(open.place.at());
+        if course != Course::Dropping && self.desk.sink.is_full() {
+            let _ = epoll::delete(self.queue.epoll(), &open.fd);
+            self.held.push(key);
+            return;
+        }
+        // The end waits for nobody's pace.
+        if course == Course::Paced && self.deadline.is_none() {
+            let now = self.desk.began.elapsed();
+            let rest = self.desk.lanes.rest(open.place.at(), now);
+            if !rest.is_zero() {
+                let _ = epoll::delete(self.queue.epoll(), &open.fd);
+                self.resting.push((now + rest, key));
+                return;
+            }
+        }
         match open.read(&mut self.buffer, &mut self.desk) {
             Ok(0) => self.close(key),
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
             Err(error) => {
                 let (stream, name) = (open.source.stream, open.source.name.clone());
+                let message = format!("{stream} of {name} cannot be read any further: {error}");
+                self.desk.own(&Record::new(Level::Error, "log", message));
+                self.close(key);
+            }
+        }
+    }
+
+    /// Listens again to the streams that may be read again.
+    fn resume(&mut self) {
+        if self.desk.sink.is_full() {
+            return;
+        }
+        if self.behind {
+            self.serve();
+            self.desk.sink.flush();
+        }
+        let mut ready = std::mem::take(&mut self.held);
+        if !self.resting.is_empty() {
+            let now = self.desk.began.elapsed();
+            let all = self.deadline.is_some();
+            self.resting.retain(|(until, key)| {
+                let rests = *until > now && !all;
+                if !rests {
+                    ready.push(*key);
+                }
+                rests
+            });
+        }
+        for key in ready {
+            let Some(open) = self.streams.get(&key) else { continue };
+            let data = epoll::EventData::new_u64(key);
+            if let Err(error) =
+                epoll::add(self.queue.epoll(), &open.fd, data, epoll::EventFlags::IN)
+            {
+                let (stream, name) = (open.source.stream, &open.source.name);
                 let message = format!("{stream} of {name} cannot be read any further: {error}");
                 self.desk.own(&Record::new(Level::Error, "log", message));
                 self.close(key);
@@ -184,7 +264,9 @@ impl Reader {
             open.finish(&mut self.desk);
         }
         self.serve_last();
-        self.desk.sink.flush();
+        self.desk.say_dropped(true);
+        self.desk.sink.finish();
+        self.show();
     }
 
     /// Nothing may be asked after this, and who asked just before is not left waiting.
@@ -205,84 +287,19 @@ impl Open {
     /// Reads once and hands on the lines; the number of bytes, zero at the end.
     fn read(&mut self, buffer: &mut [u8], desk: &mut Desk) -> Result<usize, Errno> {
         let count = rustix::io::read(&self.fd, &mut *buffer)?;
-        let Self { lines, source, place, level, .. } = self;
-        let now = SystemTime::now();
-        lines.feed(&buffer[..count], |piece| desk.piece(now, source, *place, level, piece));
+        let Self { lines, source, place, level, dropping, .. } = self;
+        let mut from = Origin { now: SystemTime::now(), source, place: *place, level, dropping };
+        lines.feed(&buffer[..count], |piece| desk.piece(&mut from, piece));
         Ok(count)
     }
 
     /// Hands on what no newline ended, and tells the tap.
     fn finish(&mut self, desk: &mut Desk) {
-        let Self { lines, source, place, level, .. } = self;
-        let now = SystemTime::now();
-        lines.finish(|piece| desk.piece(now, source, *place, level, piece));
+        let Self { lines, source, place, level, dropping, .. } = self;
+        let mut from = Origin { now: SystemTime::now(), source, place: *place, level, dropping };
+        lines.finish(|piece| desk.piece(&mut from, piece));
         if let Some(tap) = &mut source.tap {
             tap.closed();
-        }
-    }
-}
-
-impl Desk {
-    fn piece(
-        &mut self,
-        time: SystemTime,
-        source: &mut Source,
-        place: Place,
-        level: &mut Level,
-        piece: Piece<'_>,
-    ) {
-        let mut text = piece.bytes;
-        if piece.first {
-            self.lines += 1;
-            if let Some(tap) = &mut source.tap {
-                tap.line(text);
-            }
-            let head = match source.kind {
-                Kind::Nginx => nginx::head(text),
-                Kind::Plain | Kind::Aside => None,
-            };
-            *level = match (head, source.kind) {
-                (Some(head), _) => {
-                    text = head.message;
-                    head.level
-                }
-                (None, Kind::Aside) => Level::Debug,
-                (None, _) => recognise(text).unwrap_or(Level::Info),
-            };
-        }
-        let part = Part::new(piece.first, piece.last);
-        // A blank line has nothing to say beside a time and a name.
-        if *level < self.level || (text.is_empty() && part == Part::Whole) {
-            return;
-        }
-        let stream = Some(source.stream);
-        let line = Line { time, logger: &source.name, stream, level: *level, text, part };
-        self.memory.line(Some(place), &line);
-        self.sink.line(&line);
-    }
-
-    /// coproc's own lines that waited, and how many could not.
-    fn waiting(&mut self, waiting: &Waiting) {
-        for record in &waiting.records {
-            self.own(record);
-        }
-        self.dropped += waiting.lost;
-        if waiting.lost > 0 {
-            let lines = if waiting.lost == 1 { "line" } else { "lines" };
-            let message = format!("{} {lines} of coproc dropped: the log is slow", waiting.lost);
-            self.own(&Record::new(Level::Warn, "log", message));
-        }
-    }
-
-    fn tally(&self) -> Tally {
-        Tally { lines: self.lines, missed: self.memory.missed(), dropped: self.dropped }
-    }
-
-    fn own(&mut self, record: &Record) {
-        if record.level >= self.level {
-            let line = record.line();
-            self.memory.line(None, &line);
-            self.sink.line(&line);
         }
     }
 }

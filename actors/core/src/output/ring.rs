@@ -134,6 +134,7 @@ mod tests {
             level: Level::Panic,
             text,
             part: Part::End,
+            form: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use coproc_core::exit::ExitStatus;
-use coproc_core::output::{Kind, Level, Limits, Line, Output, Sink, Tap};
+use coproc_core::output::{Form, Kind, Level, Limits, Line, Output, Sink, Tap};
 use coproc_core::process::{self, Command, Context, Ended, Taps};
 use coproc_core::scalar::printable;
 use tokio::sync::watch;
@@ -87,7 +87,8 @@ pub(super) fn run(
         taps: Taps { stdout: tap(), stderr: tap() },
         descriptors: Vec::new(),
     };
-    let limits = Limits { level: Level::Error, max_line: LINE, history: 0, queue: 16 };
+    let limits =
+        Limits { level: Level::Error, form: Form::Text, max_line: LINE, history: 0, queue: 16 };
     let (output, thread) =
         Output::start(Box::new(Nowhere), limits).map_err(|error| start(&error))?;
     let runtime = actix_rt::Runtime::new().map_err(|error| start(&error))?;

@@ -130,8 +130,11 @@ impl Chain {
                 let _ = self.request_hook((*kind, hook, *place), draft, passage).await?;
             }
             Step::CustomAuth(..) | Step::StandardAuth if passage.ignored => {}
-            Step::CustomAuth(hook, place) => self.custom_auth(hook, *place, draft, passage).await?,
-            Step::StandardAuth => self.standard_auth(draft, passage).await?,
+            // What asks the store is boxed: requests that meet hooks alone do not carry it.
+            Step::CustomAuth(hook, place) => {
+                Box::pin(self.custom_auth(hook, *place, draft, passage)).await?;
+            }
+            Step::StandardAuth => Box::pin(self.standard_auth(draft, passage)).await?,
             Step::Strip => {
                 if let Some(auth) = &self.api.auth {
                     auth.key.strip(draft);
@@ -152,7 +155,7 @@ impl Chain {
             }
             Step::Rights => check::rights(&attached(draft)?.session, &self.api)?,
             Step::Granular => check::urls(&attached(draft)?.session, &self.api, draft)?,
-            Step::Limits => self.limits(draft, passage).await?,
+            Step::Limits => Box::pin(self.limits(draft, passage)).await?,
         }
         Ok(())
     }
@@ -220,7 +223,7 @@ impl Chain {
             object::apply_request(draft, settings, *returned, self.services.settings.rules);
         match verdict.map_err(|denied| of_answer(denied, settings.on_error)) {
             Ok(Verdict::Continue { session, metadata }) => {
-                Ok(Returned::Continued { session: session.map(Box::new), metadata })
+                Ok(Returned::Continued { session, metadata })
             }
             Ok(Verdict::Reply(reply)) => Err(Halt::Reply(reply)),
             Ok(Verdict::Refuse(denied)) => {

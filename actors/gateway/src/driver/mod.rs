@@ -11,7 +11,7 @@ mod handling;
 pub mod lua;
 pub mod native;
 pub mod python;
-mod reply;
+pub mod reply;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +31,8 @@ pub const STACK: usize = 32 << 20;
 
 /// Calls hooks.
 pub trait Driver: Send + Sync + fmt::Debug {
-    /// Runs a hook; `trace` are headers of a trace to pass on. Dropping the future gives the call up.
+    /// Runs a hook; `trace` are headers of a trace to pass on. Dropping the future gives the call up. Of what
+    /// comes back, that which nobody heeds may be missing.
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>>;
 
     /// Delivers an event, at most once.

@@ -20,8 +20,8 @@ struct OfRequest {
 struct OfAuth {
     #[prost(message, optional, tag = "3")]
     request: Option<Changes>,
-    #[prost(message, optional, tag = "4")]
-    session: Option<SessionState>,
+    #[prost(message, optional, boxed, tag = "4")]
+    session: Option<Box<SessionState>>,
     #[prost(btree_map = "string, string", tag = "5")]
     metadata: Texts,
 }
@@ -85,7 +85,10 @@ impl From<Changes> for MiniRequestObject {
 }
 
 /// Reads the answer of a hook of this kind, a [`HookType`]; what does not count is empty.
-pub(super) fn read(kind: i32, answer: impl Buf) -> Result<Object, DecodeError> {
+///
+/// # Errors
+/// Where it is no protobuf, or not of the types of these fields.
+pub fn read(kind: i32, answer: impl Buf) -> Result<Object, DecodeError> {
     Ok(match HookType::try_from(kind) {
         Ok(HookType::CustomKeyCheck) => {
             let OfAuth { request, session, metadata } = OfAuth::decode(answer)?;
@@ -133,7 +136,7 @@ mod tests {
             hook_type: 1,
             hook_name: "name".into(),
             request: Some(request),
-            session: Some(SessionState { rate: 1.0, ..Default::default() }),
+            session: Some(Box::new(SessionState { rate: 1.0, ..Default::default() })),
             metadata: texts("metadata"),
             spec: texts("spec"),
             response: Some(ResponseObject { status_code: 200, ..Default::default() }),

@@ -18,7 +18,7 @@ pub fn request(kind: HookType, hook: &Hook, api: &Api, draft: &Draft) -> Object 
         HookType::PostKeyAuth | HookType::Post | HookType::Response => draft.session.as_ref(),
         HookType::Unknown | HookType::Pre | HookType::CustomKeyCheck => None,
     };
-    let session = attached.map(session);
+    let session = attached.map(session).map(Box::new);
     Object {
         hook_type: kind.into(),
         hook_name: hook.name.clone(),
@@ -40,7 +40,7 @@ pub fn response(hook: &Hook, api: &Api, draft: &Draft, whole: &Whole) -> Object 
         hook_name: hook.name.clone(),
         request: Some(mini(draft, (Bytes::new(), String::new()))),
         metadata: known.as_ref().map(|session| session.metadata.clone()).unwrap_or_default(),
-        session: Some(known.unwrap_or_else(|| Session::default().to_wire())),
+        session: Some(Box::new(known.unwrap_or_else(|| Session::default().to_wire()))),
         spec: spec(api),
         response: Some(ResponseObject {
             status_code: whole.status.as_u16().into(),

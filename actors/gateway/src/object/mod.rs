@@ -35,7 +35,7 @@ pub enum Verdict {
     /// It goes on.
     Continue {
         /// The session that came back: heeded of `CustomKeyCheck` alone.
-        session: Option<SessionState>,
+        session: Option<Box<SessionState>>,
         /// The metadata that came back, to be laid over the session's.
         metadata: Texts,
     },

@@ -7,23 +7,24 @@
 
 use std::error::Error;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use prost::Message;
+use prost::{DecodeError, Message};
 use tokio::sync::watch::Receiver;
-use tokio::time::timeout_at;
 
-use super::call::{self, Answer, Trouble};
+use super::call::{self, Answer, Trouble, unreadable};
+use super::deadline::before;
 use super::pool::{Picked, Pool};
 use super::presence::Watched;
 use super::{AddressError, GrpcConfig, Presence, health};
 use crate::driver::admission::Admission;
 use crate::driver::breaker::Input;
 use crate::driver::figures::{Counters, Figures};
-use crate::driver::{Call, Driver, Failure};
+use crate::driver::{Call, Driver, Failure, reply};
 use crate::wire::{Event, EventReply, Object};
 
 const RECEIVE_MAX: usize = 4 << 20;
@@ -86,19 +87,21 @@ impl Grpc {
 
     /// A call and its place in the figures. Its message was written before anything waits, so that what waits
     /// is small.
-    async fn counted<R: Message + Default>(
+    async fn counted<R>(
         &self,
         turns: &Admission,
         path: &'static str,
         body: Result<Bytes, Failure>,
         deadline: Instant,
         trace: &[(&'static str, String)],
+        read: impl FnOnce(Bytes) -> Result<R, DecodeError>,
     ) -> Result<R, Failure> {
         let begun = Instant::now();
         let answer = match body {
             Ok(body) => self.call(turns, path, body, deadline, trace).await,
             Err(failure) => Err(failure),
         };
+        let answer = answer.and_then(|message| Ok(read(message).map_err(unreadable)?));
         self.counters.count(begun.elapsed(), answer.as_ref().err());
         answer
     }
@@ -111,14 +114,14 @@ impl Grpc {
         Ok(call::framed(message, length)?)
     }
 
-    async fn call<R: Message + Default>(
+    async fn call(
         &self,
         turns: &Admission,
         path: &'static str,
         body: Bytes,
         deadline: Instant,
         trace: &[(&'static str, String)],
-    ) -> Result<R, Failure> {
+    ) -> Result<Bytes, Failure> {
         let _turn = turns.admit(deadline).await?;
         if let Some(presence) = &self.presence
             && presence.up(deadline).await?
@@ -129,14 +132,17 @@ impl Grpc {
         if self.health {
             health::ensure(&picked.peer);
         }
-        let answer = self.exchange(&picked, path, body, deadline, trace);
-        let failure = match timeout_at(deadline.into(), answer).await {
-            Ok(Ok(answer)) => {
+        let outcome = {
+            let answer = pin!(self.exchange(&picked, path, body, deadline, trace));
+            before(deadline, answer).await
+        };
+        let failure = match outcome {
+            Some(Ok(answer)) => {
                 picked.permit.settle(Input::Answered);
                 return Ok(answer);
             }
-            Ok(Err(trouble)) => Failure::from(trouble),
-            Err(_) => Failure::Late,
+            Some(Err(trouble)) => Failure::from(trouble),
+            None => Failure::Late,
         };
         picked.permit.settle(match failure {
             Failure::Unreachable(_) => Input::Broken,
@@ -148,14 +154,14 @@ impl Grpc {
 
     /// Sends a call and waits for its answer. One that nobody has begun to work on, as none does that finds
     /// its connection closed, goes to the next connection.
-    async fn exchange<R: Message + Default>(
+    async fn exchange(
         &self,
         picked: &Picked,
         path: &'static str,
         body: Bytes,
         deadline: Instant,
         trace: &[(&'static str, String)],
-    ) -> Result<R, Trouble> {
+    ) -> Result<Bytes, Trouble> {
         let mut newer = None;
         let mut tries = 1;
         loop {
@@ -177,7 +183,7 @@ impl Grpc {
 }
 
 /// The one message of an answer that ends well.
-async fn only<R: Message + Default>(mut answer: Answer) -> Result<R, Trouble> {
+async fn only(mut answer: Answer) -> Result<Bytes, Trouble> {
     let message = answer.message().await?;
     answer.end().await?;
     message.ok_or_else(|| Trouble::Unreadable("there is no message".to_owned()))
@@ -185,8 +191,9 @@ async fn only<R: Message + Default>(mut answer: Answer) -> Result<R, Trouble> {
 
 impl Driver for Grpc {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-        let body = self.framed(&call.object);
-        Box::pin(self.counted(&self.hooks, DISPATCH, body, call.deadline, call.trace))
+        let (body, kind) = (self.framed(&call.object), call.object.hook_type);
+        let read = move |answer| reply::read(kind, answer);
+        Box::pin(self.counted(&self.hooks, DISPATCH, body, call.deadline, call.trace, read))
     }
 
     fn dispatch_event<'a>(
@@ -195,8 +202,8 @@ impl Driver for Grpc {
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
         let body = self.framed(&event);
-        let told = self.counted(&self.events, DISPATCH_EVENT, body, deadline, &[]);
-        Box::pin(async move { told.await.map(|EventReply {}| ()) })
+        let read = |answer| EventReply::decode(answer).map(|EventReply {}| ());
+        Box::pin(self.counted(&self.events, DISPATCH_EVENT, body, deadline, &[], read))
     }
 
     /// Servers keep their hooks themselves: only names are looked up anew.

@@ -13,6 +13,7 @@ use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::gathered::Gathered;
 use super::home::Stay;
 
 /// What takes requests for a connection.
@@ -99,7 +100,7 @@ where
         .initial_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_header_list_size(HEADERS)
-        .handshake(stream)
+        .handshake(Gathered(stream))
         .await
         .map_err(|error| super::said(&error))?;
     let sender = Sender { requests, closed: Arc::default() };

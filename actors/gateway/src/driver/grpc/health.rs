@@ -95,8 +95,9 @@ async fn follow(watched: &Weak<Peer>) -> Result<(), Trouble> {
     let mut answers = Answer::begin(call::send(&sender, head, asked).await?, ANSWER).await?;
     // It holds the connection, which is to end with the last who use it.
     drop(sender);
-    while let Some(answer) = answers.message::<HealthCheckResponse>().await? {
+    while let Some(answer) = answers.message().await? {
         let Some(peer) = watched.upgrade() else { return Ok(()) };
+        let answer: HealthCheckResponse = call::read(answer)?;
         let serving = answer.status() != Serving::No;
         if peer.serving.swap(serving, Ordering::Relaxed) != serving {
             tracing::info!(server = ?peer.place, serving, "a plugin server tells its health");

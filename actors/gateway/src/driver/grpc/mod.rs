@@ -10,7 +10,11 @@ mod channel;
 mod client;
 mod config;
 #[cfg(feature = "grpc")]
+mod deadline;
+#[cfg(feature = "grpc")]
 mod dial;
+#[cfg(feature = "grpc")]
+mod gathered;
 #[cfg(feature = "grpc")]
 mod health;
 #[cfg(feature = "grpc")]

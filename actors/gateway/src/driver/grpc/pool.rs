@@ -97,9 +97,11 @@ impl Pool {
         let mut tried = Vec::new();
         let mut why = None;
         while let Some(at) = self.least_loaded(&peers, &tried) {
-            tried.push(at);
             let peer = &peers[at];
-            let Some(permit) = peer.admit(Instant::now()) else { continue };
+            let Some(permit) = peer.admit(Instant::now()) else {
+                tried.push(at);
+                continue;
+            };
             let channel = peer.channel().clone();
             let occupied = channel.occupy();
             match timeout_at(deadline.into(), channel.sender()).await {
@@ -108,6 +110,7 @@ impl Pool {
                     return Ok(Picked { peer, channel, sender, permit, _occupied: occupied });
                 }
                 Ok(Err(error)) => {
+                    tried.push(at);
                     permit.settle(Input::Broken);
                     why = Some(error.to_string());
                     self.hurry();

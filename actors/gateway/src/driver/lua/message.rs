@@ -172,6 +172,20 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
+impl<T: Field> Field for Box<T> {
+    fn is_empty(&self) -> bool {
+        T::is_empty(self)
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        T::put(self, out);
+    }
+
+    fn take(value: Value) -> Result<Self, String> {
+        T::take(value).map(Self::new)
+    }
+}
+
 fn table(value: Value) -> Result<Table, String> {
     match value {
         Value::Table(table) => Ok(table),
@@ -283,7 +297,7 @@ pub(super) fn apply(object: &mut Object, returned: &[u8]) -> Result<(), String> 
         response.lay_over(&mut table).map_err(named("response"))?;
     }
     if let Some(value) = parts.take("session") {
-        object.session = Some(SessionState::take(value).map_err(named("session"))?);
+        object.session = Some(Field::take(value).map_err(named("session"))?);
     }
     if let Some(value) = parts.take("metadata") {
         object.metadata = Field::take(value).map_err(named("metadata"))?;

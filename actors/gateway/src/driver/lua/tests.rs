@@ -175,7 +175,7 @@ fn a_response_is_the_hooks() {
          end",
     );
     let mut sent = object(HookType::Response, "Five");
-    sent.session = Some(SessionState { alias: "al".into(), ..Default::default() });
+    sent.session = Some(Box::new(SessionState { alias: "al".into(), ..Default::default() }));
     sent.metadata.insert("m".into(), "1".into());
     let header = |key: &str, values: &[&str]| crate::wire::Header {
         key: key.to_owned(),

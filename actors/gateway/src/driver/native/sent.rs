@@ -74,7 +74,11 @@ mod tests {
             hook_type: 3,
             hook_name: "name".into(),
             request: Some(request),
-            session: Some(SessionState { metadata: texts("m"), rate: 1.5, ..Default::default() }),
+            session: Some(Box::new(SessionState {
+                metadata: texts("m"),
+                rate: 1.5,
+                ..Default::default()
+            })),
             metadata: texts("metadata"),
             spec: texts("spec"),
             response: Some(ResponseObject { status_code: 200, ..Default::default() }),
