@@ -130,7 +130,7 @@ fn processes(
 fn events(frame: &mut Frame<'_>, model: &Model, area: Rect) {
     let room = usize::from(area.height.saturating_sub(2));
     let from = model.events.len().saturating_sub(room);
-    let rows: Vec<_> = model.events.iter().skip(from).map(|text| Words::raw(text)).collect();
+    let rows: Vec<_> = model.events.iter().skip(from).map(Words::raw).collect();
     frame.render_widget(Paragraph::new(rows).block(Block::bordered().title(" events ")), area);
 }
 
