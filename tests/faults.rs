@@ -138,7 +138,7 @@ fn sweep(call: &'static str, error: &'static str, path: Option<&str>) {
 }
 
 macro_rules! sweeps {
-    ($($name:ident: $call:literal $error:literal $($path:literal)?;)+) => {$(
+    ($(fn $name:ident: $call:literal $error:literal $($path:literal)?;)+) => {$(
         #[test]
         fn $name() {
             sweep($call, $error, None$(.or(Some($path)))?);
@@ -147,27 +147,27 @@ macro_rules! sweeps {
 }
 
 sweeps! {
-    no_descriptor_for_a_pipe: "pipe2" "EMFILE";
-    no_process_can_be_made: "clone3" "EAGAIN";
-    no_memory_for_a_process: "clone3" "ENOMEM";
-    no_descriptor_of_a_process: "pidfd_open" "EMFILE";
-    no_room_in_the_event_loop: "epoll_ctl" "ENOSPC";
-    no_event_loop: "epoll_create1" "EMFILE";
-    nothing_to_wake_it_with: "eventfd2" "ENFILE";
-    no_descriptor_for_a_socket: "socket" "EMFILE";
-    no_pair_of_sockets: "socketpair" "EMFILE";
-    an_address_that_is_taken: "bind" "EADDRINUSE";
-    nobody_may_listen: "listen" "EACCES";
-    a_folder_that_is_read_only: "mkdir" "EROFS";
-    nothing_can_be_renamed: "rename" "EROFS";
-    nothing_can_be_removed: "unlink" "EROFS";
-    nobody_may_be_signalled: "kill" "EPERM";
-    no_group_can_be_made: "setpgid" "EPERM";
-    no_subreaper: "prctl" "EINVAL";
-    waits_that_are_interrupted: "epoll_wait" "EINTR";
-    a_log_on_a_full_disk: "write" "ENOSPC" "log";
-    a_log_that_cannot_be_opened: "openat" "EMFILE" "log";
-    a_config_that_cannot_be_read: "read" "EIO" "coproc.toml";
+    fn no_descriptor_for_a_pipe: "pipe2" "EMFILE";
+    fn no_process_can_be_made: "clone3" "EAGAIN";
+    fn no_memory_for_a_process: "clone3" "ENOMEM";
+    fn no_descriptor_of_a_process: "pidfd_open" "EMFILE";
+    fn no_room_in_the_event_loop: "epoll_ctl" "ENOSPC";
+    fn no_event_loop: "epoll_create1" "EMFILE";
+    fn nothing_to_wake_it_with: "eventfd2" "ENFILE";
+    fn no_descriptor_for_a_socket: "socket" "EMFILE";
+    fn no_pair_of_sockets: "socketpair" "EMFILE";
+    fn an_address_that_is_taken: "bind" "EADDRINUSE";
+    fn nobody_may_listen: "listen" "EACCES";
+    fn a_folder_that_is_read_only: "mkdir" "EROFS";
+    fn nothing_can_be_renamed: "rename" "EROFS";
+    fn nothing_can_be_removed: "unlink" "EROFS";
+    fn nobody_may_be_signalled: "kill" "EPERM";
+    fn no_group_can_be_made: "setpgid" "EPERM";
+    fn no_subreaper: "prctl" "EINVAL";
+    fn waits_that_are_interrupted: "epoll_wait" "EINTR";
+    fn a_log_on_a_full_disk: "write" "ENOSPC" "log";
+    fn a_log_that_cannot_be_opened: "openat" "EMFILE" "log";
+    fn a_config_that_cannot_be_read: "read" "EIO" "coproc.toml";
 }
 
 /// A generator that is the same everywhere (xorshift64*).

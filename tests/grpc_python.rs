@@ -140,7 +140,8 @@ async fn whatever_the_age(plugin: &mut Plugin) {
         (401, "custom error message")
     );
 
-    let session = plugin.call(asked("Token")).await.unwrap();
+    let token = Object { hook_type: HookType::CustomKeyCheck.into(), ..asked("Token") };
+    let session = plugin.call(token).await.unwrap();
     assert_eq!((session.session.unwrap().rate, session.metadata["token"].as_str()), (100.0, "abc"));
 
     let metadata = texts(&[("key", "{\"nested\":1}")]);

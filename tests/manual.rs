@@ -56,7 +56,8 @@ fn every_command_has_a_page_and_so_has_the_config() {
     }
     let help = coproc(place.path(), &["--help"], &[]).stdout;
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
-    for line in commands.lines() {
+    // A description that is too long goes on in a line that is indented further.
+    for line in commands.lines().filter(|line| !line.starts_with("   ")) {
         let command = line.split_whitespace().next().unwrap();
         let page = format!("coproc-{command}.1");
         assert_eq!(names.contains(&page.as_str()), command != "help", "{page}");

@@ -53,7 +53,7 @@ pub(super) fn gather(config: &Config, sources: &Sources) -> Facts {
         cgroup_kill: cgroup
             .1
             .iter()
-            .any(|base| may(&format!("{base}/cgroup.kill"), Access::WRITE_OK)),
+            .any(|base| may(format!("{base}/cgroup.kill"), Access::WRITE_OK)),
         memory_limit: number("memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"),
         pids_limit: number("pids.max", "/sys/fs/cgroup/pids/pids.max"),
         open_files: getrlimit(Resource::RLIMIT_NOFILE).map(limit).unwrap_or_default(),

@@ -1,8 +1,14 @@
 //! A config that is being made: its processes, and what could not be said. Pure.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use coproc_core::name::Name;
+
+/// What `shutdown_timeout` is by default.
+const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
+/// What it has beyond the times of coprocesses.
+const SPARE: Duration = Duration::from_secs(2);
 
 /// A config, and what is to be known of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +19,10 @@ pub(super) struct Draft {
     pub(super) top: Vec<Key>,
     /// The lines of `[main]`; without any, there is no main process.
     pub(super) main: Vec<Key>,
+    /// The longest time that a coprocess has after a signal that ends it.
+    pub(super) patience: Duration,
+    /// What the stop commands of all may take, one after another.
+    pub(super) commands: Duration,
     /// In the order in which they start.
     pub(super) coprocesses: Vec<Table>,
     pub(super) remarks: Vec<Remark>,
@@ -120,6 +130,16 @@ impl Draft {
         name
     }
 
+    /// What all may take at the end, where the default is too short for the times of coprocesses: two
+    /// signals and the death by the third one, after the main process, and a little more.
+    fn shutdown_timeout(&self) -> Option<Key> {
+        let own = self.patience.saturating_mul(3).saturating_add(self.commands);
+        let needed = own.saturating_add(SPARE);
+        let needed = if self.main.is_empty() { needed } else { needed.saturating_mul(2) };
+        let exceeds = !own.is_zero() && needed > DEFAULT_SHUTDOWN;
+        exceeds.then(|| ("shutdown_timeout", text(&format!("{}s", needed.as_secs() + 1))))
+    }
+
     /// The whole file.
     pub(super) fn render(&self) -> String {
         if let Some(verbatim) = &self.verbatim {
@@ -138,8 +158,9 @@ impl Draft {
                 let _ = writeln!(out, "{key} = {value}");
             }
         };
-        keys(&mut out, &self.top);
-        if !self.top.is_empty() {
+        let top: Vec<_> = self.top.iter().cloned().chain(self.shutdown_timeout()).collect();
+        keys(&mut out, &top);
+        if !top.is_empty() {
             out.push('\n');
         }
         out.push_str("[main]\n");

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use coproc_core::words::Words;
 
@@ -239,10 +240,12 @@ fn rest(name: &str, service: &Service, shown: &str, table: &mut Table, draft: &m
         table.keys.push(("stop_exec", list(&words)));
         if let Some(ms) = number("timeout-down").filter(|ms| *ms > 0) {
             table.keys.push(("stop_exec_timeout", text(&format!("{ms}ms"))));
+            draft.commands = draft.commands.saturating_add(Duration::from_millis(ms.into()));
         }
     }
     if let Some(ms) = number("timeout-kill").filter(|ms| *ms > 0) {
         table.keys.push(("stop_timeout", text(&format!("{ms}ms"))));
+        draft.patience = draft.patience.max(Duration::from_millis(ms.into()));
     }
     for file in service.files.keys() {
         let why = match file.as_str() {

@@ -68,6 +68,10 @@ fn in_source() -> BTreeMap<String, Fields> {
             let kind = inner.replace(&field[4], "$1").into_owned();
             let form = match &field[1] {
                 "message, optional" => format!("message {}", named(&kind)),
+                "message, optional, boxed" => {
+                    let kind = kind.trim_start_matches("Box<").trim_end_matches('>');
+                    format!("message {}", named(kind))
+                }
                 "message, repeated" => format!("repeated message {}", named(&kind)),
                 r#"btree_map = "string, string""# => "map string, string".to_owned(),
                 r#"btree_map = "string, message""# => {

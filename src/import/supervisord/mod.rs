@@ -5,6 +5,7 @@ mod ini;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use coproc_core::words::Words;
 
@@ -265,7 +266,7 @@ fn keys(
     table.keys.push(("exec_event", text(&event)));
     table.keys.push(("stop_event", text("exit")));
     let mut env = inherited.to_vec();
-    let mut stop_timeout = "10s".to_owned();
+    let mut stop_timeout = Duration::from_secs(10);
     for (at, entry) in section.entries.iter().enumerate() {
         let Entry { key, value, place } = entry;
         // The last of one key counts.
@@ -306,7 +307,7 @@ fn keys(
                 }
             }
             "stopwaitsecs" => match value.parse::<u32>() {
-                Ok(seconds) => stop_timeout = format!("{seconds}s"),
+                Ok(seconds) => stop_timeout = Duration::from_secs(seconds.into()),
                 Err(_) => draft.remark(place, key, "it is no number of seconds"),
             },
             "stopsignal" if ["TERM", "SIGTERM", "15"].contains(&value.to_uppercase().as_str()) => {}
@@ -330,7 +331,8 @@ fn keys(
             _ => draft.remark(place, key, "there is no equal"),
         }
     }
-    table.keys.push(("stop_timeout", text(&stop_timeout)));
+    table.keys.push(("stop_timeout", text(&format!("{}s", stop_timeout.as_secs()))));
+    draft.patience = draft.patience.max(stop_timeout);
     if !env.is_empty() {
         // The last of one name counts.
         let mut unique: Vec<(String, String)> = Vec::new();

@@ -145,14 +145,14 @@ fn judge(config: &Config, scenario: &Scenario, outcome: &Outcome) -> Result<(), 
     let took = end.took.unwrap_or_default();
     prop_assert!(took <= budget, "the stop took {took:?} of {budget:?}");
     let cause = end.cause.as_ref().map(|(word, _)| *word);
-    let own = outcome.entries.iter().filter(|entry| entry.who == "main");
+    let mut own = outcome.entries.iter().filter(|entry| entry.who == "main");
     let fits = match cause {
         // A second TERM makes it 1, KILL has no status but its own.
         Some("signal") => {
             let mains = own.clone().filter(|entry| entry.what.starts_with("ends with"));
             mains.count() == 1 || [143, 131, 1, 137].contains(&end.status)
         }
-        Some("main-ended") => own.last().is_some_and(|entry| {
+        Some("main-ended") => own.next_back().is_some_and(|entry| {
             let code = |status: ExitStatus| entry.what == format!("ends with {status}");
             let codes = (0..=255).map(ExitStatus::Code);
             let signals = (1..=64).filter_map(Signal::from_number).map(ExitStatus::Signal);

@@ -126,11 +126,17 @@ fn handlers_of_events_that_belong_to_no_api() {
 
 #[test]
 fn hooks_in_python() {
+    use coproc_core::process::{Context, OF_HELPERS, OomAdjustment};
+
     use crate::driver::python::PythonConfig;
     let python = |value: Value| resolve(json!({ "python": value }));
     let mut said = json!({ "path": "/h" });
     let bare = python(said.clone()).unwrap().python.unwrap();
-    assert_eq!(bare, PythonConfig { path: Some("/h".into()), ..PythonConfig::default() });
+    // Workers are helpers: they are killed before the main process when memory runs out.
+    let context =
+        Context { oom: OomAdjustment::RaisedBy(OF_HELPERS), ..PythonConfig::default().context };
+    let expected = PythonConfig { path: Some("/h".into()), context, ..PythonConfig::default() };
+    assert_eq!(bare, expected);
     for (key, value) in PYTHON_DEFAULTS {
         said[key] = value.into();
     }
