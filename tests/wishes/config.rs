@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::support::Place;
+use crate::support::{Place, alive};
 use crate::{ask, main_script, run_to_its_end, script};
 
 #[test]
@@ -71,4 +71,55 @@ fn nginx_wrapper_coprocess_472_an_absent_stop_event_is_the_end() {
     assert_eq!(code, 0);
     // One word is a whole command, too.
     wrapper.wait_for("stop-a: /");
+}
+
+#[test]
+fn supervisord_720_one_reload_that_tells_beforehand_and_touches_only_what_changed() {
+    let place = Place::new();
+    let main = main_script("while :; do sleep 0.05; done", "");
+    let kept = script("kept", "sleep 1000", "");
+    place.config(&format!("{main}{kept}{}", script("changed", "sleep 1000", "")));
+    let mut wrapper = place.run();
+    let kept_pid = wrapper.started("kept", 1);
+    wrapper.started("changed", 1);
+    place.config(&format!("{main}{kept}{}", script("changed", "sleep 1001", "")));
+    let (code, text) = ask(&place, &["reload", "--config", "--plan"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("changed: restarts") && !text.contains("kept:"), "{text}");
+    assert_eq!(wrapper.count("msg=\"changed: started"), 1, "a plan does nothing");
+    let (code, text) = ask(&place, &["reload", "--config"]);
+    assert_eq!(code, 0, "{text}");
+    wrapper.started("changed", 2);
+    assert!(alive(kept_pid));
+    assert_eq!(wrapper.count("msg=\"kept: started"), 1);
+    assert_eq!(wrapper.stop(), 143);
+}
+
+#[test]
+fn docker_nginx_509_a_file_that_changes_is_a_reload() {
+    let place = Place::new();
+    let watch = format!("watch = [\"{}\"]\nwatch_delay = \"50ms\"", place.at("watched"));
+    std::fs::create_dir(place.at("watched")).unwrap();
+    place.config(&main_script(
+        "trap 'echo again' HUP; echo up; while :; do sleep 0.05; done",
+        &watch,
+    ));
+    let mut wrapper = place.run();
+    wrapper.wait_for("main: up");
+    place.write("watched/tls.crt", "new");
+    wrapper.wait_for("main: again");
+    assert_eq!(wrapper.stop(), 143);
+}
+
+#[test]
+fn dinit_115_a_coprocess_at_intervals() {
+    let place = Place::new();
+    let main = main_script("while :; do sleep 0.05; done", "");
+    let timer = "restarts = \"never\"\nschedule = { every = \"100ms\" }";
+    place.config(&format!(
+        "{main}[coprocess.tick]\nname = \"tick\"\nexec = \"echo tock\"\nbackground = true\n{timer}\n"
+    ));
+    let mut wrapper = place.run();
+    wrapper.wait_for_nth("tick: tock", 3);
+    assert_eq!(wrapper.stop(), 143);
 }

@@ -48,3 +48,14 @@ fn process_compose_511_logs_of_one_process_from_the_command_line() {
     assert!(text.contains("mine") && !text.contains("other"), "{text}");
     assert_eq!(wrapper.stop(), 143);
 }
+
+#[test]
+fn dinix_1_what_is_dropped_is_counted_and_said() {
+    let noise = "i=0; while [ $i -lt 200 ]; do echo noise $i; i=$((i + 1)); done; echo through >&2";
+    let helper = script("noisy", noise, "log = { rate = \"10/h\", on_full = \"drop\" }");
+    let (code, wrapper) = run_to_its_end(&(main_script("sleep 0.5", "") + &helper));
+    assert_eq!(code, 0);
+    let line = wrapper.wait_for("of noisy");
+    assert!(line.contains("dropped"), "{line}");
+    assert!(wrapper.count("noisy: noise") < 200, "{}", wrapper.dump());
+}
