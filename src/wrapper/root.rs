@@ -252,6 +252,7 @@ impl Root {
             Effect::StopAll => self.stop_all(ctx),
             Effect::KillAll => {
                 self.killed = true;
+                self.close();
                 for child in &self.coprocesses {
                     if let Some(actor) = &child.actor {
                         actor.do_send(Command::Kill);
@@ -303,7 +304,16 @@ impl Root {
         });
     }
 
+    /// From now on nothing starts a coprocess.
+    fn close(&self) {
+        for child in &self.coprocesses {
+            child.standing.borrow_mut().closed = true;
+        }
+    }
+
     fn stop_all(&self, ctx: &mut Context<Self>) {
+        // The end of one is the start of another no longer.
+        self.close();
         let ended: Vec<_> = self
             .coprocesses
             .iter()

@@ -118,6 +118,10 @@ impl CoprocessActor {
     }
 
     pub(crate) fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
+        if self.standing.borrow().closed && event.starts() {
+            tracing::debug!(logger = %self.config.name, "does not start: everything is being stopped");
+            return;
+        }
         let effects = {
             let standing = &mut *self.standing.borrow_mut();
             let world = self.surroundings.launcher.world.as_ref();
@@ -259,7 +263,7 @@ impl Handler<Deliver> for CoprocessActor {
         match order {
             Order::Start => {
                 self.begin_schedule(ctx);
-                if self.config.starts_by_the_clock() {
+                if self.config.starts_by_the_clock() || self.standing.borrow().closed {
                     drop(hold);
                     return self.standing.borrow().mark_changed();
                 }

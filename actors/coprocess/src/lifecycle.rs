@@ -58,6 +58,13 @@ pub enum Event {
     PolicyChanged,
 }
 
+impl Event {
+    /// Whether the program runs because of it, or will.
+    pub fn starts(self) -> bool {
+        matches!(self, Self::Start | Self::Triggered | Self::Restart | Self::Resume)
+    }
+}
+
 /// What is to be done. Doing it decides nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {

@@ -40,6 +40,8 @@ pub struct Standing {
     pub orders: Orders,
     /// The times that it has at the end of all, once that has come.
     pub leave: Option<Leave>,
+    /// Whether nothing starts it any more, since all that is left is being stopped.
+    pub closed: bool,
     /// Where its schedule stands.
     pub agenda: Agenda,
     /// What its runs add up to.
@@ -84,6 +86,7 @@ impl Standing {
             ended: None,
             orders: Orders::default(),
             leave: None,
+            closed: false,
             agenda: Agenda::default(),
             tally: Tally::default(),
             notes: Notes::default(),

@@ -134,10 +134,7 @@ fn judge(config: &Config, scenario: &Scenario, outcome: &Outcome) -> Result<(), 
     };
     // Commands that nobody supervises are killed with the loop, which outlives the timeline.
     let supervised = |run: &&Run| ["stop-", "check-"].iter().all(|one| !run.name.starts_with(one));
-    // So is who is started by the end of another when all have been told to stop.
-    let exit = outcome.entries.iter().find(|entry| entry.event() == Some("exit"));
-    let exit = exit.map_or(Duration::MAX, |entry| entry.at);
-    for run in outcome.runs.iter().filter(supervised).filter(|run| run.from < exit) {
+    for run in outcome.runs.iter().filter(supervised) {
         prop_assert!(run.to.is_some(), "{run:?} is left behind");
     }
     // What was killed has a second to die.
