@@ -115,11 +115,11 @@ fn docker_nginx_509_a_file_that_changes_is_a_reload() {
 fn dinit_115_a_coprocess_at_intervals() {
     let place = Place::new();
     let main = main_script("while :; do sleep 0.05; done", "");
-    let timer = "restarts = \"never\"\nschedule = { every = \"100ms\" }";
+    let timer = "restarts = \"never\"\nschedule = { every = \"1s\" }";
     place.config(&format!(
         "{main}[coprocess.tick]\nname = \"tick\"\nexec = \"echo tock\"\nbackground = true\n{timer}\n"
     ));
     let mut wrapper = place.run();
-    wrapper.wait_for_nth("tick: tock", 3);
+    wrapper.wait_for_nth("tick: tock", 2);
     assert_eq!(wrapper.stop(), 143);
 }
