@@ -86,8 +86,8 @@ impl Crew {
             let cost = |worker: &Worker| Some((worker.is_full(self.threads), worker.load()?));
             let knowing = workers.iter().filter(|worker| worker.bundles >= since);
             let costs = knowing.filter_map(|worker| Some((cost(worker)?, worker)));
-            let (_, least) = costs.min_by_key(|(cost, _)| *cost)?;
-            if let Some(seat) = least.seat() {
+            let ((_, load), least) = costs.min_by_key(|(cost, _)| *cost)?;
+            if let Some(seat) = least.seat(load) {
                 return Some(seat);
             }
         }

@@ -95,9 +95,10 @@ impl Worker {
         self.slow.load(Ordering::Relaxed) >= threads
     }
 
-    /// A place for one more call, unless it is leaving.
-    pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
-        self.load.fetch_add(1, Ordering::SeqCst);
+    /// A place for one more call, unless it is leaving, or has not as many as were seen: who was chosen for
+    /// its few calls by several at once is to be chosen by one.
+    pub(super) fn seat(self: &Arc<Self>, seen: usize) -> Option<Seat> {
+        self.load.compare_exchange(seen, seen + 1, Ordering::SeqCst, Ordering::Relaxed).ok()?;
         // In this order: who makes it leave looks at the load after having said so.
         let seat = Seat(self.clone());
         (!self.leaving.load(Ordering::SeqCst)).then_some(seat)
