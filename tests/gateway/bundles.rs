@@ -575,6 +575,40 @@ fn others_do_not_wait_for_a_server_that_does_not_answer() {
 }
 
 #[test]
+fn an_api_whose_bundle_has_come_does_not_wait_for_others() {
+    // Whoever asks for the one is answered, and whoever asks for the other never is.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = ok("", &of_hooks(json!({ "pre": [hook("One")] })));
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let request = read_message(&mut BufReader::new(&stream), false);
+            if request.is_some_and(|request| request.start.contains("there.zip")) {
+                let _ = stream.write_all(&answer);
+            } else {
+                silent.push(stream);
+            }
+        }
+    });
+    let store = Store::new();
+    let keys = format!(
+        "middleware_path = \"{}\"\nbundle_base_url = \"http://127.0.0.1:{port}/\"\nbundle_timeout = \"2s\"\n",
+        store.at("middleware").display()
+    );
+    let plugin = Plugin::start(|object| object);
+    let upstream = Upstream::start();
+    let keys = format!("grpc = \"{}\"\n{keys}", plugin.address);
+    let mut late = with(bundled(upstream.port, "late.zip"), json!({ "api_id": "late" }));
+    late["proxy"]["listen_path"] = "/late/".into();
+    let rig = Rig::with(&keys, "", &[bundled(upstream.port, "there.zip"), late]);
+    eventually("its bundle has come", || rig.get("/api/get").status() == 200);
+    assert_eq!(rig.get("/late/get").status(), 404);
+    assert!(!rig.wrapper.dump().contains("no answer within"), "{}", rig.wrapper.dump());
+}
+
+#[test]
 fn changed_content_is_noticed_where_that_is_asked_for() {
     let store = Store::new();
     let mark = "ETag: \"1\"\r\n";

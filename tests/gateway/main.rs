@@ -34,6 +34,7 @@ mod proxy;
 mod python;
 mod python_bundles;
 mod python_faults;
+mod python_modules;
 mod python_server;
 mod python_workers;
 mod redis;

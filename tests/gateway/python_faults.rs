@@ -29,6 +29,22 @@ def Spin(request, session, spec):
     while True:
         pass
 
+RUNS = 0
+
+@Hook
+def Count(request, session, spec):
+    global RUNS
+    RUNS += 1
+    request.add_header('Runs', str(RUNS))
+    time.sleep(float(request.get_header('Seconds')))
+    return request, session
+
+@Hook
+def Fork(request, session, spec):
+    request.add_header('Pid', str(os.getpid()))
+    os.fork()
+    return request, session
+
 @Hook
 def Grow(request, session, spec):
     request.object.raw_body = b'x' * int(request.get_header('Bytes'))
@@ -185,6 +201,41 @@ fn a_call_that_waits_its_turn_too_long_kills_nobody() {
     assert_eq!(stage.logged("is killed"), 0);
     let request = stage.rig.request("GET", "/api/get").header("Seconds", "0");
     assert_eq!(request.send().status(), 200);
+}
+
+#[test]
+fn calls_that_were_begun_late_kill_nobody_and_those_given_up_are_not_run() {
+    let [interpreter, _] = interpreters();
+    let tables = format!("interpreter = \"{interpreter}\"\nworkers = 1\nthreads = 1");
+    let stage = Stage::with("hook_timeout = \"1500ms\"", &tables, HOOKS, pre("Count"));
+    eventually("the worker runs", || stage.logged("gateway-python-1 is up") == 1);
+    let get = |seconds| stage.rig.request("GET", "/api/get").header("Seconds", seconds).send();
+    thread::scope(|scope| {
+        let first = scope.spawn(move || get("1").status());
+        thread::sleep(Duration::from_millis(200));
+        let others: Vec<_> = (0..3).map(|_| scope.spawn(move || get("1").status())).collect();
+        assert_eq!(first.join().unwrap(), 200);
+        for other in others {
+            // One of them was begun, and did not end in time.
+            assert_eq!(other.join().unwrap(), 500);
+        }
+    });
+    assert_eq!(get("0").status(), 200, "{}", stage.rig.wrapper.dump());
+    assert_eq!(stage.logged("is killed"), 0);
+    let runs: u32 = stage.upstream.last().header("runs").unwrap().parse().unwrap();
+    assert!(runs < 5, "nobody waited for the last of them any more, and {runs} were run");
+}
+
+#[test]
+fn a_copy_of_a_worker_that_a_hook_makes_takes_no_calls() {
+    let [interpreter, _] = interpreters();
+    let stage = Stage::start(&interpreter, HOOKS, "workers = 1", pre("Fork"));
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        assert_eq!(stage.rig.get("/api/get").status(), 200, "{}", stage.rig.wrapper.dump());
+        seen.insert(stage.upstream.last().header("pid").unwrap().to_owned());
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
 }
 
 #[test]

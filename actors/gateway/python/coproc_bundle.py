@@ -1,16 +1,15 @@
-"""Loads the files of hooks: those of a folder, and those of bundles. What the files of one folder import from
-each other is theirs alone: another folder may have modules of the same names."""
+"""Loads the files of hooks: those of a folder, and those of bundles."""
 
-import builtins
 import hashlib
+import importlib
 import json
 import os
 import site
 import sys
 import traceback
-import types
 from importlib import metadata
 
+import coproc_modules
 from tyk.decorators import Event, Hook
 
 # What the hash of a bundle is where there is none.
@@ -31,21 +30,18 @@ class Bundle:
 
     def __init__(self, folder):
         self.folder = folder
-        self.modules = {}
         self.hooks = {}
         self.handlers = {}
         self.problems = []
-        self._builtins = dict(vars(builtins), __import__=self._import)
+        self._modules = coproc_modules.Folder(folder)
 
     def load(self, names):
         """Loads files by their names, each on its own: one that fails takes no other down."""
         for name in names:
             try:
-                module = self._module(os.path.splitext(name)[0])
-                if module is None:
+                if not os.path.isfile(os.path.join(self.folder, name)):
                     raise FileNotFoundError("there is no such file")
-            except KeyboardInterrupt:
-                raise
+                module = self._modules.module(os.path.splitext(name)[0].replace("/", "."))
             except BaseException as error:
                 told = said(error, self.folder)
                 at = "" if told.startswith(name + ":") else name + ": "
@@ -63,60 +59,6 @@ class Bundle:
         if other is not value:
             self.problems.append("%s: there is another hook `%s` already" % (name, value.name))
 
-    def _module(self, name):
-        """A module of this folder, loaded if it is not yet; `None` where there is none."""
-        if name in self.modules:
-            return self.modules[name]
-        above, _, last = name.rpartition(".")
-        if above and self._module(above) is None:
-            return None
-        path = os.path.join(self.folder, *name.split("."))
-        package = os.path.join(path, "__init__.py")
-        if os.path.isfile(package):
-            file, path = package, [path]
-        elif os.path.isfile(path + ".py"):
-            file, path = path + ".py", None
-        else:
-            return None
-        module = types.ModuleType(name)
-        module.__file__ = file
-        module.__package__ = name if path else above
-        module.__dict__["__builtins__"] = self._builtins
-        if path:
-            module.__path__ = path
-        # Before it runs: modules may import each other.
-        self.modules[name] = module
-        try:
-            with open(file, "rb") as source:
-                code = compile(source.read(), file, "exec")
-            exec(code, module.__dict__)
-        except BaseException:
-            del self.modules[name]
-            raise
-        if above:
-            setattr(self.modules[above], last, module)
-        return module
-
-    def _import(self, name, globals=None, locals=None, fromlist=(), level=0):
-        whole = name
-        if level:
-            parts = (globals or {}).get("__package__", "").split(".")
-            base = ".".join(parts[: len(parts) - level + 1])
-            whole = ".".join(part for part in (base, name) if part)
-        # What Python brings wins over nothing of the folder: a file of it is meant.
-        if self._module(whole.partition(".")[0]) is None:
-            return builtins.__import__(name, globals, locals, fromlist, level)
-        module = self._module(whole)
-        if module is None:
-            raise ModuleNotFoundError("No module named %r" % whole, name=whole)
-        if not fromlist:
-            return self.modules[whole.partition(".")[0]]
-        if hasattr(module, "__path__"):
-            for wanted in fromlist:
-                if wanted != "*" and not hasattr(module, wanted):
-                    self._module(whole + "." + wanted)
-        return module
-
 
 def said(error, folder=""):
     """An error in one line: the places in files of hooks that led to it, the outermost first, and what it
@@ -124,11 +66,11 @@ def said(error, folder=""):
     kind = type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         return "%s:%s: %s: %s" % (_below(folder, error.filename), error.lineno, kind, error.msg)
-    own = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    own = (os.path.dirname(os.path.abspath(__file__)) + os.sep, importlib.__file__, "<frozen")
     places = [
         "%s:%s: " % (_below(folder, frame.f_code.co_filename), line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if not frame.f_code.co_filename.startswith((own, "<frozen"))
+        if not frame.f_code.co_filename.startswith(own)
     ]
     try:
         text = str(error)

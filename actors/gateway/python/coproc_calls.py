@@ -1,6 +1,7 @@
 """What hooks ask of the gateway. Each thread has a connection of its own for it, on which things are done
 one after another: what was stored is there when it is asked for."""
 
+import os
 import socket
 import sys
 import threading
@@ -60,3 +61,7 @@ def _exactly(connection, length):
             raise EOFError("it ended")
         data += piece
     return bytes(data)
+
+
+# What a process asks that a hook has forked is not answered to the hook.
+os.register_at_fork(after_in_child=_drop)

@@ -2,6 +2,7 @@
 that a call that is quick costs no change of threads. A hook that takes its time loses the turn: another thread
 goes on with what waits, and the hook's own thread answers when it is done."""
 
+import os
 import select
 import threading
 
@@ -46,9 +47,19 @@ class Turns:
         self.busy = 0
         self.ending = False
         self.over = False
+        # This is a copy of the worker that a hook made.
+        self.forked = False
+        os.register_at_fork(after_in_child=self._disown)
         for number in range(threads):
             name = "hooks-%d" % (number + 1)
             threading.Thread(target=self._follow, name=name, daemon=True).start()
+
+    def _disown(self):
+        """Has a copy of the worker neither take its calls nor keep its connections open."""
+        self.forked = True
+        self.poll.close()
+        for connection in [self.control, *self.lanes.values()]:
+            connection.socket.close()
 
     def _follow(self):
         while not self.over:
@@ -64,6 +75,9 @@ class Turns:
     def _lead(self, turn):
         """Reads and runs until the turn is lost."""
         pending = self.pending
+        if pending:
+            # They waited for a hook that took its time, and may have been given up meanwhile.
+            self._read(0)
         while True:
             since = 0
             while pending:
@@ -75,6 +89,9 @@ class Turns:
                 if self.asleep:
                     self._wake()
                 answer = self.run(number, kind, payload)
+                if self.forked:
+                    # The hook forgot that it is in a copy: the worker itself answers.
+                    os._exit(0)
                 with self.mutex:
                     lost = self.turn is not turn
                     if lost:
@@ -94,8 +111,11 @@ class Turns:
             self._flush()
             if self.ending:
                 self._end_if_idle()
-            for number, _ in self.poll.poll():
-                self._receive(number)
+            self._read()
+
+    def _read(self, *patience):
+        for number, _ in self.poll.poll(*patience):
+            self._receive(number)
 
     def _flush(self):
         for connection in list(self.lanes.values()):

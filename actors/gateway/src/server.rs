@@ -70,8 +70,8 @@ impl Shared {
         }
     }
 
-    /// Reads the APIs. At first those that need nobody else do not wait for bundles: `waits` is told when
-    /// they are served and the others are not.
+    /// Reads the APIs. At first none waits for bundles of others: `waits` is told when those are served that need
+    /// nobody, and each of the others is as soon as it can be.
     fn load(&self, waits: Option<&dyn Fn()>) {
         let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = &self.config;
@@ -87,14 +87,19 @@ impl Shared {
         }
         let places = [(&*config.apis, &*config.bundled), (&*found.apis, &*found.bundled)];
         let names = places.iter().flat_map(|(_, bundled)| bundled.iter().map(|one| &one.names));
+        // What is wrong is told once all are there or have failed.
+        let meanwhile = || {
+            if waits.is_some() {
+                self.take(Assembly::new(&places, &self.bundles, &rules, None), false);
+            }
+        };
         if let Some(told) = waits
             && self.bundles.waits(names)
         {
-            // What is wrong is told once all are there.
-            self.take(Assembly::new(&places, &self.bundles, &rules, false), false);
+            meanwhile();
             told();
         }
-        let assembly = Assembly::new(&places, &self.bundles, &rules, true);
+        let assembly = Assembly::new(&places, &self.bundles, &rules, Some(&meanwhile));
         let assembly = self.take(assembly, waits.is_none());
         // What a definition names that cannot be read, nobody knows.
         let known = found.problems.is_empty() && config.enable_coprocess;

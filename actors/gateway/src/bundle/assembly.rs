@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::{Bundled, Bundles, Listed};
+use super::{Bundled, Bundles, Listed, Meanwhile};
 use crate::api::Api;
 use crate::definition::{Problem, Rules, in_order, read_opened};
 
@@ -26,13 +26,13 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// APIs without bundles and with them, from each of several places. `bring`: bundles that are not there
-    /// are brought, which is waited for.
+    /// APIs without bundles and with them, from each of several places. With `bring` bundles that are not there
+    /// are brought, and their packages installed, which is waited for.
     pub fn new(
         places: &[(&[Arc<Api>], &[Bundled])],
         bundles: &Bundles,
         rules: &Rules,
-        bring: bool,
+        bring: Option<Meanwhile<'_>>,
     ) -> Self {
         let all = places.iter().flat_map(|(_, bundled)| bundled.iter());
         let names: Vec<_> = all.map(|one| &one.names).collect();

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::manifest::Manifest;
 use super::packages::{self, Wanted};
-use super::{Bundles, Folder, Lease, Listed, Names};
+use super::{Bundles, Folder, Lease, Listed, Meanwhile, Names};
 
 impl Bundles {
     /// Ends what is being installed.
@@ -15,12 +15,12 @@ impl Bundles {
         }
     }
 
-    /// Finds the packages that bundles of one API in Python ask for, which are installed first if they have to
-    /// be and `make` says so. What is returned keeps them.
+    /// Finds the packages that bundles of one API in Python ask for. With `make` they are installed first if they
+    /// have to be. What is returned keeps them.
     pub(super) fn furnish(
         &self,
         folders: &mut [Folder],
-        make: bool,
+        make: Option<Meanwhile<'_>>,
     ) -> Result<Vec<Arc<Lease>>, String> {
         let mut leases = Vec::new();
         let Some(installer) = &self.installer else { return Ok(leases) };
@@ -29,9 +29,8 @@ impl Bundles {
             let environment = installer.place().folder(&name, None);
             leases.push(self.shelf.lease(environment.clone()));
             if !installer.place().has(&name, None) {
-                if !make {
-                    return Err("its packages are not installed yet".to_owned());
-                }
+                let lack = || "its packages are not installed yet".to_owned();
+                make.ok_or_else(lack)?();
                 installer.make(&name, &folder.folder)?;
             }
             folder.packages = Some(environment);

@@ -4,6 +4,7 @@
 //! counts. What is wrong with it takes down the APIs that name it, and nothing else.
 
 mod assembly;
+mod bringing;
 mod config;
 mod fetch;
 mod furnish;
@@ -20,22 +21,18 @@ mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 
 use self::fetch::Client;
 use self::manifest::{Came, Manifest};
 use self::packages::Installer;
-use self::place::{Draft, Place, Stamp};
+use self::place::{Draft, Place};
 use self::shelf::Shelf;
 use self::signature::PublicKey;
-use self::source::Got;
 use crate::api::Api;
 use crate::driver::python::PythonConfig;
 use crate::tls::Connector;
@@ -51,8 +48,8 @@ pub use self::unpack::{Bounds, unpack};
 
 /// The folder in the run path where nothing else is said.
 pub const MIDDLEWARE: &str = "middleware";
-/// How many bundles are brought at once.
-const AT_ONCE: usize = 4;
+/// What is called when some of several bundles could be served, and others are still waited for.
+pub type Meanwhile<'a> = &'a dyn Fn();
 
 /// The hash that APIs without bundles have: that of nothing.
 pub const NO_BUNDLE: &str = "d41d8cd98f00b204e9800998ecf8427e";
@@ -182,9 +179,12 @@ impl Bundles {
             || names.iter().any(|names| self.lacks_packages(names))
     }
 
-    /// Opens bundles, each of which is brought first if it has to be and `bring` says so. This waits for
-    /// files and servers.
-    pub fn open(&self, names: &[&Names], bring: bool) -> Vec<Result<Opened, String>> {
+    /// Opens bundles. With `bring` each is brought first if it has to be: this waits for files and servers.
+    pub fn open(
+        &self,
+        names: &[&Names],
+        bring: Option<Meanwhile<'_>>,
+    ) -> Vec<Result<Opened, String>> {
         let key = match self.config.key() {
             Ok(key) => key,
             Err(why) => return names.iter().map(|_| Err(why.clone())).collect(),
@@ -192,94 +192,12 @@ impl Bundles {
         // From here on nobody takes them away.
         let lease = |names: &&Names| self.shelf.lease(self.place().folder(&names.hash, None));
         let leases: Vec<_> = names.iter().map(lease).collect();
-        let wanted = if bring { self.to_bring(names.iter().copied()) } else { BTreeSet::new() };
-        let failed = self.bring(wanted, key.as_ref());
+        let failed = bring.map(|meanwhile| {
+            self.bring(self.to_bring(names.iter().copied()), key.as_ref(), meanwhile)
+        });
+        let failed = failed.unwrap_or_default();
         let opened = |(names, lease)| self.opened(names, lease, key.as_ref(), &failed);
         names.iter().copied().zip(leases).map(opened).collect()
-    }
-
-    /// The bundles that the source is asked for.
-    fn to_bring<'a>(&self, names: impl IntoIterator<Item = &'a Names>) -> BTreeSet<One<'a>> {
-        let all = names
-            .into_iter()
-            .flat_map(|names| names.parts.iter().map(|part| (names.hash.as_str(), part)));
-        let asked = |(hash, part): &One<'_>| {
-            self.config.refresh || !self.place().has(hash, part.folder.as_deref())
-        };
-        let possible = self.config.download && self.config.base.is_some();
-        all.filter(|one| possible && asked(one)).collect()
-    }
-
-    /// Brings these, and returns why some did not come.
-    fn bring<'a>(
-        &self,
-        wanted: BTreeSet<One<'a>>,
-        key: Option<&PublicKey>,
-    ) -> BTreeMap<One<'a>, String> {
-        let threads = wanted.len().min(AT_ONCE);
-        let left = Mutex::new(wanted.into_iter());
-        let failed = Mutex::new(BTreeMap::new());
-        // A server that is not there is not asked again and again for one bundle after the other.
-        let unwell = AtomicBool::new(false);
-        let work = || {
-            loop {
-                let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some(one) = next else { return };
-                if let Err(why) = self.bring_one(one, key, &unwell) {
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).insert(one, why);
-                }
-            }
-        };
-        // Threads of their own, as this may be called where no runtime can be entered.
-        thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(work);
-            }
-        });
-        failed.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn bring_one(
-        &self,
-        (hash, part): One<'_>,
-        key: Option<&PublicKey>,
-        unwell: &AtomicBool,
-    ) -> Result<(), String> {
-        let Some(base) = &self.config.base else { return Ok(()) };
-        let folder = part.folder.as_deref();
-        let source = base.shown(&part.name);
-        let known = self.place().stamp(hash, folder).filter(|stamp| stamp.source == source);
-        let known = known.filter(|_| self.place().has(hash, folder));
-        let got = match base {
-            Base::Folder(path) => {
-                source::read(&path.join(&part.name), self.config.max_size, known.as_ref())?
-            }
-            Base::Server(_) => {
-                let url = source.parse().map_err(|error| format!("{source}: {error}"))?;
-                let runtime = Builder::new_current_thread().enable_all().build();
-                let runtime = runtime.map_err(|error| error.to_string())?;
-                let once = unwell.load(Ordering::Relaxed);
-                let got = runtime.block_on(self.client.fetch(&url, known.as_ref(), once));
-                // Looking up names of hosts is not waited for.
-                runtime.shutdown_background();
-                if let Err(error) = &got {
-                    unwell.fetch_or(error.is_for_now(), Ordering::Relaxed);
-                }
-                got.map_err(|error| error.to_string())?
-            }
-        };
-        let Got::Archive { bytes, etag, modified } = got else { return Ok(()) };
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let stamp = Stamp { source, sha256, etag, modified };
-        if known.is_some_and(|known| known.sha256 == stamp.sha256) {
-            return Ok(());
-        }
-        let draft = self.unpacked(&bytes, key)?;
-        drop(bytes);
-        let put = self.place().put(draft, hash, folder, &stamp);
-        put.map_err(|error| format!("cannot be kept: {error}"))?;
-        tracing::info!(target: "gateway", "the bundle `{}` came from {}", part.name, stamp.source);
-        Ok(())
     }
 
     /// A bundle that is what its manifest says, in a folder of its own.

@@ -36,7 +36,7 @@ impl Stage {
     fn open(&self, text: &str) -> Result<Opened, String> {
         let names = Names::parse(text).unwrap().unwrap();
         let bundles = Bundles::new(self.config.clone(), None, None, None);
-        bundles.open(&[&names], true).remove(0)
+        bundles.open(&[&names], Some(&|| ())).remove(0)
     }
 
     fn hook(&self, text: &str) -> String {

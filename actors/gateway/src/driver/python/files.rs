@@ -12,12 +12,13 @@ macro_rules! files {
 }
 
 /// All files by their paths below the folder.
-const FILES: [(&str, &str); 12] = files![
+const FILES: [(&str, &str); 13] = files![
     "worker.py",
     "coproc_bundle.py",
     "coproc_calls.py",
     "coproc_frames.py",
     "coproc_messages.py",
+    "coproc_modules.py",
     "coproc_plain.py",
     "coproc_turns.py",
     "gateway.py",

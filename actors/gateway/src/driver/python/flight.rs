@@ -1,22 +1,24 @@
 //! A call on its way to a worker and back: how long it is waited for, and when its worker is taken to be stuck.
 //!
 //! A hook that runs longer than its call may holds a thread of its worker, which only the worker's end gives
-//! back. A call that has not begun since others are being worked on holds nothing, and its worker is left alone.
-//! Both are true of calls that nobody waits for any more, so those are watched as well.
+//! back. A call that has not begun since others are being worked on holds nothing, and its worker is left alone;
+//! so is that of one which has begun late, until the hook itself has had the time of a call: else many calls at
+//! once, of hooks that end, would take workers from each other. All of this is true of calls that nobody waits
+//! for any more, so those are watched as well.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::Shared;
 use super::lane::{Answer, Sent};
 use super::worker::Seat;
 use crate::driver::Failure;
 
-/// A call. When it is dropped without an answer it is watched for once more its time.
+/// A call. When it is dropped without an answer it is watched on.
 pub(super) struct Flight {
     /// `None` once there is nothing to wait for.
     call: Option<Call>,
@@ -49,7 +51,8 @@ impl Flight {
                 answer.unwrap_or_else(|_| ended())
             }
             Err(_) => {
-                if call.kill_if_stuck() {
+                if call.is_stuck() {
+                    call.kill();
                     self.call = None;
                 }
                 Err(Failure::Late)
@@ -59,28 +62,41 @@ impl Flight {
 }
 
 impl Call {
-    /// Ends the worker if it is at this call, or if nothing is heard of it though it could be at it.
-    fn kill_if_stuck(&self) -> bool {
-        let Self { shared, sent, seat: Seat(worker), .. } = self;
-        let is_silent = worker.heard.load(Ordering::Relaxed) == self.heard;
-        let is_full = worker.is_full(shared.config.threads);
-        let is_stuck = sent.is_slow() || is_silent && !is_full;
-        if is_stuck {
-            tracing::warn!(
-                target: "gateway",
-                "{} is killed: a hook missed its deadline",
-                worker.name
-            );
-            shared.crew.remove(worker);
-            shared.kill(worker);
+    /// Whether the worker is at this call for as long as it may, or nothing is heard of it though it could be.
+    fn is_stuck(&self) -> bool {
+        let Self { shared, sent, seat: Seat(worker), allowance, .. } = self;
+        match sent.begun() {
+            Some(begun) => begun.elapsed() >= *allowance,
+            None => {
+                let is_silent = worker.heard.load(Ordering::Relaxed) == self.heard;
+                is_silent && !worker.is_full(shared.config.threads)
+            }
         }
-        is_stuck
     }
 
-    /// Waits for an answer that nobody else waits for.
+    /// Ends the worker.
+    fn kill(&self) {
+        let Self { shared, seat: Seat(worker), .. } = self;
+        tracing::warn!(target: "gateway", "{} is killed: a hook missed its deadline", worker.name);
+        shared.crew.remove(worker);
+        shared.kill(worker);
+    }
+
+    /// Waits for an answer that nobody else waits for. One that has not begun has been given up.
     async fn watch(mut self) {
-        if timeout(self.allowance, &mut self.sent.answer).await.is_err() {
-            self.kill_if_stuck();
+        let given_up = Instant::now();
+        loop {
+            let begun = self.sent.begun();
+            let until = begun.unwrap_or(given_up) + self.allowance;
+            if timeout_at(until.into(), &mut self.sent.answer).await.is_ok() {
+                return;
+            }
+            if self.is_stuck() {
+                return self.kill();
+            }
+            if self.sent.begun() == begun {
+                return;
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
 use prost::Message;
@@ -38,8 +39,8 @@ struct State {
 #[derive(Debug)]
 struct Pending {
     answer: oneshot::Sender<Answer>,
-    /// The worker said that it is at it.
-    slow: bool,
+    /// When the worker said that it is at it.
+    begun: Option<Instant>,
 }
 
 /// A call on its way.
@@ -61,14 +62,14 @@ impl Sent {
         }
     }
 
-    /// Whether the worker said that it is at it, and takes its time.
-    pub(super) fn is_slow(&self) -> bool {
-        self.lane.lock().pending.get(&self.id).is_some_and(|pending| pending.slow)
+    /// Since when the worker is at it, and takes its time: when it said so, which is at once.
+    pub(super) fn begun(&self) -> Option<Instant> {
+        self.lane.lock().pending.get(&self.id).and_then(|pending| pending.begun)
     }
 
     /// Takes no answer any more. Whether the worker is still at it.
     pub(super) fn forget(&self) -> bool {
-        self.lane.lock().pending.remove(&self.id).is_some_and(|pending| pending.slow)
+        self.lane.lock().pending.remove(&self.id).is_some_and(|pending| pending.begun.is_some())
     }
 }
 
@@ -87,7 +88,7 @@ impl Lane {
         }
         let id = state.number();
         codec::put_message(&mut state.out, id, kind, message, length);
-        state.pending.insert(id, Pending { answer: tell, slow: false });
+        state.pending.insert(id, Pending { answer: tell, begun: None });
         drop(state);
         self.news.notify_one();
         Some(Sent { lane: self.clone(), id, answer })
@@ -192,8 +193,9 @@ impl State {
             Kind::Error => Err(Failure::Refused(String::from_utf8_lossy(&payload).into_owned())),
             Kind::Slow => {
                 if let Some(pending) = self.pending.get_mut(&id)
-                    && !std::mem::replace(&mut pending.slow, true)
+                    && pending.begun.is_none()
                 {
+                    pending.begun = Some(Instant::now());
                     worker.slow.fetch_add(1, Ordering::Relaxed);
                 }
                 return;
@@ -201,7 +203,7 @@ impl State {
             _ => return,
         };
         if let Some(pending) = self.pending.remove(&id) {
-            if pending.slow {
+            if pending.begun.is_some() {
                 worker.slow.fetch_sub(1, Ordering::Relaxed);
             }
             // Who gave the call up does not mind.
