@@ -406,7 +406,7 @@ pub struct Why {
     #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
     pub format: StatusFormat,
 
-    /// A coprocess, `main`, or a dotted key of the config.
+    /// A coprocess, `main`, or a key of the config, such as `shutdown_timeout` or `log.level`.
     pub name: Option<String>,
 }
 

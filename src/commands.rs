@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use coproc_core::exit;
+use coproc_core::name::MAIN;
 use coproc_gateway::definition::{self, Rules};
 use coproc_gateway::page::Templates;
 use coproc_gateway::policy::Policies;
@@ -105,6 +106,16 @@ pub fn debug(sources: &Sources, format: Option<DebugFormat>) -> ExitCode {
         Some(DebugFormat::Json) => Format::Json,
     };
     explain(sources, |loaded, config| Ok(config::debug(loaded, config, format)))
+}
+
+/// Whether `name` means a key of the config to `coproc why`, and no process: it has a dot, or is a key of the
+/// top level by which no coprocess is called.
+pub fn is_key(sources: &Sources, name: &str) -> bool {
+    let is_process = || {
+        let loaded = config::load_leniently(sources);
+        loaded.is_ok_and(|loaded| loaded.config.coprocesses.iter().any(|one| one.is_called(name)))
+    };
+    name.contains('.') || (name != MAIN && config::is_top_level(name) && !is_process())
 }
 
 /// `coproc why KEY`.

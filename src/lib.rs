@@ -69,7 +69,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     match command {
         Command::Check(args) => commands::check(&sources(&cli, args, &[])),
         Command::Debug(debug) => commands::debug(&sources(&cli, &debug.config, &[]), debug.format),
-        Command::Why(Why { name: Some(key), client, format }) if key.contains('.') => {
+        Command::Why(Why { name: Some(key), client, format })
+            if commands::is_key(&sources(&cli, &client.config, &[]), key) =>
+        {
             commands::why(&sources(&cli, &client.config, &[]), key, *format)
         }
         Command::Simulate(args) => {

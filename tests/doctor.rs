@@ -75,3 +75,31 @@ fn a_wrong_config_exits_with_2() {
     place.write("coproc.toml", "[main]\nexec = []\n");
     assert_eq!(place.coproc(&["doctor"]).status.code(), Some(2));
 }
+
+#[test]
+fn what_programs_need_beside_them_is_looked_for() {
+    let place = Place::new();
+    place.write("there.env", "A=1");
+    place.write(
+        "coproc.toml",
+        &format!(
+            "run_path = \"{}\"\n[main]\nexec = \"sleep\"\nready = {{ exec = \"no-such-probe\" }}\n\
+             [coprocess.a]\nname = \"a\"\nexec = \"sleep\"\nrestarts = \"never\"\nexec_event = \"start\"\n\
+             replicas = 2\ncwd = \"/no/such/folder\"\nenv_file = \"there.env\"\n\
+             secrets = {{ PASSWORD = \"/no/such/secret\" }}\n",
+            place.at("run")
+        ),
+    );
+    for (key, grade) in [
+        ("main.ready.exec", "problem"),
+        ("coprocess.a.cwd", "problem"),
+        ("coprocess.a.env_file", "ok"),
+        ("coprocess.a.secrets.PASSWORD", "problem"),
+    ] {
+        let (found, code) = told(&place, key);
+        assert_eq!((&found["grade"], code), (&grade.into(), Some(1)), "{found}");
+    }
+    let output = place.coproc(&["doctor"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("coprocess.a.exec ").count(), 1, "{text}");
+}

@@ -39,16 +39,39 @@ fn of_s6_rc() {
 #[test]
 fn what_supervisord_includes_is_read_in_its_order() {
     let folder = snapshot::folder(&[
-        ("s.conf", "[include]\nfiles = conf.d/*.conf none/*.conf\n"),
+        ("s.conf", "[include]\nfiles = conf.d/*.conf none/*.conf conf.d/[de]?.ini gone.conf\n"),
         ("conf.d/b.conf", "[program:b]\ncommand=b\nautorestart=true\n"),
-        ("conf.d/a.conf", "[program:a]\ncommand=a\nautorestart=true\n"),
+        ("conf.d/a.conf", "\u{feff}[program:a]\ncommand=a\nautorestart=true\n"),
         ("conf.d/c.txt", "[program:c]\ncommand=c\n"),
+        ("conf.d/d1.ini", "[program:d]\ncommand=d\nautorestart=true\n"),
+        ("conf.d/d11.ini", "[program:d11]\ncommand=d\n"),
+        ("conf.d/f1.ini", "[program:f]\ncommand=f\n"),
+        ("conf.d/.hidden.conf", "[program:h]\ncommand=h\n"),
     ]);
     let output = snapshot::coproc(folder.path(), &["import", "s.conf"], &[]);
-    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    let nothing = "note: s.conf: include: there is no file `none/*.conf`\n\
+                   note: s.conf: include: there is no file `gone.conf`\n";
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), nothing));
     let names: Vec<_> =
         output.stdout.lines().filter_map(|line| line.strip_prefix("name = ")).collect();
-    assert_eq!(names, ["\"a\"", "\"b\""]);
+    assert_eq!(names, ["\"a\"", "\"b\"", "\"d\""]);
+}
+
+#[test]
+fn where_nothing_can_be_run_that_is_said() {
+    let folder = snapshot::folder(&[("Procfile", "# nothing\n"), ("s.conf", "[supervisord]\n")]);
+    for name in ["Procfile", "s.conf"] {
+        let output = snapshot::coproc(folder.path(), &["import", name], &[]);
+        let note = format!("note: {name}: nothing: there is nothing in it that could be run\n");
+        assert_eq!((output.code, output.stderr), (Some(0), note));
+    }
+}
+
+#[test]
+fn the_mark_that_some_editors_write_is_no_part_of_a_name() {
+    let folder = snapshot::folder(&[("Procfile", "\u{feff}web: server\r\n")]);
+    let output = snapshot::coproc(folder.path(), &["import", "Procfile"], &[]);
+    assert!(output.stdout.contains("[main]\nexec = [\"server\"]\n"), "{}", output.stdout);
 }
 
 #[test]

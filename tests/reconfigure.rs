@@ -276,3 +276,20 @@ fn while_the_start_is_held_nothing_changes() {
     wrapper.wait_for("main: up");
     assert_eq!(wrapper.stop(), 143);
 }
+
+#[test]
+fn a_config_that_cannot_be_read_to_its_end_keeps_nobody_from_leaving() {
+    let place = Place::new();
+    config(&place, MAIN, &[]);
+    let mut wrapper = run(&place);
+    let config = place.at("coproc.toml");
+    std::fs::remove_file(&config).unwrap();
+    // Nobody ever writes to it.
+    let mode = nix::sys::stat::Mode::S_IRUSR;
+    nix::unistd::mkfifo(std::path::Path::new(&config), mode).unwrap();
+    let (code, _, stderr) = reload(&place, &["--socket", &place.at("run/control.sock")]);
+    assert_eq!(code, Some(1));
+    assert_eq!(stderr, "error: the config cannot be read within 5 s\n");
+    wrapper.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(wrapper.wait(), 143);
+}

@@ -278,3 +278,16 @@ fn a_runtime_that_is_killed_is_told_of_by_the_init() {
     assert_eq!((&report["status"], &report["cause"]), (&json!(1), &json!("runtime")));
     assert_eq!(report["end"], json!({ "signal": "KILL" }));
 }
+
+#[test]
+fn a_report_goes_to_a_device_or_a_pipe_as_well() {
+    let place = Place::new();
+    main_is(&place, "echo done", "");
+    let mut wrapper = place.run_with(&["--report", "/dev/null"], &[]);
+    assert_eq!(wrapper.wait(), 0);
+    assert_eq!(wrapper.stderr(), "");
+    let mut wrapper = place.run_with(&["--report", "/dev/stderr"], &[]);
+    assert_eq!(wrapper.wait(), 0);
+    let report: Value = serde_json::from_str(&wrapper.stderr()).unwrap();
+    assert_eq!(report["cause"], "main-ended");
+}

@@ -225,3 +225,64 @@ fn the_real_program_does_the_same() {
     let status = told["end"]["status"].as_i64();
     assert_eq!(status, Some(i64::from(code)));
 }
+
+/// Three of one, by their common name.
+const THREE: &str = r#"
+[main]
+kind = "none"
+
+[coprocess.worker]
+name = "worker"
+exec = "worker"
+restarts = "never"
+background = true
+exec_event = "pre-start"
+replicas = 3
+"#;
+
+case!(fn replicas_by_their_common_name: [
+    "simulate", "--fail", "worker@1s", "--fail", "worker-2@0s", "--for", "2s", "--expect", "e.toml"
+] {
+    "coproc.toml": THREE,
+    "e.toml": "[[expect]]\nevent = \"coprocess.worker.failed\"\ntimes = 3\nwithin = \"1s\"\n"
+});
+case!(fn expectations_that_cannot_be: ["simulate", "--expect", "e.toml"] {
+    "coproc.toml": THREE,
+    "e.toml": r#"
+[[expect]]
+exit = 143
+event = "exit"
+
+[[expect]]
+exit = 1000
+
+[[expect]]
+cause = "signall"
+
+[[expect]]
+order = []
+
+[[expect]]
+running = []
+at = "1s"
+
+[[expect]]
+states = { worker-1 = "runing" }
+at = "1s"
+
+[[expect]]
+within = "1s"
+"#
+});
+case!(fn expectations_of_nobody: ["simulate", "--expect", "e.toml"] {
+    "coproc.toml": THREE,
+    "e.toml": r#"
+[[expect]]
+running = ["main"]
+at = "1s"
+
+[[expect]]
+never = "coprocess.nobody.ready"
+"#
+});
+case!(fn a_signal_that_nobody_hears: ["simulate", "--signal", "KILL@3s"] { "coproc.toml": THREE });

@@ -205,6 +205,9 @@ fn a_key_tells_who_said_its_value() {
     let told = ask(&place, &["why", "log.level", "--set", "log.level=error"]);
     assert!(told.starts_with("log.level: error  (--set"), "{told}");
     assert!(told.contains("overriding DEBUG from "), "{told}");
+    // A key without a dot is one as well, unless a coprocess has its name.
+    let told = ask(&place, &["why", "shutdown_timeout"]);
+    assert_eq!(told, "shutdown_timeout: 30s  (default)\n");
     let json = ask(&place, &["why", "log.formatter_name", "--format", "json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["values"]["log.formatter_name"]["value"], "json");

@@ -193,6 +193,11 @@ pub(super) const TEMPLATE_DEFAULTS: [(&str, &str); 6] = [
     ("template_var_right_delim", "]]"),
 ];
 
+/// Whether this is a key of the top level that coproc knows.
+pub fn is_top_level(key: &str) -> bool {
+    top_level_keys().iter().any(|one| one == key)
+}
+
 /// The names of the keys of the top level, in their order. They come from what serde was told, since
 /// a schema is much to make at each start.
 pub(super) fn top_level_keys() -> Vec<String> {

@@ -43,7 +43,7 @@ use serde_json::{Map, Value};
 
 use crate::log::LogConfig;
 
-pub use self::core::RootTable;
+pub use self::core::{RootTable, is_top_level};
 pub use self::debug::{Format, debug, origin_of};
 pub use self::facts::{Facts, FactsError};
 pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};

@@ -35,6 +35,7 @@ pub(super) struct Facts {
     /// How long what left its group has, where it is looked after.
     pub(super) strays: Option<Duration>,
     pub(super) programs: Vec<Program>,
+    pub(super) files: Vec<File>,
     pub(super) users: Vec<User>,
     pub(super) limits: Vec<Limit>,
     pub(super) nginx: Option<Daemon>,
@@ -84,6 +85,16 @@ pub(super) enum Found {
     Not(String),
     /// Its name depends on what is known when it is started.
     Depends,
+}
+
+/// A file or folder that has to be there when its program is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct File {
+    /// The key.
+    pub(super) key: String,
+    pub(super) path: String,
+    /// Why it is of no use.
+    pub(super) wrong: Option<String>,
 }
 
 /// A user or group that something is run as.

@@ -6,13 +6,15 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use coproc_coprocess::config::Coprocess;
+use coproc_core::probe::{self, Probe};
 use coproc_core::process::{Context, find_program, identity};
-use coproc_main::config::Kind;
+use coproc_main::config::{Check, Kind};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::unistd::{getegid, geteuid};
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 
-use super::facts::{Control, Daemon, Facts, Found, Limit, Place, Program, State, User};
+use super::facts::{Control, Daemon, Facts, File, Found, Limit, Place, Program, State, User};
 use super::judge::raises_limits;
 use crate::config::{Config, Sources};
 
@@ -40,7 +42,7 @@ pub(super) fn gather(config: &Config, sources: &Sources) -> Facts {
         let finite = |limit: u64| (limit != RLIM_INFINITY).then_some(limit);
         (finite(soft), finite(hard))
     };
-    let (programs, users, limits) = tables(config, sources, capabilities);
+    let Tables { programs, files, users, limits } = tables(config, sources, capabilities);
     Facts {
         pid: std::process::id(),
         subreaper: config.subreaper,
@@ -68,6 +70,7 @@ pub(super) fn gather(config: &Config, sources: &Sources) -> Facts {
         shutdown_timeout: config.shutdown_timeout,
         strays: config.subreaper.then_some(config.stray_timeout),
         programs,
+        files,
         users,
         limits,
         nginx: (config.main.kind == Kind::Nginx).then(|| nginx(config)),
@@ -134,18 +137,27 @@ fn control(path: &Path, config: &Config) -> Control {
 }
 
 /// What the tables of the config ask of the machine.
-fn tables(
-    config: &Config,
-    sources: &Sources,
-    capabilities: Option<u64>,
-) -> (Vec<Program>, Vec<User>, Vec<Limit>) {
-    let (mut programs, mut users, mut limits) = (Vec::new(), Vec::new(), Vec::new());
-    let mut take = |key: &str, words: &[(&str, &[String])], context: &Context| {
-        for (name, words) in words {
+#[derive(Default)]
+struct Tables {
+    programs: Vec<Program>,
+    files: Vec<File>,
+    users: Vec<User>,
+    limits: Vec<Limit>,
+}
+
+/// Commands by their keys in a table.
+type Commands<'a> = Vec<(&'static str, &'a [String])>;
+
+fn tables(config: &Config, sources: &Sources, capabilities: Option<u64>) -> Tables {
+    let mut tables = Tables::default();
+    let Tables { programs, files, users, limits } = &mut tables;
+    let mut take = |key: &str, commands: Commands<'_>, context: &Context| {
+        for (name, words) in commands {
             let Some(word) = words.first() else { continue };
             let found = found(word, context, sources);
             programs.push(Program { key: format!("{key}.{name}"), name: word.clone(), found });
         }
+        files.extend(needed(key, context, sources));
         let who = context.user.as_ref().or(context.group.as_ref()).filter(|name| !name.is_empty());
         if let Some(who) = who {
             let wrong = identity(context).err().map(|error| error.reason);
@@ -165,21 +177,52 @@ fn tables(
     };
     let main = &config.main;
     if main.kind != Kind::None {
-        let check = match &main.check {
-            coproc_main::config::Check::Command(words) => Some(("check", words.as_slice())),
+        let mut commands: Commands<'_> = vec![("exec", &main.exec)];
+        if let Check::Command(words) = &main.check {
+            commands.push(("check", words));
+        }
+        commands.extend(asked([&main.ready, &main.live]));
+        take("main", commands, &main.context);
+    }
+    // What one replica needs, all do.
+    let is_first = |one: &&Coprocess| one.replica.as_ref().is_none_or(|one| one.number == 1);
+    for one in config.coprocesses.iter().filter(is_first) {
+        let mut commands: Commands<'_> = vec![("exec", &one.exec)];
+        commands.extend(one.stop_exec.as_deref().map(|words| ("stop_exec", words)));
+        commands.extend(asked([&one.ready, &one.live]));
+        take(&format!("coprocess.{}", one.key), commands, &one.context);
+    }
+    tables
+}
+
+/// The programs of the probes `ready` and `live`.
+fn asked(probes: [&Option<Probe>; 2]) -> impl Iterator<Item = (&'static str, &[String])> {
+    ["ready.exec", "live.exec"].into_iter().zip(probes).filter_map(|(key, probe)| {
+        match &probe.as_ref()?.kind {
+            probe::Kind::Exec(words) => Some((key, words.as_slice())),
             _ => None,
+        }
+    })
+}
+
+/// The folder and the files without which a program cannot be started.
+fn needed(key: &str, context: &Context, sources: &Sources) -> Vec<File> {
+    let file = |name: String, path: &Path, folder: bool| {
+        let path = sources.folder.join(path);
+        let wrong = match path.metadata() {
+            Err(error) => Some(error.to_string()),
+            Ok(found) if folder && !found.is_dir() => Some("it is no folder".to_owned()),
+            Ok(_) if folder => None,
+            // It is read by the wrapper itself.
+            Ok(_) => access(&path, Access::READ_OK).err().map(|error| error.to_string()),
         };
-        let words: Vec<_> =
-            [Some(("exec", main.exec.as_slice())), check].into_iter().flatten().collect();
-        take("main", &words, &main.context);
-    }
-    for one in &config.coprocesses {
-        let stop = one.stop_exec.as_ref().map(|words| ("stop_exec", words.as_slice()));
-        let words: Vec<_> =
-            [Some(("exec", one.exec.as_slice())), stop].into_iter().flatten().collect();
-        take(&format!("coprocess.{}", one.key), &words, &one.context);
-    }
-    (programs, users, limits)
+        File { key: format!("{key}.{name}"), path: path.display().to_string(), wrong }
+    };
+    let cwd = context.cwd.iter().map(|path| file("cwd".to_owned(), path, true));
+    let env_file = context.env_file.iter().map(|path| file("env_file".to_owned(), path, false));
+    let secrets = context.secrets.iter();
+    let secrets = secrets.map(|(name, path)| file(format!("secrets.{name}"), path, false));
+    cwd.chain(env_file).chain(secrets).collect()
 }
 
 fn found(word: &str, context: &Context, sources: &Sources) -> Found {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::facts::{Control, Daemon, Facts, Found, Limit, Place, Program, State, User};
+use super::facts::{Control, Daemon, Facts, File, Found, Limit, Place, Program, State, User};
 
 /// CAP_SETGID, CAP_SETUID and CAP_SYS_RESOURCE, by the numbers of capabilities(7).
 const SETGID: u64 = 1 << 6;
@@ -64,8 +64,9 @@ fn problem(about: &str, says: impl Into<String>, advice: impl Into<String>) -> F
 /// All that is to be said, in the order in which it matters at a start.
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut all: Vec<_> = facts.programs.iter().map(program).collect();
+    all.extend(facts.files.iter().map(file));
     all.extend(facts.nginx.map(daemon));
-    all.extend(facts.users.iter().map(user));
+    all.extend(facts.users.iter().map(|one| user(one, facts.uid)));
     all.push(privileges(facts));
     all.extend(facts.limits.iter().map(limit));
     all.push(pid(facts));
@@ -123,10 +124,23 @@ fn daemon(daemon: Daemon) -> Finding {
     }
 }
 
-fn user(User { key, name, wrong }: &User) -> Finding {
+fn file(File { key, path, wrong }: &File) -> Finding {
+    match wrong {
+        None => ok(key, format!("{path} is there")),
+        Some(why) => {
+            problem(key, format!("{path}: {why}"), "mount or make it, or correct the path")
+        }
+    }
+}
+
+fn user(User { key, name, wrong }: &User, uid: u32) -> Finding {
+    let advice = match uid {
+        0 => "create it in the image",
+        _ => "create it in the image, or start the wrapper as root",
+    };
     match wrong {
         None => ok(key, format!("programs can be run as `{name}`")),
-        Some(why) => problem(key, why, "create it in the image, or start the wrapper as root"),
+        Some(why) => problem(key, why, advice),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::facts::{Control, Daemon, Facts, Found, Limit, Place, Program, State, User};
+use super::facts::{Control, Daemon, Facts, File, Found, Limit, Place, Program, State, User};
 use super::gather::directive;
 use super::judge::{Grade, judge};
 use super::{text, to_json};
@@ -42,6 +42,7 @@ fn well() -> Facts {
             name: "nginx".into(),
             found: Found::At("/usr/sbin/nginx".into()),
         }],
+        files: vec![File { key: "main.cwd".into(), path: "/srv".into(), wrong: None }],
         users: Vec::new(),
         limits: Vec::new(),
         nginx: Some(Daemon::Off),
@@ -83,6 +84,11 @@ fn unwell() -> Facts {
             },
             Program { key: "coprocess.a.exec".into(), name: "${X}".into(), found: Found::Depends },
         ],
+        files: vec![File {
+            key: "coprocess.a.secrets.PASSWORD".into(),
+            path: "/run/secrets/db".into(),
+            wrong: Some("No such file or directory (os error 2)".into()),
+        }],
         users: vec![User {
             key: "coprocess.a.user".into(),
             name: "nobody2".into(),
@@ -113,7 +119,7 @@ fn nothing_is_well() {
     let findings = judge(&unwell());
     assert!(findings.iter().all(|one| (one.grade == Grade::Ok) == one.advice.is_none()));
     snapshot("doctor__unwell", &text(&findings));
-    assert_eq!(to_json(&findings)["problems"], 8);
+    assert_eq!(to_json(&findings)["problems"], 9);
 }
 
 #[test]

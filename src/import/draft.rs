@@ -1,5 +1,6 @@
 //! A config that is being made: its processes, and what could not be said. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(super) struct Draft {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) name: String,
+    /// How many of it there are, each with its number behind the name; 0: one, without a number.
+    pub(super) replicas: u32,
     pub(super) keys: Vec<Key>,
     /// The places and keys of what has no equal, to stand above it.
     pub(super) comments: Vec<String>,
@@ -50,6 +53,18 @@ pub(super) struct Remark {
     /// The setting.
     pub(super) what: String,
     pub(super) why: String,
+}
+
+impl Table {
+    /// The names that nobody else may have.
+    fn names(&self) -> impl Iterator<Item = String> {
+        let name = self.name.to_lowercase();
+        let numbered = (1..=self.replicas).map({
+            let name = name.clone();
+            move |number| format!("{name}-{number}")
+        });
+        std::iter::once(name).chain(numbered)
+    }
 }
 
 impl fmt::Display for Remark {
@@ -97,6 +112,11 @@ impl Draft {
         Self { title, ..Self::default() }
     }
 
+    /// Whether there is neither a main process nor a coprocess.
+    pub(super) fn runs_nothing(&self) -> bool {
+        self.verbatim.is_none() && self.main.is_empty() && self.coprocesses.is_empty()
+    }
+
     pub(super) fn remark(
         &mut self,
         place: impl Into<String>,
@@ -106,28 +126,25 @@ impl Draft {
         self.remarks.push(Remark { place: place.into(), what: what.into(), why: why.into() });
     }
 
-    /// A name that nobody else has and that can be one: dots and slashes become dashes.
-    pub(super) fn name(&mut self, wanted: &str, place: &str) -> String {
+    /// A coprocess without keys, whose name nobody else has and can be one: dots and slashes become dashes.
+    pub(super) fn table(&mut self, wanted: &str, replicas: u32, place: &str) -> Table {
         let fit = |c: char| if c == '.' || c == '/' || c.is_control() { '-' } else { c };
         let base: String = wanted.trim().chars().map(fit).collect();
-        let free = |name: &str| {
-            name.parse::<Name>().is_ok()
-                && !self
-                    .coprocesses
-                    .iter()
-                    .any(|one| one.name.to_lowercase() == name.to_lowercase())
+        let taken: BTreeSet<_> = self.coprocesses.iter().flat_map(Table::names).collect();
+        let free = |table: &Table| {
+            table.name.parse::<Name>().is_ok() && !table.names().any(|name| taken.contains(&name))
         };
         let base = if base.is_empty() { "process".to_owned() } else { base };
-        let mut name = base.clone();
+        let mut table = Table { name: base.clone(), replicas, ..Table::default() };
         let mut count = 1u32;
-        while !free(&name) {
+        while !free(&table) {
             count += 1;
-            name = format!("{base}-{count}");
+            table.name = format!("{base}-{count}");
         }
-        if name != wanted {
-            self.remark(place, wanted, format!("its name here is `{name}`"));
+        if table.name != wanted {
+            self.remark(place, wanted, format!("its name here is `{}`", table.name));
         }
-        name
+        table
     }
 
     /// What all may take at the end, where the default is too short for the times of coprocesses: two
@@ -176,6 +193,9 @@ impl Draft {
             let _ = writeln!(out, "[coprocess.{}]", text(&table.name));
             let _ = writeln!(out, "name = {}", text(&table.name));
             keys(&mut out, &table.keys);
+            if table.replicas > 0 {
+                let _ = writeln!(out, "replicas = {}", table.replicas);
+            }
         }
         out
     }

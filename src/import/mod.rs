@@ -68,10 +68,13 @@ pub fn import(args: &Import) -> ExitCode {
         Origin::S6Rc => s6::read(&args.path),
         Origin::NginxWrapper => wrapper::read(&args.path),
     };
-    let draft = match draft {
+    let mut draft = match draft {
         Ok(draft) => draft,
         Err(why) => return refused(&why),
     };
+    if draft.runs_nothing() {
+        draft.remark(shown(&args.path), "nothing", "there is nothing in it that could be run");
+    }
     for remark in &draft.remarks {
         complain(&format!("note: {remark}\n"));
     }
@@ -116,7 +119,9 @@ fn read(path: &Path) -> Result<String, String> {
         return Err(format!("{file} is longer than {} KiB", LONGEST / 1024));
     }
     let bytes = fs::read(path).map_err(|error| format!("{file} cannot be read: {error}"))?;
-    String::from_utf8(bytes).map_err(|_| format!("{file} is not UTF-8"))
+    let text = String::from_utf8(bytes).map_err(|_| format!("{file} is not UTF-8"))?;
+    // Editors of other systems put a mark in front.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// What kind of file this is. The error is a sentence.

@@ -2,7 +2,7 @@
 
 use coproc_core::words::Words;
 
-use super::draft::{Draft, Table, list, text};
+use super::draft::{Draft, list, text};
 
 /// No Procfile has more processes.
 const PROCESSES: usize = 256;
@@ -41,8 +41,7 @@ pub(super) fn parse(file: &str, source: &str) -> Draft {
             continue;
         }
         let release = *name == "release";
-        let name = draft.name(name, place);
-        let mut table = Table { name, ..Table::default() };
+        let mut table = draft.table(name, 0, place);
         table.keys.push(("exec", words));
         table.keys.push(("restarts", text("never")));
         table.keys.push(("exec_event", text("pre-start")));

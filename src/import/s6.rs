@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use coproc_core::words::Words;
 
-use super::draft::{Draft, Table, list, text};
+use super::draft::{Draft, Key, Table, list, text};
 
 /// No directory has more services.
 const SERVICES: usize = 512;
@@ -23,6 +24,8 @@ pub(super) struct Service {
     pub(super) needs: BTreeSet<String>,
     /// Its folder.
     pub(super) path: String,
+    /// Whether its `run` is executable.
+    pub(super) can_be_run: bool,
 }
 
 /// Reads a directory. The error is a sentence.
@@ -79,6 +82,8 @@ fn service(path: &Path) -> Result<Service, String> {
             service.files.insert(name.to_owned(), text);
         }
     }
+    let run = fs::metadata(path.join("run"));
+    service.can_be_run = run.is_ok_and(|run| run.permissions().mode() & 0o111 != 0);
     for name in ["env", "data"] {
         if path.join(name).is_dir() {
             service.files.insert(name.to_owned(), String::new());
@@ -124,9 +129,12 @@ pub(super) fn convert(shown: &str, services: &BTreeMap<String, Service>) -> Draf
             draft.remark(place(&name, file), &name, "it is missing, and the service left out");
             continue;
         };
-        let own = draft.name(&name, &place(&name, ""));
-        names.insert(name.clone(), own.clone());
-        let mut table = Table { name: own, ..Table::default() };
+        let mut table = draft.table(&name, 0, &place(&name, ""));
+        names.insert(name.clone(), table.name.clone());
+        if longrun && !service.can_be_run {
+            let why = "it is not executable, which s6-rc-compile sees to: chmod +x";
+            draft.remark(place(&name, file), file, why);
+        }
         let exec = match longrun {
             true => vec![format!("{}/run", service.path)],
             false => command(script, service, "up", &place(&name, "up"), &mut draft),
@@ -139,8 +147,7 @@ pub(super) fn convert(shown: &str, services: &BTreeMap<String, Service>) -> Draf
         } else {
             table.keys.push(("on_give_up", text("shutdown")));
         }
-        let after = after(&name, services, &names, shown, &mut draft);
-        table.keys.push(("exec_event", text(&after)));
+        table.keys.push(start(&services[&name], &names, &draft));
         table.keys.push(("stop_event", text("exit")));
         rest(&name, service, shown, &mut table, &mut draft);
         draft.coprocesses.push(table);
@@ -170,42 +177,20 @@ fn command(
     vec!["execlineb".to_owned(), "-P".to_owned(), format!("{}/{file}", service.path)]
 }
 
-/// The event at which a service starts: `pre-start` where it needs none but oneshots, which hold that;
-/// else when what it needs is ready.
-fn after(
-    name: &str,
-    services: &BTreeMap<String, Service>,
-    names: &BTreeMap<String, String>,
-    shown: &str,
-    draft: &mut Draft,
-) -> String {
-    let needs = &services[name].needs;
-    // The order in which they start, which is that of the coprocesses so far.
-    let started: Vec<_> = draft
-        .coprocesses
-        .iter()
-        .filter(|one| needs.iter().any(|need| names.get(need) == Some(&one.name)))
-        .map(|one| {
-            let key =
-                |key: &str| one.keys.iter().find(|(name, _)| *name == key).map(|(_, v)| v.as_str());
-            let waits = key("exec_event") != Some("\"pre-start\"");
-            (one.name.clone(), key("background").is_some(), waits)
-        })
-        .collect();
-    let longruns: Vec<_> =
-        started.iter().filter(|(_, longrun, waits)| *longrun || *waits).collect();
-    if longruns.len() > 1 {
-        let all: Vec<_> = longruns.iter().map(|(name, ..)| name.as_str()).collect();
-        draft.remark(
-            format!("{shown}/{name}"),
-            "dependencies.d",
-            format!("it waits for the last of {} alone", all.join(", ")),
-        );
-    }
-    match longruns.last() {
-        Some((need, true, _)) => format!("coprocess.{need}.ready"),
-        Some((need, false, _)) => format!("coprocess.{need}.stopped"),
-        None => "pre-start".to_owned(),
+/// When a service starts: at `pre-start` where it needs none but oneshots that hold it; else after all that
+/// it needs.
+fn start(service: &Service, names: &BTreeMap<String, String>, draft: &Draft) -> Key {
+    let is_needed =
+        |one: &&Table| service.needs.iter().any(|need| names.get(need) == Some(&one.name));
+    let is_over = |one: &Table| {
+        let has = |key| one.keys.iter().any(|(name, _)| *name == key);
+        !has("background") && !has("after")
+    };
+    let needed = draft.coprocesses.iter().filter(is_needed);
+    let needed: Vec<_> = needed.filter(|one| !is_over(one)).map(|one| &one.name).collect();
+    match needed.is_empty() {
+        true => ("exec_event", text("pre-start")),
+        false => ("after", list(&needed)),
     }
 }
 

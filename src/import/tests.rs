@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::draft::Draft;
+use super::draft::{Draft, Key};
 use super::s6::Service;
 use super::{procfile, s6, supervisord};
 use crate::config::{self, Sources};
@@ -37,6 +37,61 @@ fn priorities_are_the_order_and_copies_are_written_out() {
     let names: Vec<_> = draft.coprocesses.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["w_0", "w_1", "late"]);
     assert_eq!(draft.coprocesses[1].keys[0], ("exec", "[\"w\", \"--port=8001\"]".to_owned()));
+    assert_eq!(remarks(&draft), [] as [&str; 0]);
+    check(&draft).unwrap();
+}
+
+#[test]
+fn copies_that_differ_in_their_number_alone_are_replicas() {
+    let draft = of_supervisord(
+        "[program:queue]\ncommand=php artisan queue:work\nnumprocs=8\nautorestart=true\n\
+         process_name=%(program_name)s_%(process_num)02d\nstdout_logfile=/var/log/%(process_num)d.log\n\
+         [program:shard]\ncommand=shard --number %(process_num)d\nnumprocs=2\nnumprocs_start=1\n\
+         autorestart=true\n\
+         [program:padded]\ncommand=x %(process_num)02d\nnumprocs=2\nnumprocs_start=1\nautorestart=true\n\
+         [program:apart]\ncommand=x\nnumprocs=2\nautorestart=true\nprocess_name=%(process_num)s\n\
+         environment=N=\"%(process_num)d\"\n\
+         [program:queue-2]\ncommand=x\nautorestart=true\n\
+         [program:none]\ncommand=x\nnumprocs=0\nautorestart=true\n",
+    );
+    let all: Vec<_> =
+        draft.coprocesses.iter().map(|one| (one.name.as_str(), one.replicas)).collect();
+    let expected = [
+        ("queue", 8),
+        ("shard", 2),
+        ("padded_1", 0),
+        ("padded_2", 0),
+        ("apart_0", 0),
+        ("apart_1", 0),
+        ("queue-2-2", 0),
+    ];
+    assert_eq!(all, expected);
+    let exec = "[\"shard\", \"--number\", \"${replica}\"]";
+    assert_eq!(draft.coprocesses[1].keys[0], ("exec", exec.to_owned()));
+    let told = remarks(&draft);
+    let logfile = "s.conf:6: stdout_logfile: its output goes to the wrapper's log, with its name \
+                   (log.destination)";
+    let none = "s.conf:26: numprocs: it is 0: there is none of it";
+    for expected in [logfile, none] {
+        assert!(told.iter().any(|one| one == expected), "{told:#?}");
+    }
+    check(&draft).unwrap();
+}
+
+#[test]
+fn what_the_daemon_gives_on_is_said_for_each() {
+    let draft = of_supervisord(
+        "[supervisord]\nuser=app\numask=027\n\
+         [program:a]\ncommand=a # and no more ; than this\nautorestart=no\n\
+         [program:b]\ncommand=b\nautorestart=no\nuser=other\n",
+    );
+    let of = |at: usize, key: &str| {
+        let keys = &draft.coprocesses[at].keys;
+        keys.iter().find(|(one, _)| *one == key).map(|(_, value)| value.clone())
+    };
+    assert_eq!(of(0, "exec").unwrap(), "[\"a\"]");
+    assert_eq!([of(0, "user").unwrap(), of(1, "user").unwrap()], ["\"app\"", "\"other\""]);
+    assert_eq!([of(0, "umask").unwrap(), of(1, "umask").unwrap()], ["\"0027\"", "\"0027\""]);
     assert_eq!(remarks(&draft), [] as [&str; 0]);
     check(&draft).unwrap();
 }
@@ -85,14 +140,17 @@ fn service(kind: &str, files: &[(&str, &str)], needs: &[&str]) -> Service {
         files: files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
         needs: needs.iter().map(ToString::to_string).collect(),
         path: "/src/x".to_owned(),
+        can_be_run: true,
     }
 }
 
 #[test]
-fn services_start_after_what_they_need() {
+fn services_start_after_all_that_they_need() {
     let services: BTreeMap<_, _> = [
-        ("a-web", service("longrun", &[("run", "")], &["db", "setup"])),
+        ("a-web", service("longrun", &[("run", "")], &["db", "setup", "fill", "cache"])),
+        ("cache", service("longrun", &[("run", "")], &[])),
         ("db", service("longrun", &[("run", ""), ("notification-fd", "3\n")], &["setup"])),
+        ("fill", service("oneshot", &[("up", "fill")], &["db"])),
         ("setup", service("oneshot", &[("up", "mkdir -p /run/x"), ("down", "rm -r /run/x")], &[])),
         ("all", service("bundle", &[], &["a-web", "db"])),
     ]
@@ -103,14 +161,21 @@ fn services_start_after_what_they_need() {
         .coprocesses
         .iter()
         .map(|one| {
-            let event = one.keys.iter().find(|(key, _)| *key == "exec_event").unwrap();
-            (one.name.as_str(), event.1.as_str())
+            let start = |(key, _): &&Key| *key == "exec_event" || *key == "after";
+            let (key, value) = one.keys.iter().find(start).unwrap();
+            format!("{}: {key} = {value}", one.name)
         })
         .collect();
-    let expected =
-        [("setup", "\"pre-start\""), ("db", "\"pre-start\""), ("a-web", "\"coprocess.db.ready\"")];
+    let expected = [
+        "cache: exec_event = \"pre-start\"",
+        "setup: exec_event = \"pre-start\"",
+        "db: exec_event = \"pre-start\"",
+        "fill: after = [\"db\"]",
+        "a-web: after = [\"cache\", \"db\", \"fill\"]",
+    ];
     assert_eq!(told, expected);
-    assert!(draft.coprocesses[1].keys.contains(&("ready", "{ fd = 3 }".to_owned())));
+    assert!(draft.coprocesses[2].keys.contains(&("ready", "{ fd = 3 }".to_owned())));
+    assert_eq!(remarks(&draft), [] as [&str; 0]);
     check(&draft).unwrap();
 }
 
@@ -132,6 +197,7 @@ fn line() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "command",
         "numprocs",
+        "numprocs_start",
         "process_name",
         "priority",
         "environment",
@@ -211,7 +277,13 @@ proptest! {
             .map(|(name, (kind, files, needs))| {
                 let files = files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
                 let service =
-                    Service { kind: kind.to_owned(), files, needs, path: "/src".to_owned() };
+                    Service {
+                        kind: kind.to_owned(),
+                        files,
+                        needs,
+                        path: "/src".to_owned(),
+                        can_be_run: false,
+                    };
                 (name, service)
             })
             .collect();

@@ -14,7 +14,10 @@ pub(super) fn read(path: &Path) -> Result<Draft, String> {
         folder: std::env::current_dir().unwrap_or_default(),
         ..Sources::default()
     };
-    let loaded = config::load(&sources).map_err(|errors| format!("{file}: {errors}"))?;
+    let loaded = config::load(&sources).map_err(|errors| {
+        let report = errors.to_string();
+        report.strip_prefix("error: ").unwrap_or(&report).trim_end().to_owned()
+    })?;
     let mut draft = Draft::new(String::new());
     draft.remark(
         &file,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use coproc_coprocess::config::Coprocess;
 use coproc_core::duration::GoDuration;
 use coproc_core::exit::ExitStatus;
 use coproc_core::name::{MAIN, Name};
@@ -157,20 +158,23 @@ impl Faults {
     fn happenings(&self, cast: &Cast<'_>, scenario: &mut Scenario) -> Result<(), String> {
         let mut add = |at, happening| scenario.happenings.push((at, happening));
         for text in &self.fail {
-            let (name, rest) = cast.split(text, '@', "fail")?;
+            let (names, rest) = cast.split(text, '@', "fail")?;
             let (at, status) = ending(rest, "fail", text)?;
-            add(at, Happening::Ends(name, status.unwrap_or(ExitStatus::Code(1))));
+            let status = status.unwrap_or(ExitStatus::Code(1));
+            names.into_iter().for_each(|name| add(at, Happening::Ends(name, status)));
         }
         for text in &self.exit {
-            let (name, rest) = cast.split(text, '@', "exit")?;
-            add(moment(rest, "exit", text)?, Happening::Ends(name, ExitStatus::Code(0)));
+            let (names, rest) = cast.split(text, '@', "exit")?;
+            let at = moment(rest, "exit", text)?;
+            names.into_iter().for_each(|name| add(at, Happening::Ends(name, ExitStatus::Code(0))));
         }
         for text in &self.unhealthy {
-            let (name, rest) = cast.split(text, '@', "unhealthy")?;
-            if !cast.has_live_probe(&name) {
+            let (names, rest) = cast.split(text, '@', "unhealthy")?;
+            if let Some(name) = names.iter().find(|name| !cast.has_live_probe(name)) {
                 return Err(refused("unhealthy", text, &format!("`{name}` has no `live` probe")));
             }
-            add(moment(rest, "unhealthy", text)?, Happening::Sickens(name));
+            let at = moment(rest, "unhealthy", text)?;
+            names.into_iter().for_each(|name| add(at, Happening::Sickens(name)));
         }
         for text in &self.stop {
             add(moment(text, "stop", text)?, Happening::Signal(Signal::TERM));
@@ -180,6 +184,11 @@ impl Faults {
             let signal = name
                 .parse()
                 .map_err(|_| refused("signal", text, &format!("`{name}` is not a signal")))?;
+            if [Signal::KILL, Signal::STOP].contains(&signal) {
+                let why =
+                    format!("no process hears of {signal}; the wrapper has nothing to decide then");
+                return Err(refused("signal", text, &why));
+            }
             add(moment(rest, "signal", text)?, Happening::Signal(signal));
         }
         for text in &self.reload {
@@ -198,36 +207,41 @@ impl Faults {
 
     fn habits(&self, cast: &Cast<'_>, scenario: &mut Scenario) -> Result<(), String> {
         for text in &self.runs {
-            let (name, rest) = cast.split(text, '=', "runs")?;
-            scenario.of(name).runs = Some(match rest {
+            let (names, rest) = cast.split(text, '=', "runs")?;
+            let length = match rest {
                 "forever" => Length::Forever,
                 _ => {
                     let (time, status) = ending(rest, "runs", text)?;
                     Length::Time(time, status.unwrap_or(ExitStatus::Code(0)))
                 }
-            });
+            };
+            names.into_iter().for_each(|name| scenario.of(name).runs = Some(length));
         }
         for text in &self.ready {
-            let (name, rest) = cast.split(text, '=', "ready")?;
-            scenario.of(name).ready = Some(Delay::After(moment(rest, "ready", text)?));
+            let (names, rest) = cast.split(text, '=', "ready")?;
+            let delay = Delay::After(moment(rest, "ready", text)?);
+            names.into_iter().for_each(|name| scenario.of(name).ready = Some(delay));
         }
         for text in &self.never_ready {
-            let name = cast.known(text, "never-ready", text)?;
-            if !cast.has_ready_probe(&name) {
+            let names = cast.known(text, "never-ready", text)?;
+            if let Some(name) = names.iter().find(|name| !cast.has_ready_probe(name)) {
                 let why = format!("`{name}` has no `ready` probe: it is ready when it runs");
                 return Err(refused("never-ready", text, &why));
             }
-            scenario.of(name).ready = Some(Delay::Never);
+            names.into_iter().for_each(|name| scenario.of(name).ready = Some(Delay::Never));
         }
         for text in &self.stops {
-            let (name, rest) = cast.split(text, '=', "stops")?;
-            scenario.of(name).stops = Some(ending(rest, "stops", text)?);
+            let (names, rest) = cast.split(text, '=', "stops")?;
+            let end = ending(rest, "stops", text)?;
+            names.into_iter().for_each(|name| scenario.of(name).stops = Some(end));
         }
         for text in &self.hang {
-            scenario.of(cast.known(text, "hang", text)?).hangs = true;
+            let names = cast.known(text, "hang", text)?;
+            names.into_iter().for_each(|name| scenario.of(name).hangs = true);
         }
         for text in &self.missing {
-            scenario.of(cast.known(text, "missing", text)?).missing = true;
+            let names = cast.known(text, "missing", text)?;
+            names.into_iter().for_each(|name| scenario.of(name).missing = true);
         }
         Ok(())
     }
@@ -237,41 +251,51 @@ impl Faults {
 struct Cast<'a>(&'a Config);
 
 impl Cast<'_> {
-    /// `main`, the coprocesses, `stop-NAME` of those that have a stop command, and `check`.
-    fn names(&self) -> Vec<String> {
+    /// `main`, the coprocesses, `stop-NAME` of those that have a stop command, and `check`; each with the
+    /// name that it shares with other replicas.
+    fn names(&self) -> Vec<(String, Option<String>)> {
         let mut names = Vec::new();
         if self.0.main.kind != Kind::None {
-            names.push(MAIN.to_owned());
+            names.push((MAIN.to_owned(), None));
         }
-        names.extend(self.0.coprocesses.iter().map(|one| one.name.to_string()));
+        let shared = |one: &Coprocess| one.replica.as_ref().map(|replica| replica.of.to_string());
+        let all = self.0.coprocesses.iter();
+        names.extend(all.map(|one| (one.name.to_string(), shared(one))));
         let stops = self.0.coprocesses.iter().filter(|one| one.stop_exec.is_some());
-        names.extend(stops.map(|one| format!("stop-{}", one.name)));
+        names.extend(stops.map(|one| {
+            (format!("stop-{}", one.name), shared(one).map(|name| format!("stop-{name}")))
+        }));
         if self.0.main.check().is_some() {
-            names.push("check".to_owned());
+            names.push(("check".to_owned(), None));
         }
         names
     }
 
-    /// The name at the beginning of a text, and what follows the sign.
+    /// Whom the name at the beginning of a text stands for, and what follows the sign.
     fn split<'t>(
         &self,
         text: &'t str,
         sign: char,
         flag: &str,
-    ) -> Result<(String, &'t str), String> {
+    ) -> Result<(Vec<String>, &'t str), String> {
         let (name, rest) = halves(text, sign, flag)?;
         Ok((self.known(name, flag, text)?, rest))
     }
 
-    fn known(&self, name: &str, flag: &str, text: &str) -> Result<String, String> {
+    /// Whom a name stands for: one, or all replicas.
+    fn known(&self, name: &str, flag: &str, text: &str) -> Result<Vec<String>, String> {
         let names = self.names();
-        if names.iter().any(|one| one == name) {
-            return Ok(name.to_owned());
+        let is_meant = |(own, shared): &&(String, Option<String>)| {
+            own == name || shared.as_deref() == Some(name)
+        };
+        let meant: Vec<_> = names.iter().filter(is_meant).map(|(own, _)| own.clone()).collect();
+        if !meant.is_empty() {
+            return Ok(meant);
         }
-        let hint = match nearest(name, names.iter().map(String::as_str)) {
+        let hint = match nearest(name, names.iter().map(|(own, _)| own.as_str())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
-                let all: Vec<_> = names.iter().map(|one| format!("`{one}`")).collect();
+                let all: Vec<_> = names.iter().map(|(own, _)| format!("`{own}`")).collect();
                 format!("there are {}", all.join(", "))
             }
         };

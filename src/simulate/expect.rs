@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use coproc_coprocess::lifecycle::State;
 use coproc_core::duration::rough;
 use coproc_core::event::EventName;
 use coproc_core::name::MAIN;
+use coproc_main::config::Kind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use toml::Spanned;
 
 use super::args::{Faults, time};
 use super::show::states;
-use crate::config::Config;
-use crate::wrapper::{Outcome, Scenario};
+use crate::config::{Config, nearest};
+use crate::wrapper::{CAUSES, Outcome, Scenario};
 
 /// All that a file says.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ struct Page {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    exit: Option<Spanned<u8>>,
+    exit: Option<Spanned<i64>>,
     cause: Option<Spanned<String>>,
     running: Option<Spanned<Vec<String>>>,
     states: Option<Spanned<BTreeMap<String, String>>>,
@@ -92,11 +94,16 @@ impl Expectations {
     pub fn parse(file: &str, text: String) -> Result<Self, String> {
         let page: Page =
             toml::from_str(&text).map_err(|error| format!("error: {file}: {error}"))?;
-        let mut all = Vec::with_capacity(page.expect.len());
+        let (mut all, mut wrong) = (Vec::with_capacity(page.expect.len()), String::new());
         for table in page.expect {
             let span = table.span();
-            let read = read(table.into_inner(), span.clone());
-            all.push(read.map_err(|(span, why)| Miss::at(file, &text, &span, why).shown("error"))?);
+            match read(table.into_inner(), span) {
+                Ok(one) => all.push(one),
+                Err((span, why)) => wrong += &Miss::at(file, &text, &span, why).shown("error"),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
         }
         Ok(Self { faults: page.scenario, all, source: (file.to_owned(), text) })
     }
@@ -122,9 +129,13 @@ impl Expectations {
 
     /// Whether all that they name is there, in time. The error is a whole message.
     pub(super) fn fit(&self, config: &Config, scenario: &Scenario) -> Result<(), String> {
+        let has_main = config.main.kind != Kind::None;
         let known = |name: &String| {
-            name == MAIN || config.coprocesses.iter().any(|one| one.name.as_str() == name)
+            (name == MAIN && has_main)
+                || config.coprocesses.iter().any(|one| one.name.as_str() == name)
         };
+        let makes_events = |name: &str| config.coprocesses.iter().any(|one| one.is_called(name));
+        let mut all = String::new();
         for one in &self.all {
             let wrong = match &one.what {
                 What::States(states, at) => states
@@ -135,15 +146,17 @@ impl Expectations {
                         let limit = humantime::format_duration(scenario.limit);
                         (*at > scenario.limit).then(|| format!("the simulation ends after {limit}"))
                     }),
-                What::Event(event, ..) | What::Never(event) => unknown(event, &known),
-                What::Order(events) => events.iter().find_map(|event| unknown(event, &known)),
+                What::Event(event, ..) | What::Never(event) => unknown(event, &makes_events),
+                What::Order(events) => {
+                    events.iter().find_map(|event| unknown(event, &makes_events))
+                }
                 What::Exit(..) => None,
             };
             if let Some(why) = wrong {
-                return Err(self.miss(one, why).shown("error"));
+                all += &self.miss(one, why).shown("error");
             }
         }
-        Ok(())
+        if all.is_empty() { Ok(()) } else { Err(all) }
     }
 
     /// Those that this outcome does not meet.
@@ -158,9 +171,9 @@ impl Expectations {
 }
 
 /// Why this is no event that there can be.
-fn unknown(event: &str, known: &dyn Fn(&String) -> bool) -> Option<String> {
+fn unknown(event: &str, known: &dyn Fn(&str) -> bool) -> Option<String> {
     match event.parse::<EventName>() {
-        Ok(EventName::Coprocess(name, _)) if !known(&name.to_string()) => {
+        Ok(EventName::Coprocess(name, _)) if !known(name.as_str()) => {
             Some(format!("there is no coprocess `{name}`"))
         }
         Ok(_) => None,
@@ -184,10 +197,14 @@ fn read(table: Table, whole: std::ops::Range<usize>) -> Result<Expectation, Wron
         never.is_some(),
         order.is_some(),
     ];
-    if subjects.iter().filter(|there| **there).count() != 1 {
-        let why = "expected one of `exit` (with `cause`), `running` or `states`, `event`, `never`, \
-                   `order`";
-        return Err((whole, why.to_owned()));
+    let there = subjects.iter().filter(|there| **there).count();
+    if there != 1 {
+        let said = if there == 0 { "nothing is expected here" } else { "one thing at a time" };
+        let why = format!(
+            "{said}: expected one of `exit` (with `cause`), `running` or `states`, `event`, `never`, \
+             `order`"
+        );
+        return Err((whole, why));
     }
     let [is_exit, is_states, is_event, ..] = subjects;
     let misplaced = |span: std::ops::Range<usize>, key: &str, with: &str| {
@@ -212,21 +229,52 @@ fn read(table: Table, whole: std::ops::Range<usize>) -> Result<Expectation, Wron
         return place(never.span(), What::Never(never.into_inner()));
     }
     if let Some(order) = order {
+        if order.get_ref().is_empty() {
+            return Err((order.span(), "no event is in it".to_owned()));
+        }
         return place(order.span(), What::Order(order.into_inner()));
     }
     if is_exit {
         let span = exit.as_ref().map(Spanned::span).or(cause.as_ref().map(Spanned::span));
-        let code = exit.map(Spanned::into_inner);
-        let cause = cause.map(Spanned::into_inner);
+        let code = exit.map(|exit| {
+            let wrong = || format!("`{}` is no exit status: expected 0 to 255", exit.get_ref());
+            u8::try_from(*exit.get_ref()).map_err(|_| (exit.span(), wrong()))
+        });
+        let code = code.transpose()?;
+        let cause = cause.map(|cause| one_of(cause.get_ref(), &CAUSES, "cause", cause.span()));
+        let cause = cause.transpose()?;
         return place(span.unwrap_or(whole), What::Exit(code, cause, within));
     }
     let Some(at) = at else { return Err((whole, "`at` says when".to_owned())) };
     let at = duration(at)?;
     let span = running.as_ref().map(Spanned::span).or(states.as_ref().map(Spanned::span));
     let running = running.map(Spanned::into_inner).unwrap_or_default();
+    let span = span.unwrap_or(whole);
     let mut all: Vec<_> = running.into_iter().map(|name| (name, "running".to_owned())).collect();
-    all.extend(states.map(Spanned::into_inner).unwrap_or_default());
-    place(span.unwrap_or(whole), What::States(all, at))
+    for (name, state) in states.map(Spanned::into_inner).unwrap_or_default() {
+        all.push((name, one_of(&state, &State::NAMES, "state", span.clone())?));
+    }
+    if all.is_empty() {
+        return Err((span, "no program is in it".to_owned()));
+    }
+    place(span, What::States(all, at))
+}
+
+/// A word that is one of these; else what is wrong, with the nearest.
+fn one_of(
+    word: &str,
+    words: &[&str],
+    what: &str,
+    span: std::ops::Range<usize>,
+) -> Result<String, Wrong> {
+    if words.contains(&word) {
+        return Ok(word.to_owned());
+    }
+    let hint = match nearest(word, words.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("expected one of `{}`", words.join("`, `")),
+    };
+    Err((span, format!("`{word}` is no {what}; {hint}")))
 }
 
 impl What {
@@ -268,7 +316,10 @@ impl What {
                     return Some(format!("it comes after {}", rough(*first)));
                 }
                 let other = times.is_some_and(|times| times != came.len());
-                other.then(|| format!("it comes {} times", came.len()))
+                other.then(|| match came.len() {
+                    1 => "it comes once".to_owned(),
+                    n => format!("it comes {n} times"),
+                })
             }
             Self::Never(event) => {
                 let first = *at(outcome, event).first()?;

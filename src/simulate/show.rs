@@ -76,10 +76,11 @@ fn end(outcome: &Outcome) -> String {
 pub(super) fn states(status: Option<&Value>) -> Vec<(String, String)> {
     let Some(status) = status else { return Vec::new() };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let main = ("main".to_owned(), text(&status["main"]["state"]));
+    let main = status["main"]["state"].as_str();
+    let main = main.map(|state| ("main".to_owned(), state.to_owned()));
     let all = status["coprocesses"].as_array().into_iter().flatten();
     let all = all.map(|one| (text(&one["name"]), text(&one["state"])));
-    std::iter::once(main).chain(all).collect()
+    main.into_iter().chain(all).collect()
 }
 
 /// For programs.

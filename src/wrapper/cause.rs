@@ -32,6 +32,20 @@ pub(super) enum Cause {
     Actor(String),
 }
 
+/// The names of all causes for programs.
+pub const CAUSES: [&str; 10] = [
+    "signal",
+    "main-ended",
+    "main-left-the-foreground",
+    "main-not-started",
+    "main-unfit",
+    "gave-up",
+    "boot",
+    "not-started",
+    "runtime",
+    "actor",
+];
+
 impl Cause {
     /// Its name for programs.
     pub(super) fn as_str(&self) -> &'static str {
@@ -85,5 +99,28 @@ impl fmt::Display for Cause {
             }
             Self::Actor(name) => write!(f, "the actor of {name} died"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_name() {
+        let why = String::new;
+        let all = [
+            Cause::Signal(Signal::TERM),
+            Cause::MainEnded(ExitStatus::Code(0)),
+            Cause::MainLeft,
+            Cause::MainNotStarted(why()),
+            Cause::MainUnfit(why()),
+            Cause::GaveUp(why()),
+            Cause::Boot(None, why()),
+            Cause::NotStarted(why()),
+            Cause::Runtime(Signal::KILL),
+            Cause::Actor(why()),
+        ];
+        assert_eq!(all.map(|cause| cause.as_str()), CAUSES);
     }
 }

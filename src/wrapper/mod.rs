@@ -38,6 +38,7 @@ mod wait;
 mod why;
 mod workers;
 
+pub use cause::CAUSES;
 pub use run::{Manner, run};
 pub use simulation::scenario::{Delay, Habit, Happening, Length, Scenario};
 pub use simulation::{COMMAND, End, Entry, FOREGROUND, Outcome, Run, simulate};

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix::fut::ActorFutureExt;
 use actix::{AsyncContext, Context, WrapFuture};
@@ -22,6 +23,7 @@ use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, ReloadMain};
 use serde_json::json;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::children::{Child, Supervised};
 use super::control::{Reply, settled};
@@ -32,6 +34,10 @@ use crate::change::{Life, Now, Plan, What};
 use crate::commands;
 use crate::config::{Config, Loaded};
 use crate::log::LogSink;
+
+/// How long reading the config may take. A file that is a named pipe, or lies on a server that is gone, keeps
+/// its reader for ever.
+const READING: Duration = Duration::from_secs(5);
 
 /// Whoever is changing the config; nobody else may until it is dropped.
 struct Turn(Rc<Cell<bool>>);
@@ -70,12 +76,16 @@ impl Root {
         let sources = self.loaded.sources().clone();
         let examined = actix_rt::task::spawn_blocking(move || commands::examine(&sources));
         let main = self.main_status();
-        let all = async move { (examined.await, main.await) };
+        let all = async move { (timeout(READING, examined).await, main.await) };
         ctx.spawn(all.into_actor(self).map(move |(examined, main), root, ctx| {
             let examined = match examined {
-                Ok(Ok(valid)) => Ok(valid.loaded),
-                Ok(Err(report)) => Err(Refused::new(422, report)),
-                Err(_) => Err(Refused::new(503, "the config cannot be read just now")),
+                Ok(Ok(Ok(valid))) => Ok(valid.loaded),
+                Ok(Ok(Err(report))) => Err(Refused::new(422, report)),
+                Ok(Err(_)) => Err(Refused::new(503, "the config cannot be read just now")),
+                Err(_) => {
+                    let why = format!("the config cannot be read within {} s", READING.as_secs());
+                    Err(Refused::new(503, why))
+                }
             };
             match examined {
                 Ok(loaded) => root.examined(loaded, &main, apply, reply, ctx),

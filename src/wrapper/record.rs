@@ -158,8 +158,11 @@ impl Record {
 
     /// Writes it for programs.
     fn report(&self, file: &mut File) -> io::Result<()> {
-        file.rewind()?;
-        file.set_len(0)?;
+        // A pipe, a terminal or a device has no beginning.
+        if file.metadata()?.is_file() {
+            file.rewind()?;
+            file.set_len(0)?;
+        }
         file.write_all(format!("{:#}\n", self.to_json()).as_bytes())
     }
 

@@ -54,6 +54,12 @@ pub struct Coprocess {
 }
 
 impl Coprocess {
+    /// Whether `name` stands for it: its own, or that of all replicas.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.as_str() == name
+            || self.replica.as_ref().is_some_and(|replica| replica.of.as_str() == name)
+    }
+
     /// Whether its event only puts its schedule in force.
     pub fn starts_by_the_clock(&self) -> bool {
         self.schedule.as_ref().is_some_and(|schedule| !schedule.at_once)

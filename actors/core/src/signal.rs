@@ -70,6 +70,8 @@ impl Signal {
     pub const TERM: Self = Self(libc::SIGTERM);
     /// Continue after a stop.
     pub const CONT: Self = Self(libc::SIGCONT);
+    /// Stops a process, which cannot heed it.
+    pub const STOP: Self = Self(libc::SIGSTOP);
 
     /// A signal by number; `None` outside 1 to 64.
     pub fn from_number(number: i32) -> Option<Self> {

@@ -6,6 +6,7 @@
 pub(super) struct Names<'a> {
     pub(super) program: &'a str,
     pub(super) group: &'a str,
+    /// `None`: whichever replica it is, by its own number.
     pub(super) number: Option<u32>,
     pub(super) copies: u32,
     /// The folder of the file.
@@ -58,7 +59,10 @@ fn value(name: &str, width: &str, names: &Names<'_>) -> Option<String> {
         "process_num" => {
             // Nobody counts with more digits.
             let digits = width.parse::<usize>().unwrap_or(0).min(20);
-            format!("{:0digits$}", names.number?)
+            match names.number {
+                Some(number) => format!("{number:0digits$}"),
+                None => "${replica}".to_owned(),
+            }
         }
         _ => format!("${{{}}}", name.strip_prefix("ENV_").filter(|name| !name.is_empty())?),
     })

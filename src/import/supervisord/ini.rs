@@ -65,13 +65,17 @@ pub(super) fn parse(file: &str, text: &str) -> (Vec<Section>, Vec<Odd>) {
     (sections, odd)
 }
 
-/// A line without its comment: a whole line after `;` or `#`, and what follows a blank and `;`.
+/// A line without its comment: a whole line after `;` or `#`, and what follows a blank and one of them,
+/// quotes or not.
 fn without_comment(line: &str) -> &str {
     let line = line.trim();
     if line.starts_with([';', '#']) {
         return "";
     }
-    let comment = line.find(" ;").into_iter().chain(line.find("\t;")).min();
+    let comment = line
+        .match_indices([';', '#'])
+        .map(|(at, _)| at)
+        .find(|at| line[..*at].ends_with(char::is_whitespace));
     line[..comment.unwrap_or(line.len())].trim_end()
 }
 

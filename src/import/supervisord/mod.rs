@@ -1,70 +1,22 @@
 //! supervisord.conf as a config: each program a coprocess, in the order of their priorities.
 
+mod daemon;
 mod expand;
+mod include;
 mod ini;
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use coproc_core::words::Words;
 
+use self::daemon::{Inherited, of_socket};
 use self::expand::{Names, expand};
+pub(super) use self::include::read;
 use self::ini::{Entry, Section, pairs, parse};
 use super::draft::{Draft, Table, list, map, text};
 
-/// No more files are included.
-const FILES: usize = 256;
 /// No program is written out more often.
 const COPIES: u32 = 64;
-
-/// Reads a file and what it includes. The error is a sentence.
-pub(super) fn read(path: &Path) -> Result<Draft, String> {
-    let file = super::shown(path);
-    let source = super::read(path)?;
-    let here = path.parent().unwrap_or(Path::new(""));
-    let mut more = Vec::new();
-    for pattern in includes(&file, &source) {
-        for found in matching(&here.join(pattern)) {
-            if more.len() == FILES {
-                return Err(format!("{file} includes more than {FILES} files"));
-            }
-            more.push((super::shown(&found), super::read(&found)?));
-        }
-    }
-    let files: Vec<_> = std::iter::once((file, source)).chain(more).collect();
-    let here = std::path::absolute(here).unwrap_or_else(|_| here.to_owned());
-    Ok(convert(&files, &here.display().to_string()))
-}
-
-/// The patterns of `[include]`.
-fn includes(file: &str, source: &str) -> Vec<String> {
-    let (sections, _) = parse(file, source);
-    let includes = sections.into_iter().filter(|section| section.name == "include");
-    let files = includes.flat_map(|section| section.entries).filter(|entry| entry.key == "files");
-    files
-        .flat_map(|entry| entry.value.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .map(|pattern| pattern.replace("%(here)s/", ""))
-        .collect()
-}
-
-/// The files of a pattern, in their order. Stars stand in the last part only.
-fn matching(pattern: &Path) -> Vec<std::path::PathBuf> {
-    let Some(name) = pattern.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
-    let Some((head, tail)) = name.split_once('*') else { return vec![pattern.to_owned()] };
-    let folder = pattern.parent().unwrap_or(Path::new("."));
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let fits = |name: &str| {
-        name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
-    };
-    let mut all: Vec<_> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_str().is_some_and(fits))
-        .map(|entry| entry.path())
-        .collect();
-    all.sort();
-    all
-}
 
 /// The files, each with its name, as a config. `here` is the folder of the first. Pure.
 pub(super) fn convert(files: &[(String, String)], here: &str) -> Draft {
@@ -72,7 +24,7 @@ pub(super) fn convert(files: &[(String, String)], here: &str) -> Draft {
     let mut draft = Draft::new(format!("Made of {title} by `coproc import`."));
     let mut programs = Vec::new();
     let mut groups = Vec::new();
-    let mut inherited = Vec::new();
+    let mut inherited = Inherited::default();
     for (file, source) in files {
         let (sections, odd) = parse(file, source);
         for (place, why) in odd {
@@ -90,10 +42,11 @@ pub(super) fn convert(files: &[(String, String)], here: &str) -> Draft {
                     programs.push((name, section));
                 }
                 "group" => groups.push((name, section)),
-                "supervisord" => inherited.extend(of_supervisord(&section, &mut draft)),
+                "supervisord" => inherited.take(&section, &mut draft),
                 "eventlistener" => {
                     let why = "its protocol has no equal: `coproc events --follow` prints events, and \
-                               any event starts a coprocess by exec_event";
+                               any event starts a coprocess by exec_event; one that ends supervisord is \
+                               on_give_up = \"shutdown\" for those whose end it waits for";
                     draft.remark(&section.place, &section.name, why);
                 }
                 "unix_http_server" => of_socket(&section, &mut draft),
@@ -125,49 +78,6 @@ fn priority(section: &Section) -> i64 {
     said.and_then(|entry| entry.value.parse().ok()).unwrap_or(999)
 }
 
-/// What the daemon's own section says: the environment that it gives on comes back.
-fn of_supervisord(section: &Section, draft: &mut Draft) -> Vec<(String, String)> {
-    let mut inherited = Vec::new();
-    for Entry { key, value, place } in &section.entries {
-        match key.as_str() {
-            "nodaemon" | "pidfile" | "identifier" | "nocleanup" | "silent" => {}
-            "environment" => match pairs(value) {
-                Some(all) => inherited.extend(all),
-                None => draft.remark(place, key, "it is not of the form A=\"1\",B=\"2\""),
-            },
-            "loglevel" => {
-                let level = match value.to_lowercase().as_str() {
-                    "blather" | "trace" => "trace",
-                    "debug" => "debug",
-                    "warn" => "warn",
-                    "error" | "critical" => "error",
-                    _ => "info",
-                };
-                draft.top = vec![("log.level", text(level))];
-            }
-            "logfile" => {
-                let why = "the log, with the output of all programs, goes to log.destination";
-                draft.remark(place, key, why);
-            }
-            "user" => draft.remark(place, key, "say `user` for each coprocess"),
-            "umask" => draft.remark(place, key, "say `umask` for each coprocess"),
-            _ => draft.remark(place, key, "there is no equal"),
-        }
-    }
-    inherited
-}
-
-fn of_socket(section: &Section, draft: &mut Draft) {
-    for Entry { key, place, .. } in &section.entries {
-        let why = match key.as_str() {
-            "file" => "the control socket is RUN_PATH/control.sock, or control.socket",
-            "chmod" => "say control.mode",
-            _ => "who may connect is said by the socket's mode, 0600",
-        };
-        draft.remark(place, key, why);
-    }
-}
-
 /// The last value of a key.
 fn last<'a>(section: &'a Section, key: &str) -> Option<&'a Entry> {
     section.entries.iter().rev().find(|entry| entry.key == key)
@@ -177,7 +87,7 @@ fn program(
     name: &str,
     section: &Section,
     groups: &[(String, Section)],
-    inherited: &[(String, String)],
+    inherited: &Inherited,
     here: &str,
     draft: &mut Draft,
 ) {
@@ -185,6 +95,9 @@ fn program(
         return draft.remark(&section.place, &section.name, "it has no command, and is left out");
     };
     let copies = last(section, "numprocs").and_then(|entry| entry.value.parse().ok()).unwrap_or(1);
+    if copies == 0 {
+        draft.remark(&section.place, "numprocs", "it is 0: there is none of it");
+    }
     if copies > COPIES {
         draft.remark(&section.place, "numprocs", format!("only {COPIES} are written out"));
     }
@@ -195,8 +108,22 @@ fn program(
         programs.is_some_and(|all| all.split(',').any(|one| one.trim() == name))
     };
     let group = groups.iter().find(|(_, section)| member(section)).map(|(group, _)| group.as_str());
-    for number in 0..copies.min(COPIES) {
-        let number = start.saturating_add(number);
+    let add = |wanted: &str, replicas, number, draft: &mut Draft| {
+        let group = group.unwrap_or(name);
+        let names = Names { program: name, group, number, copies, here };
+        let mut table = draft.table(wanted, replicas, &section.place);
+        table.comments.push(format!("{}: [{}]", section.place, section.name));
+        let can_run = keys(&mut table, section, command, inherited, &names, draft);
+        if can_run {
+            draft.coprocesses.push(table);
+        }
+        can_run
+    };
+    if copies > 1 && are_replicas(section, start) {
+        add(name, copies.min(COPIES), None, draft);
+        return;
+    }
+    for number in (start..).take(copies.min(COPIES) as usize) {
         let names = Names {
             program: name,
             group: group.unwrap_or(name),
@@ -204,24 +131,38 @@ fn program(
             copies,
             here,
         };
+        let wanted = match last(section, "process_name") {
+            Some(entry) => expand(&entry.value, &names).0,
+            None => String::new(),
+        };
+        let wanted = match wanted.contains(name) {
+            true => wanted,
+            false if copies > 1 => format!("{name}_{number}"),
+            false if wanted.is_empty() => name.to_owned(),
+            false => wanted,
+        };
         // What is said once is remarked once.
         let known = draft.remarks.len();
-        let own = match last(section, "process_name") {
-            Some(entry) => expand(&entry.value, &names).0,
-            None if copies > 1 => format!("{name}_{number}"),
-            None => name.to_owned(),
-        };
-        let own = draft.name(&own, &section.place);
-        let mut table = Table { name: own, ..Table::default() };
-        table.comments.push(format!("{}: [{}]", section.place, section.name));
-        if !keys(&mut table, section, command, inherited, &names, draft) {
+        if !add(&wanted, 0, Some(number), draft) {
             return;
         }
-        draft.coprocesses.push(table);
         if number != start {
             draft.remarks.truncate(known);
         }
     }
+}
+
+/// Whether copies differ in nothing but their names and a number that replicas have as well: one that begins
+/// at 1, is not padded and stands in the command alone.
+fn are_replicas(section: &Section, start: u32) -> bool {
+    let elsewhere = |one: &&Entry| {
+        let key = one.key.as_str();
+        key != "process_name" && !key.starts_with("stdout_") && !key.starts_with("stderr_")
+    };
+    section.entries.iter().filter(elsewhere).all(|one| {
+        let mut numbers = one.value.split("%(process_num)").skip(1);
+        numbers.all(|after| one.key == "command" && start == 1 && after.starts_with(['d', 's']))
+    })
 }
 
 /// The keys of one coprocess; false if it has nothing to run.
@@ -229,7 +170,7 @@ fn keys(
     table: &mut Table,
     section: &Section,
     command: &Entry,
-    inherited: &[(String, String)],
+    inherited: &Inherited,
     names: &Names<'_>,
     draft: &mut Draft,
 ) -> bool {
@@ -265,12 +206,13 @@ fn keys(
     };
     table.keys.push(("exec_event", text(&event)));
     table.keys.push(("stop_event", text("exit")));
-    let mut env = inherited.to_vec();
+    let mut env = inherited.environment.clone();
     let mut stop_timeout = Duration::from_secs(10);
-    for (at, entry) in section.entries.iter().enumerate() {
+    let all: Vec<_> = inherited.settings.iter().chain(&section.entries).collect();
+    for (at, entry) in all.iter().enumerate() {
         let Entry { key, value, place } = entry;
         // The last of one key counts.
-        if section.entries[at + 1..].iter().any(|other| other.key == *key) || value.is_empty() {
+        if all[at + 1..].iter().any(|other| other.key == *key) || value.is_empty() {
             continue;
         }
         match key.as_str() {
