@@ -31,9 +31,9 @@ use coproc_gateway::driver::grpc::{Grpc, GrpcConfig};
 use coproc_gateway::driver::lua::{Lua, LuaConfig};
 use coproc_gateway::driver::native::{Native, NativeConfig};
 use coproc_gateway::driver::python::{Python, PythonConfig};
-use coproc_gateway::driver::{Call, Driver};
+use coproc_gateway::driver::{Call, Driver, reply};
 use coproc_gateway::exchange::{Draft, Scheme, Target};
-use coproc_gateway::object::{self, Rules};
+use coproc_gateway::object::{self, Rules, Spec};
 use coproc_gateway::wire::HookType;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, Method, Uri};
@@ -329,14 +329,14 @@ fn measure(driver: &dyn Driver, at_once: usize) -> Vec<Duration> {
 
 /// Calls one after another; how long each took that began in time.
 async fn call(driver: &dyn Driver, begin: Instant) -> Vec<Duration> {
-    let (api, hook, mut draft) = (api(), hook(), draft());
+    let (spec, hook, mut draft) = (Spec::of(&api()), hook(), draft());
     let mut times = Vec::new();
     loop {
         let begun = Instant::now();
         if begun >= begin + MEASURED {
             return times;
         }
-        let object = object::request(HookType::Pre, &hook, &api, &draft);
+        let object = object::request(HookType::Pre, &hook, &spec, &draft);
         let deadline = begun + Duration::from_secs(30);
         let answer = driver.dispatch(Call { object, deadline, trace: &[] }).await.unwrap();
         object::apply_request(&mut draft, &hook, answer, Rules::default()).unwrap();
@@ -346,14 +346,15 @@ async fn call(driver: &dyn Driver, begin: Instant) -> Vec<Duration> {
     }
 }
 
-/// Microseconds for building an object and applying it.
+/// Microseconds for writing an object, reading and applying it.
 fn alone() -> f64 {
     const TIMES: u32 = 100_000;
-    let (api, hook, mut draft) = (api(), hook(), draft());
+    let (spec, hook, mut draft) = (Spec::of(&api()), hook(), draft());
     let begun = Instant::now();
     for _ in 0..TIMES {
-        let object = object::request(HookType::Pre, &hook, &api, &draft);
-        object::apply_request(&mut draft, &hook, object, Rules::default()).unwrap();
+        let object = object::request(HookType::Pre, &hook, &spec, &draft);
+        let returned = reply::read(object.kind, &*object.bytes).unwrap();
+        object::apply_request(&mut draft, &hook, returned, Rules::default()).unwrap();
     }
     begun.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
 }

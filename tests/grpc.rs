@@ -94,7 +94,9 @@ fn object(hook: &str) -> Object {
 /// Calls a hook; the answer is the headers that it sets.
 async fn within(grpc: &Grpc, hook: &str, time: Duration) -> Result<Object, Failure> {
     let trace = [("traceparent", "00-1-2-01".to_owned())];
-    let call = Call { object: object(hook), deadline: Instant::now() + time, trace: &trace };
+    let object = object(hook);
+    let deadline = Instant::now() + time;
+    let call = Call { object: (&object).into(), deadline, trace: &trace };
     grpc.dispatch(call).await
 }
 
@@ -274,7 +276,7 @@ async fn a_server_refuses_what_is_too_large_for_it() {
     let grpc = open(folder.path(), &["s"]);
     let mut object = object("Echo");
     object.request.as_mut().unwrap().raw_body = Bytes::from(vec![b'x'; 1 << 20]);
-    let call = Call { object, deadline: Instant::now() + PATIENCE, trace: &[] };
+    let call = Call { object: (&object).into(), deadline: Instant::now() + PATIENCE, trace: &[] };
     let large = grpc.dispatch(call).await;
     assert!(matches!(large, Err(Failure::TooLarge(_))), "{large:?}");
     server.abort();

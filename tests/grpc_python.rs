@@ -64,7 +64,8 @@ impl Plugin {
     }
 
     async fn call(&self, object: Object) -> Result<Object, Failure> {
-        let call = Call { object, deadline: Instant::now() + PATIENCE, trace: &[] };
+        let call =
+            Call { object: (&object).into(), deadline: Instant::now() + PATIENCE, trace: &[] };
         self.grpc.dispatch(call).await
     }
 }

@@ -10,7 +10,7 @@ use coproc_gateway::exchange::{Denied, Draft, Reply, Whole};
 use coproc_gateway::object::{self, Rules, Verdict};
 use coproc_gateway::wire::{Header, HookType, MiniRequestObject, Object, ReturnOverrides, Texts};
 use http::{HeaderMap, StatusCode};
-use laws::{Parts, api, echoed, hook};
+use laws::{Parts, answered, api, asked, echoed, hook};
 
 const TYK: Rules = Rules { strict: false, verbatim_names: false };
 const STRICT: Rules = Rules { strict: true, verbatim_names: false };
@@ -39,7 +39,7 @@ fn run(
     rules: Rules,
     plugin: impl FnOnce(&mut MiniRequestObject),
 ) -> Result<Verdict, Denied> {
-    let mut object = echoed(&object::request(HookType::Pre, &full(), &api(), draft));
+    let mut object = echoed(&asked(HookType::Pre, &full(), &api(), draft));
     plugin(object.request.as_mut().unwrap());
     object::apply_request(draft, &full(), object, rules)
 }
@@ -85,7 +85,7 @@ fn a_request_is_shown_as_the_contract_says() {
     let headers = [("accept", "one"), ("accept", "two"), ("x-api-key", "1"), ("host", "lies")];
     let mut draft = draft("/get?a=1&a=2&b=%20", &headers, "{}");
     draft.received = "/GET".to_owned();
-    let object = object::request(HookType::Pre, &full(), &api(), &draft);
+    let object = asked(HookType::Pre, &full(), &api(), &draft);
     assert_eq!((object.hook_type, object.hook_name.as_str()), (1, "Hook"));
     assert!(object.session.is_none() && object.response.is_none() && object.metadata.is_empty());
     let request = object.request.unwrap();
@@ -107,8 +107,7 @@ fn a_request_is_shown_as_the_contract_says() {
 fn t02_bytes_are_no_text() {
     let mut draft = draft("/", &[], "");
     draft.body = Some(Bytes::from_static(b"\xff\xfe"));
-    let request =
-        |hook: &Hook| object::request(HookType::Pre, hook, &api(), &draft).request.unwrap();
+    let request = |hook: &Hook| asked(HookType::Pre, hook, &api(), &draft).request.unwrap();
     assert_eq!((request(&full()).body.as_str(), request(&full()).raw_body.len()), ("", 2));
     assert_eq!(request(&hook(BodyWanted::None)).raw_body.len(), 0);
 }
@@ -116,8 +115,7 @@ fn t02_bytes_are_no_text() {
 #[test]
 fn t03_text_is_both() {
     let draft = draft("/", &[], "{}");
-    let request =
-        |body| object::request(HookType::Pre, &hook(body), &api(), &draft).request.unwrap();
+    let request = |body| asked(HookType::Pre, &hook(body), &api(), &draft).request.unwrap();
     assert_eq!(request(BodyWanted::Full).body.as_bytes(), &request(BodyWanted::Full).raw_body[..]);
     let raw = request(BodyWanted::Raw);
     assert_eq!((raw.body.as_str(), &raw.raw_body[..]), ("", &b"{}"[..]));
@@ -305,7 +303,7 @@ fn a_list_alone_may_be_edited_too() {
 
 #[test]
 fn t56_config_data_is_there_if_it_is_there() {
-    let spec = |api: &Api| object::request(HookType::Pre, &full(), api, &draft("/", &[], "")).spec;
+    let spec = |api: &Api| asked(HookType::Pre, &full(), api, &draft("/", &[], "")).spec;
     let mut api = api();
     let expected = texts(&[
         ("APIID", "o1"),
@@ -362,7 +360,7 @@ fn bytes_that_are_no_text_survive_a_response_hook() {
 fn q14_a_response_has_a_status() {
     for wrong in [0, -1, 99, 100, 1000] {
         let mut whole = whole(&[("a", "1")], "");
-        let mut object = object::response(&full(), &api(), &draft("/", &[], ""), &whole);
+        let mut object = answered(&full(), &api(), &draft("/", &[], ""), &whole);
         object.response.as_mut().unwrap().status_code = wrong;
         let denied = object::apply_response(&mut whole, &full(), object, TYK).unwrap_err();
         assert_eq!((denied, whole.headers.len()), (Denied::middleware(), 1), "{wrong}");
@@ -470,7 +468,7 @@ fn a_hook_without_a_body_does_not_empty_it() {
         let hook = hook(BodyWanted::None);
         let mut request =
             Draft { body: body.clone(), ..draft("/", &[("content-length", "1")], "") };
-        let mut object = object::request(HookType::Pre, &hook, &api(), &request);
+        let mut object = asked(HookType::Pre, &hook, &api(), &request);
         object::apply_request(&mut request, &hook, object.clone(), STRICT).unwrap();
         assert_eq!(
             (&request.body, &request.headers["content-length"]),
@@ -530,7 +528,7 @@ fn what_no_request_can_have_is_an_error_unless_the_hook_answers() {
 #[test]
 fn what_an_auth_hook_returns_is_handed_on() {
     let mut request = draft("/", &[], "");
-    let mut object = object::request(HookType::CustomKeyCheck, &full(), &api(), &request);
+    let mut object = asked(HookType::CustomKeyCheck, &full(), &api(), &request);
     object.metadata = texts(&[("token", "t")]);
     object.session = Some(Default::default());
     match object::apply_request(&mut request, &full(), object, TYK) {
@@ -552,7 +550,7 @@ fn whole(headers: &[(&str, &str)], body: &str) -> Whole {
 
 /// Runs a response hook; the answer is what it was sent.
 fn respond(whole: &mut Whole, rules: Rules, plugin: impl FnOnce(&mut Object)) -> Object {
-    let sent = object::response(&full(), &api(), &draft("/", &[], ""), whole);
+    let sent = answered(&full(), &api(), &draft("/", &[], ""), whole);
     let mut object = echoed(&sent);
     plugin(&mut object);
     object::apply_response(whole, &full(), object, rules).unwrap();

@@ -36,7 +36,6 @@ use self::signature::PublicKey;
 use crate::api::Api;
 use crate::driver::python::PythonConfig;
 use crate::tls::Connector;
-use crate::wire::Object;
 
 pub use self::assembly::Assembly;
 pub use self::config::BundleConfig;
@@ -54,9 +53,8 @@ pub type Meanwhile<'a> = &'a dyn Fn();
 /// The hash that APIs without bundles have: that of nothing.
 pub const NO_BUNDLE: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
-/// The hash of the bundles that a hook is in; `None` for one that is in no bundle.
-pub fn of_object(object: &Object) -> Option<&str> {
-    let hash = object.spec.get("bundle_hash").map(String::as_str);
+/// The hash of the bundles that a hook is in whose API's spec says this; `None` for one that is in no bundle.
+pub fn of_spec(hash: Option<&str>) -> Option<&str> {
     hash.filter(|hash| !matches!(*hash, "" | NO_BUNDLE))
 }
 

@@ -8,6 +8,7 @@ use crate::api::Hook;
 use crate::driver::Call;
 use crate::exchange::Denied;
 use crate::figures::moment;
+use crate::object::Sent;
 use crate::wire::{HookType, Object};
 
 /// What a call came to.
@@ -23,10 +24,10 @@ impl Chain {
     ///
     /// # Errors
     /// What the client is told of the failure.
-    pub(super) async fn call(
+    pub(super) async fn call<'a>(
         &self,
         (kind, hook, place): (HookType, &Hook, usize),
-        object: impl FnOnce() -> Object,
+        object: impl FnOnce() -> Sent<'a>,
         trace: &[(&'static str, String)],
     ) -> Result<Called, Denied> {
         let Some(driver) = &self.driver else { return Err(without_driver(kind)) };

@@ -18,6 +18,7 @@ use crate::driver::Driver;
 use crate::event::{About, Details, Kind, Voice};
 use crate::exchange::{Attached, Denied, Draft, Reply};
 use crate::figures::{ApiFigures, HookFigures};
+use crate::object::Spec;
 use crate::wire::HookType;
 
 pub use opening::ServicesError;
@@ -35,6 +36,8 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Chain {
     api: Arc<Api>,
+    /// What hooks are told of the API.
+    spec: Spec,
     services: Arc<Services>,
     steps: Vec<Step>,
     driver: Option<Arc<dyn Driver>>,
@@ -67,6 +70,7 @@ impl Chain {
         };
         Self {
             steps: steps(&api, hooked),
+            spec: Spec::of(&api),
             wants_body: wants(|kind| kind != HookType::Response),
             // Whatever of a response a hook wants to see, what it returns is the whole of it.
             wants_response_body: !api.hooks.response.is_empty(),

@@ -107,7 +107,7 @@ impl Chain {
         if !self.services.settings.enable_coprocess {
             return Err(Denied::middleware());
         }
-        let object = || object::response(hook, &self.api, draft, whole);
+        let object = || object::response(hook, &self.spec, draft, whole);
         let called = self.call((HookType::Response, hook, place), object, trace).await?;
         let Called::Object(returned) = called else { return Ok(()) };
         let applied = object::apply_response(whole, hook, *returned, self.services.settings.rules);
@@ -215,7 +215,7 @@ impl Chain {
         passage: &Passage,
     ) -> Result<Returned, Halt> {
         let (kind, settings, _) = hook;
-        let object = || object::request(kind, settings, &self.api, draft);
+        let object = || object::request(kind, settings, &self.spec, draft);
         let Called::Object(returned) = self.call(hook, object, &passage.trace).await? else {
             return Ok(Returned::Passed);
         };

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
+use crate::object::Sent;
 use crate::wire::{Event, Object};
 
 pub use attendant::Attendant;
@@ -50,7 +51,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct Call<'a> {
     /// What the hook is called with.
-    pub object: Object,
+    pub object: Sent<'a>,
     /// When it is given up.
     pub deadline: Instant,
     /// `traceparent` and `tracestate` of the request, if it has them.

@@ -143,7 +143,7 @@ mod tests {
 
     impl Driver for Gate {
         fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-            async move { Ok(call.object) }.boxed()
+            async move { Ok(call.object.object()) }.boxed()
         }
 
         fn dispatch_event<'a>(

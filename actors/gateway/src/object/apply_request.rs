@@ -63,8 +63,10 @@ pub(super) fn failed(hook: &Hook, why: &str) -> Denied {
 }
 
 fn apply_body(draft: &mut Draft, hook: &Hook, request: &MiniRequestObject, rules: Rules) {
-    let (sent_raw, sent) = build::wanted(hook, draft.body.as_ref());
-    let meant_text = rules.strict && request.body != sent && request.raw_body == sent_raw;
+    let meant_text = rules.strict && {
+        let (sent_raw, sent) = build::wanted(hook, draft.body.as_ref());
+        request.body != sent && request.raw_body == sent_raw
+    };
     let body = if meant_text {
         Bytes::copy_from_slice(request.body.as_bytes())
     } else {

@@ -30,8 +30,10 @@ pub fn apply_response(
         return Err(failed(hook, &why));
     };
 
-    let (sent_raw, sent) = build::wanted(hook, Some(&whole.body));
-    let meant_text = rules.strict && response.body != sent && response.raw_body == sent_raw;
+    let meant_text = rules.strict && {
+        let (sent_raw, sent) = build::wanted(hook, Some(&whole.body));
+        response.body != sent && response.raw_body == sent_raw
+    };
     let body = if meant_text { response.body.clone().into() } else { response.raw_body.clone() };
     let unseen = hook.body == BodyWanted::None && body.is_empty();
     let same_body = unseen || body == whole.body;

@@ -61,9 +61,19 @@ fn is_hidden(name: &HeaderName) -> bool {
     *name == TRANSFER_ENCODING || *name == TRAILER || *name == HOST
 }
 
-/// The names that plugins see.
-fn shown(headers: &HeaderMap) -> impl Iterator<Item = &HeaderName> {
-    headers.keys().filter(|name| !is_hidden(name))
+/// Whether plugins see a header.
+pub(super) fn shown(name: &HeaderName) -> bool {
+    !is_hidden(name)
+}
+
+/// Appends a name of a [`HeaderMap`], which has small letters alone, in Go's form.
+pub(super) fn push_canonical(name: &str, into: &mut Vec<u8>) {
+    let mut upper = true;
+    into.extend(name.bytes().map(|byte| {
+        let made = if upper { byte.to_ascii_uppercase() } else { byte };
+        upper = byte == b'-';
+        made
+    }));
 }
 
 /// The first value of each header.
@@ -72,12 +82,13 @@ pub(super) fn first_values(headers: &HeaderMap) -> Texts {
         let value = headers.get(name).map(|value| text(value.as_bytes()).into_owned());
         (canonical(name.as_str()).into_owned(), value.unwrap_or_default())
     };
-    shown(headers).map(first).collect()
+    headers.keys().filter(|name| shown(name)).map(first).collect()
 }
 
 /// All values of each header.
 pub(super) fn all_values(headers: &HeaderMap) -> Vec<Header> {
-    shown(headers).map(|name| values(headers, name)).collect()
+    let names = headers.keys().filter(|name| shown(name));
+    names.map(|name| values(headers, name)).collect()
 }
 
 /// All values of the headers that have several.
@@ -85,8 +96,9 @@ pub(super) fn repeated_values(headers: &HeaderMap) -> Vec<Header> {
     if headers.len() == headers.keys_len() {
         return Vec::new();
     }
-    let several = |name: &&HeaderName| headers.get_all(*name).iter().nth(1).is_some();
-    shown(headers).filter(several).map(|name| values(headers, name)).collect()
+    let several = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_some();
+    let names = headers.keys().filter(|name| shown(name) && several(name));
+    names.map(|name| values(headers, name)).collect()
 }
 
 fn values(headers: &HeaderMap, name: &HeaderName) -> Header {
@@ -125,6 +137,11 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(canonical(name), form);
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                let mut pushed = Vec::new();
+                push_canonical(name.as_str(), &mut pushed);
+                assert_eq!(pushed, form.as_bytes());
+            }
         }
         assert!(matches!(canonical("X-Api-Key"), Cow::Borrowed(_)));
     }

@@ -8,10 +8,11 @@ mod overrides;
 mod query;
 mod sniff;
 mod uri;
+mod write;
 
 pub use apply_request::apply_request;
 pub use apply_response::apply_response;
-pub use build::{request, response};
+pub use build::{Sent, Spec, request, response};
 pub use header::canonical;
 
 use crate::exchange::{Denied, Reply};

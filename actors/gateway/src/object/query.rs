@@ -1,34 +1,42 @@
 //! A query as a map of several values for each name, read and written as Go does.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::header::text;
-use crate::wire::Texts;
+
+/// Tells the first value of each name, as text.
+pub(super) fn first_values(query: &str, mut tell: impl FnMut(&str, &str)) {
+    let mut first = BTreeMap::new();
+    for (name, value) in pairs(query) {
+        first.entry(name).or_insert(value);
+    }
+    for (name, value) in &first {
+        tell(&text(name), &text(value));
+    }
+}
+
+/// Names and values, both unescaped. Pairs with a semicolon or a broken escape are left out.
+fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
+    pairs.filter_map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((unescape(name)?, unescape(value)?))
+    })
+}
 
 /// Names and their values, both unescaped; they need not be text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Query(BTreeMap<Vec<u8>, Vec<Vec<u8>>>);
+pub(super) struct Query(pub(super) BTreeMap<Vec<u8>, Vec<Vec<u8>>>);
 
 impl Query {
-    /// Reads a query. Pairs with a semicolon or a broken escape are left out.
+    /// Reads a query.
     pub(super) fn parse(query: &str) -> Self {
         let mut map: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if let (Some(name), Some(value)) = (unescape(name), unescape(value)) {
-                map.entry(name).or_default().push(value);
-            }
+        for (name, value) in pairs(query) {
+            map.entry(name.into_owned()).or_default().push(value.into_owned());
         }
         Self(map)
-    }
-
-    /// The first value of each name, as text.
-    pub(super) fn first_values(&self) -> Texts {
-        let first = |(name, values): (&Vec<u8>, &Vec<Vec<u8>>)| {
-            let value = values.first().map(|value| text(value).into_owned()).unwrap_or_default();
-            (text(name).into_owned(), value)
-        };
-        self.0.iter().map(first).collect()
     }
 
     /// Takes a name out, which is given as plugins see it.
@@ -60,9 +68,12 @@ impl Query {
 }
 
 /// Undoes the escapes of a query; `None` if one of them is broken.
-fn unescape(text: &str) -> Option<Vec<u8>> {
+fn unescape(text: &str) -> Option<Cow<'_, [u8]>> {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Some(Cow::Borrowed(text.as_bytes()));
+    }
     let spaced: Vec<u8> = text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
-    super::uri::unescape(&spaced)
+    super::uri::unescape(&spaced).map(Cow::Owned)
 }
 
 fn escape(bytes: &[u8], into: &mut String) {
@@ -81,9 +92,11 @@ mod tests {
 
     #[test]
     fn a_query_is_read_as_go_reads_it() {
-        let query = Query::parse("b=2&a=1+%2B&b=3&&flag&bad=%zz&semi;colon=1&=none");
-        let first: Vec<_> = query.first_values().into_iter().collect();
+        let text = "b=2&a=1+%2B&b=3&&flag&bad=%zz&semi;colon=1&=none";
+        let query = Query::parse(text);
+        let mut first = Vec::new();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        first_values(text, |name, value| first.push(pair(name, value)));
         assert_eq!(first, [pair("", "none"), pair("a", "1 +"), pair("b", "2"), pair("flag", "")]);
         assert_eq!(query.encode(), "=none&a=1+%2B&b=2&b=3&flag=");
     }

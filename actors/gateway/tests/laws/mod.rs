@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
 use coproc_gateway::exchange::{Draft, Scheme, Target, Whole};
-use coproc_gateway::object::{self, Rules, Verdict};
+use coproc_gateway::object::{self, Rules, Spec, Verdict};
 use coproc_gateway::wire::{HookType, Object};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use prost::Message;
@@ -103,6 +103,16 @@ pub fn api() -> Api {
     }
 }
 
+/// What a hook on a request is sent.
+pub fn asked(kind: HookType, hook: &Hook, api: &Api, draft: &Draft) -> Object {
+    object::request(kind, hook, &Spec::of(api), draft).object()
+}
+
+/// What a hook on a response is sent.
+pub fn answered(hook: &Hook, api: &Api, draft: &Draft, whole: &Whole) -> Object {
+    object::response(hook, &Spec::of(api), draft, whole).object()
+}
+
 /// An object that went to a plugin and came back as it was.
 pub fn echoed(object: &Object) -> Object {
     let echo = Object::decode(object.encode_to_vec().as_slice()).unwrap();
@@ -120,7 +130,7 @@ fn sorted(headers: &HeaderMap) -> BTreeMap<String, Vec<HeaderValue>> {
 pub fn an_echo_changes_nothing(parts: &Parts) {
     let (hook, api) = (parts.hook(), api());
     if let Some(draft) = parts.draft() {
-        let object = object::request(HookType::Pre, &hook, &api, &draft);
+        let object = asked(HookType::Pre, &hook, &api, &draft);
         let mut after = draft.clone();
         let verdict =
             object::apply_request(&mut after, &hook, echoed(&object), parts.rules()).unwrap();
@@ -131,7 +141,7 @@ pub fn an_echo_changes_nothing(parts: &Parts) {
         assert_eq!(after.body, draft.body);
     }
     let (draft, whole) = (Parts { url: "/".to_owned(), ..parts.clone() }.draft(), parts.whole());
-    let object = object::response(&hook, &api, &draft.unwrap(), &whole);
+    let object = answered(&hook, &api, &draft.unwrap(), &whole);
     let mut after = whole.clone();
     object::apply_response(&mut after, &hook, echoed(&object), parts.rules()).unwrap();
     check_length(&mut after.headers, Some(&after.body));

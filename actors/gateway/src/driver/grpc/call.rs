@@ -56,13 +56,14 @@ impl From<Trouble> for Failure {
     }
 }
 
-/// A message as it is sent; `length` is its own.
-pub(super) fn framed(message: &impl Message, length: usize) -> Result<Bytes, Trouble> {
+/// A message as it is sent.
+pub(super) fn framed(message: &[u8]) -> Result<Bytes, Trouble> {
+    let length = message.len();
     let told = u32::try_from(length).map_err(|_| Trouble::TooLarge(format!("{length} bytes")))?;
     let mut bytes = BytesMut::with_capacity(PREFIX + length);
     bytes.put_u8(0);
     bytes.put_u32(told);
-    message.encode_raw(&mut bytes);
+    bytes.put_slice(message);
     Ok(bytes.freeze())
 }
 

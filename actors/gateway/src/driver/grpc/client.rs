@@ -106,12 +106,12 @@ impl Grpc {
         answer
     }
 
-    fn framed(&self, message: &impl Message) -> Result<Bytes, Failure> {
-        let (length, max) = (message.encoded_len(), self.send_max);
+    fn framed(&self, message: &[u8]) -> Result<Bytes, Failure> {
+        let (length, max) = (message.len(), self.send_max);
         if length > max {
             return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
         }
-        Ok(call::framed(message, length)?)
+        Ok(call::framed(message)?)
     }
 
     async fn call(
@@ -191,7 +191,7 @@ async fn only(mut answer: Answer) -> Result<Bytes, Trouble> {
 
 impl Driver for Grpc {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-        let (body, kind) = (self.framed(&call.object), call.object.hook_type);
+        let (body, kind) = (self.framed(&call.object.bytes), call.object.kind);
         let read = move |answer| reply::read(kind, answer);
         Box::pin(self.counted(&self.hooks, DISPATCH, body, call.deadline, call.trace, read))
     }
@@ -201,7 +201,7 @@ impl Driver for Grpc {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        let body = self.framed(&event);
+        let body = self.framed(&event.encode_to_vec());
         let read = |answer| EventReply::decode(answer).map(|EventReply {}| ());
         Box::pin(self.counted(&self.events, DISPATCH_EVENT, body, deadline, &[], read))
     }

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use prost::Message;
 use tokio::task::AbortHandle;
 use tonic::Code;
 
@@ -91,7 +92,7 @@ async fn follow(watched: &Weak<Peer>) -> Result<(), Trouble> {
     let path = "/grpc.health.v1.Health/Watch";
     let head = call::head(&peer.authority, path, None, &[]);
     drop(peer);
-    let asked = call::framed(&HealthCheckRequest::default(), 0)?;
+    let asked = call::framed(&HealthCheckRequest::default().encode_to_vec())?;
     let mut answers = Answer::begin(call::send(&sender, head, asked).await?, ANSWER).await?;
     // It holds the connection, which is to end with the last who use it.
     drop(sender);

@@ -18,9 +18,10 @@ use futures_util::future::BoxFuture;
 use super::LuaConfig;
 use super::files::Files;
 use super::state::{State, Trouble};
-use crate::bundle::{self, Folder, Listed};
+use crate::bundle::{Folder, Listed};
 use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure, STACK};
+use crate::object::Sent;
 use crate::wire::{Event, Object};
 
 /// Tells drivers apart, and what their states are made of.
@@ -233,9 +234,10 @@ impl Shared {
         result
     }
 
-    fn call(&self, mut object: Object, deadline: Instant) -> Result<Object, Failure> {
+    fn call(&self, sent: &Sent<'_>, deadline: Instant) -> Result<Object, Failure> {
+        let mut object = sent.object();
         let generation = self.generation.load();
-        let parts = match bundle::of_object(&object) {
+        let parts = match sent.bundle {
             None => std::slice::from_ref(&generation.own),
             Some(hash) => match generation.bundles.get(hash) {
                 Some(bundle) => &bundle.parts,
@@ -294,7 +296,7 @@ impl Shared {
 
 impl Driver for Lua {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-        Box::pin(async move { self.shared.call(call.object, call.deadline) })
+        Box::pin(async move { self.shared.call(&call.object, call.deadline) })
     }
 
     fn dispatch_event<'a>(

@@ -36,7 +36,7 @@ impl Stage {
     }
 
     fn before(&self, object: Object, time: Duration) -> Result<Object, Failure> {
-        let call = Call { object, deadline: Instant::now() + time, trace: &[] };
+        let call = Call { object: (&object).into(), deadline: Instant::now() + time, trace: &[] };
         self.lua.dispatch(call).now_or_never().unwrap()
     }
 

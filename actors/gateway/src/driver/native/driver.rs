@@ -1,6 +1,5 @@
 //! Hooks in native code, called on the thread that serves the request.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,15 +8,10 @@ use futures_util::future::BoxFuture;
 use super::NativeConfig;
 use super::exports::ATTENDANT;
 use super::library::{BadReply, Library, OpenError};
-use super::sent::Sent;
 use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure, reply};
+use crate::object::Sent;
 use crate::wire::{Event, Object};
-
-thread_local! {
-    /// The room of what this thread's last hook was sent.
-    static SENT: Cell<Sent> = Cell::default();
-}
 
 /// Hooks of a shared object.
 #[derive(Debug)]
@@ -48,22 +42,17 @@ impl Native {
         self.library.init()
     }
 
-    fn call(&self, object: &Object, deadline: Instant) -> Result<Object, Failure> {
-        // Taken, and not borrowed: what a hook calls may come back here.
-        let mut sent = SENT.take();
+    fn call(&self, mut sent: Sent<'_>, deadline: Instant) -> Result<Object, Failure> {
         let wrong = |why: BadReply| {
-            let said = format!("Hook '{}': {why}", object.hook_name);
+            let said = format!("Hook '{}': {why}", sent.name);
             match why {
                 BadReply::Nothing => Failure::Refused(said),
                 BadReply::TooLarge => Failure::TooLarge(said),
                 BadReply::Length | BadReply::Beyond => Failure::Malformed(said),
             }
         };
-        let read = |answer: &[u8]| reply::read(object.hook_type, answer);
-        let returned = self.library.dispatch(sent.write(object), read);
-        if sent.is_small() {
-            SENT.set(sent);
-        }
+        let read = |answer: &[u8]| reply::read(sent.kind, answer);
+        let returned = self.library.dispatch(&mut sent.bytes, read);
         let returned = returned.map_err(wrong)?;
         // Nothing ends a hook earlier.
         if Instant::now() > deadline {
@@ -75,7 +64,7 @@ impl Native {
 
 impl Driver for Native {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
-        Box::pin(async move { self.call(&call.object, call.deadline) })
+        Box::pin(async move { self.call(call.object, call.deadline) })
     }
 
     fn dispatch_event<'a>(

@@ -8,8 +8,6 @@ mod driver;
 mod exports;
 #[cfg(feature = "native")]
 mod library;
-#[cfg(feature = "native")]
-mod sent;
 
 pub use config::NativeConfig;
 #[cfg(feature = "native")]

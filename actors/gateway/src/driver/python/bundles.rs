@@ -10,8 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use crate::bundle::{self, Folder, Listed};
-use crate::wire::Object;
+use crate::bundle::{Folder, Listed};
 
 /// The file's name, beside the Python side.
 const FILE: &str = "bundles.json";
@@ -56,18 +55,18 @@ impl Bundles {
     }
 
     /// The list that a worker has to have read to be called.
-    pub(super) fn since(&self, object: &Object) -> u64 {
-        bundle::of_object(object).and_then(|hash| self.since.load().get(hash).copied()).unwrap_or(0)
+    pub(super) fn since(&self, bundle: Option<&str>) -> u64 {
+        bundle.and_then(|hash| self.since.load().get(hash).copied()).unwrap_or(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle;
 
     fn asked(bundles: &Bundles, hash: &str) -> u64 {
-        let spec = [("bundle_hash".to_owned(), hash.to_owned())].into();
-        bundles.since(&Object { spec, ..Object::default() })
+        bundles.since(bundle::of_spec(Some(hash)))
     }
 
     #[test]

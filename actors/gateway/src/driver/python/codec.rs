@@ -4,7 +4,6 @@
 //! to (4 bytes, little-endian), its kind (1 byte) and the payload.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use prost::Message;
 
 /// What stands before a payload, in bytes.
 pub const HEAD: usize = 9;
@@ -140,22 +139,11 @@ impl Decoder {
 
 /// Appends a frame. A payload of 4 GiB and more is no payload.
 pub fn put(out: &mut BytesMut, id: u32, kind: Kind, payload: &[u8]) {
-    head(out, id, kind, payload.len());
-    out.put_slice(payload);
-}
-
-/// Appends a frame whose payload is a message of `length` bytes.
-pub fn put_message(out: &mut BytesMut, id: u32, kind: Kind, message: &impl Message, length: usize) {
-    head(out, id, kind, length);
-    // There is always room.
-    let _ = message.encode(out);
-}
-
-fn head(out: &mut BytesMut, id: u32, kind: Kind, length: usize) {
-    out.reserve(HEAD + length);
-    out.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
+    out.reserve(HEAD + payload.len());
+    out.put_u32_le(u32::try_from(payload.len()).unwrap_or(u32::MAX));
     out.put_u32_le(id);
     out.put_u8(kind as u8);
+    out.put_slice(payload);
 }
 
 /// The two parts of a payload that is a pair: the length of the first (4 bytes, little-endian), the first

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
-use prost::Message;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 
@@ -74,20 +73,15 @@ impl Sent {
 }
 
 impl Lane {
-    /// Sends a message of `length` bytes; `None` where the lane is closed.
-    pub(super) fn send(
-        self: &Arc<Self>,
-        kind: Kind,
-        message: &impl Message,
-        length: usize,
-    ) -> Option<Sent> {
+    /// Sends a message; `None` where the lane is closed.
+    pub(super) fn send(self: &Arc<Self>, kind: Kind, message: &[u8]) -> Option<Sent> {
         let (tell, answer) = oneshot::channel();
         let mut state = self.lock();
         if state.closed {
             return None;
         }
         let id = state.number();
-        codec::put_message(&mut state.out, id, kind, message, length);
+        codec::put(&mut state.out, id, kind, message);
         state.pending.insert(id, Pending { answer: tell, begun: None });
         drop(state);
         self.news.notify_one();

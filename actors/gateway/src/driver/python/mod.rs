@@ -34,6 +34,7 @@ use super::breaker;
 use super::figures::{Counters, Figures};
 use super::{Attendant, Call, Driver, Failure, reply};
 use crate::bundle::{InstallConfig, Listed};
+use crate::object::Sent;
 use crate::wire::{Event, Object};
 use bundles::Bundles;
 use codec::Kind;
@@ -283,7 +284,7 @@ impl Python {
         &self,
         turns: &Admission,
         kind: Kind,
-        message: impl Message,
+        message: Vec<u8>,
         deadline: Instant,
         since: u64,
     ) -> Result<Bytes, Failure> {
@@ -297,11 +298,11 @@ impl Python {
         &self,
         turns: &Admission,
         kind: Kind,
-        message: impl Message,
+        message: Vec<u8>,
         deadline: Instant,
         since: u64,
     ) -> Result<Bytes, Failure> {
-        let (length, max) = (message.encoded_len(), self.shared.config.max_message);
+        let (length, max) = (message.len(), self.shared.config.max_message);
         if length > max {
             return Err(Failure::TooLarge(format!("{length} bytes to send, {max} are allowed")));
         }
@@ -309,7 +310,7 @@ impl Python {
         let (seat, sent) = loop {
             let seat = self.shared.crew.seat(deadline, since).await?;
             // What has not left is given to another worker.
-            let sent = seat.0.lane().ok().and_then(|lane| lane.send(kind, &message, length));
+            let sent = seat.0.lane().ok().and_then(|lane| lane.send(kind, &message));
             match sent {
                 Some(sent) => break (seat, sent),
                 None => {
@@ -330,9 +331,10 @@ impl Driver for Python {
     fn dispatch<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Object, Failure>> {
         Box::pin(async move {
             let Call { object, deadline, .. } = call;
-            let (kind, since) = (object.hook_type, self.shared.bundles.since(&object));
+            let Sent { kind, bundle, bytes, .. } = object;
+            let since = self.shared.bundles.since(bundle);
             let answer =
-                self.counted(&self.shared.hooks, Kind::Dispatch, object, deadline, since).await?;
+                self.counted(&self.shared.hooks, Kind::Dispatch, bytes, deadline, since).await?;
             reply::read(kind, answer).map_err(|error| Failure::Malformed(error.to_string()))
         })
     }
@@ -342,7 +344,8 @@ impl Driver for Python {
         event: Event,
         deadline: Instant,
     ) -> BoxFuture<'a, Result<(), Failure>> {
-        let told = self.counted(&self.shared.events, Kind::Event, event, deadline, 0);
+        let told =
+            self.counted(&self.shared.events, Kind::Event, event.encode_to_vec(), deadline, 0);
         Box::pin(async move { told.await.map(drop) })
     }
 
