@@ -66,7 +66,7 @@ fuzz_target!(|input: Input| {
         ..BundleConfig::default()
     };
     let names = Names::parse("b.zip").unwrap().unwrap();
-    for opened in Bundles::new(config, None, None, None).open(&[&names], true) {
+    for opened in Bundles::new(config, None, None, None).open(&[&names], Some(&|| ())) {
         if let Ok(opened) = opened {
             assert!(opened.folders.iter().all(|one| one.folder.is_dir()));
         }
