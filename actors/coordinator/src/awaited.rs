@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// After how many milliseconds each it is looked whether somebody listens on a socket that has just appeared: it has its name a
 /// moment before.

@@ -4,8 +4,8 @@ use coproc_acomm::{Request, Url};
 
 use crate::forward::Entrance;
 use crate::nats::is_shared;
-use crate::server::Shared;
-use crate::unix::shown;
+use crate::shared::Shared;
+use crate::shown::shown;
 
 /// What is wrong with a request, in the words for its requester; else its hook.
 pub(crate) fn check(shared: &Shared, request: &Request, entrance: Entrance) -> Result<Url, String> {
@@ -23,7 +23,7 @@ pub(crate) fn check(shared: &Shared, request: &Request, entrance: Entrance) -> R
     let config = &shared.config;
     let forbidden = |url: &Url| {
         let from_outside = entrance != Entrance::Unix && !config.allow_unix_hooks_from_http;
-        url.is_unix() && (from_outside || !config.unix_hooks.allow(config, url))
+        url.is_unix() && (from_outside || !config.unix_hooks.allow(&config.socket_dir, url))
     };
     let refused = forbidden(hook)
         || (hook.is_http() && !config.hook_allow.name(hook.host_name()))

@@ -9,7 +9,7 @@ use coproc_acomm::Url;
 
 use crate::allow::Allow;
 use crate::exec_task::ExecTask;
-use crate::nats::Nats;
+use crate::nats::config::Nats;
 use crate::router::Order;
 use crate::unix_hooks::UnixHooks;
 

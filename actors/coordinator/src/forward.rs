@@ -16,10 +16,10 @@ use crate::check::check;
 use crate::nats::{Passed, When, give_away};
 use crate::oneshot;
 use crate::router::{Asked, NO_PROVIDERS, Step, step};
-use crate::server::Shared;
+use crate::shared::Shared;
+use crate::shown::shown;
 use crate::stream::hexadecimal;
 use crate::tracker::Origin;
-use crate::unix::shown;
 
 /// Which part of its time a request may wait for a provider that is to come back.
 const WAITS: f64 = 0.9;

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 
 use coproc_acomm::unix::{ExchangeError, exchange};
 use coproc_acomm::{Response, Url};
-use hyper::StatusCode;
 
 use crate::http_client::{CallError, dial, post};
 use crate::nats::{is_shared, return_response};
 use crate::oneshot::is_source;
-use crate::server::Shared;
+use crate::shared::Shared;
+use crate::shown::shown;
 use crate::tracker::Origin;
-use crate::unix::shown;
 
 /// The pause before the second try; each one after that is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -190,9 +189,4 @@ pub(crate) fn outside(
     url.raw_path = String::new();
     url.raw_query = query.to_owned();
     Some(url)
-}
-
-/// Whether an answer of this status is one with the data that was asked for.
-pub(crate) fn is_good(status: StatusCode) -> bool {
-    status.is_success()
 }

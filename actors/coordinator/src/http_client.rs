@@ -134,3 +134,8 @@ fn request(
 fn broken(error: impl std::error::Error) -> CallError {
     CallError::Broken(error.to_string())
 }
+
+/// Whether an answer of this status is one with the data that was asked for.
+pub(crate) fn is_good(status: StatusCode) -> bool {
+    status.is_success()
+}

@@ -20,10 +20,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::forward::{Entrance, take};
+use crate::gate::stopped;
 use crate::oneshot::{BAD_STATUS, Flow, fetch};
-use crate::serve::stopped;
-use crate::server::Shared;
-use crate::unix::shown;
+use crate::shared::Shared;
+use crate::shown::shown;
 
 type Content = BoxBody<Bytes, std::io::Error>;
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use tokio::time::timeout;
 
 use crate::admission::Readers;
 use crate::door::make_folder;
-use crate::hook::is_good;
-use crate::http_client::{call, dial};
-use crate::serve::PAUSE;
-use crate::server::Shared;
+use crate::gate::PAUSE;
+use crate::http_client::{call, dial, is_good};
+use crate::shared::Shared;
+use crate::shown::shown;
 use crate::stream::hexadecimal;
-use crate::unix::shown;
+use crate::unix_hooks::beneath;
 
 /// How much is read from a socket at a time.
 const PIECE: usize = 32 << 10;
@@ -134,18 +134,6 @@ pub(crate) fn is_source(shared: &Shared, source: &Url) -> bool {
     }
     source.scheme.eq_ignore_ascii_case("http")
         && shared.config.stream_allow.name(source.host_name())
-}
-
-/// Whether a path leads to somewhere below a folder, as it is written or as the links in it lead.
-pub(crate) fn beneath(folder: &Path, path: &Path) -> bool {
-    if path.components().any(|part| part == Component::ParentDir) {
-        return false;
-    }
-    let real = |path: &Path| fs::canonicalize(path).ok();
-    match path.parent().and_then(real) {
-        Some(parent) => real(folder).is_some_and(|folder| parent.starts_with(folder)),
-        None => path.starts_with(folder),
-    }
 }
 
 /// The data of a source.

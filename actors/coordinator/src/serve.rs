@@ -3,31 +3,24 @@
 
 use std::future::pending;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coproc_acomm::Response;
-use coproc_acomm::unix::Link;
-use coproc_core::process::watch;
 use coproc_core::threads::Stop;
-use rustix::net::{SocketFlags, accept_with};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::door::close;
+use crate::gate::{Gate, Unix};
 use crate::hook::deliver;
 use crate::http_server;
 use crate::nats;
-use crate::seldom::Seldom;
-use crate::server::{Bound, Shared, Sockets};
+use crate::server::{Bound, Sockets};
+use crate::shared::Shared;
+use crate::shown::shown;
 use crate::tracker::Origin;
-use crate::unix::{self, shown};
-
-/// How long nothing is accepted after the system had no room for a connection.
-pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+use crate::unix;
 
 /// Which part of `stop_timeout` is kept for telling those who wait that they wait in vain.
 const TELLING: f64 = 0.2;
@@ -46,9 +39,9 @@ pub(crate) async fn serve(
     let Bound { shared, doors } = bound;
     let (last, last_seen) = watch::channel(Stop::Not);
     let seats = shared.seats;
-    let mut http = Entrance::new("the port", seats, stop.clone());
-    let mut internal = Entrance::new("the socket of requests", seats, stop.clone());
-    let mut response = Entrance::new("the socket of responses", seats, last_seen);
+    let mut http = Gate::new("the port", seats, stop.clone());
+    let mut internal = Gate::new("the socket of requests", seats, stop.clone());
+    let mut response = Gate::new("the socket of responses", seats, last_seen);
     if let Some(port) = sockets.port {
         let (shared, doors) = (shared.clone(), doors.clone());
         http.open(
@@ -58,7 +51,7 @@ pub(crate) async fn serve(
         );
     }
     if let Some(socket) = sockets.internal {
-        let door = Unix { socket: watch(socket, Interest::READABLE)?, shared: shared.clone() };
+        let door = Unix::new(socket, shared.clone())?;
         let (shared, doors) = (shared.clone(), doors.clone());
         internal.open(
             door,
@@ -67,7 +60,7 @@ pub(crate) async fn serve(
         );
     }
     if let Some(socket) = sockets.response {
-        let door = Unix { socket: watch(socket, Interest::READABLE)?, shared: shared.clone() };
+        let door = Unix::new(socket, shared.clone())?;
         let (shared, doors) = (shared.clone(), doors.clone());
         response.open(
             door,
@@ -159,166 +152,4 @@ async fn give_all_up(shared: &Arc<Shared>) {
     while !shared.tracker().is_idle() {
         shared.left.notified().await;
     }
-}
-
-/// A listener of either kind.
-trait Door: Send + 'static {
-    type Stream: Send + 'static;
-
-    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-/// A Unix listener whose clients are not made known to the event loop at once.
-struct Unix {
-    socket: AsyncFd<OwnedFd>,
-    shared: Arc<Shared>,
-}
-
-impl Door for Unix {
-    type Stream = Link;
-
-    async fn next(&self) -> io::Result<Link> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let accept = |socket: &OwnedFd| Ok(accept_with(socket, flags)?);
-        loop {
-            let client = self.socket.async_io(Interest::READABLE, accept).await?;
-            if self.shared.admission.admits(client.as_fd()) {
-                return Ok(Link::new(client.into()));
-            }
-        }
-    }
-}
-
-impl Door for TcpListener {
-    type Stream = TcpStream;
-
-    async fn next(&self) -> io::Result<TcpStream> {
-        Ok(self.accept().await?.0)
-    }
-}
-
-/// One way in: who comes is served in a task of its own, so many at a time.
-struct Entrance {
-    name: &'static str,
-    seats: Arc<Semaphore>,
-    all: u32,
-    stop: watch::Receiver<Stop>,
-    accepting: Option<tokio::task::JoinHandle<()>>,
-}
-
-impl Entrance {
-    fn new(name: &'static str, seats: usize, stop: watch::Receiver<Stop>) -> Self {
-        let all = u32::try_from(seats).unwrap_or(u32::MAX);
-        Self { name, seats: Arc::new(Semaphore::new(seats)), all, stop, accepting: None }
-    }
-
-    fn open<D, C, F, W>(&mut self, door: D, close: C, serve: F)
-    where
-        D: Door + Sync,
-        C: FnOnce() + Send + 'static,
-        F: Fn(D::Stream, watch::Receiver<Stop>) -> W + Send + Sync + 'static,
-        W: Future<Output = ()> + Send + 'static,
-    {
-        let (seats, mut stop) = (self.seats.clone(), self.stop.clone());
-        let mut troubles = Troubles::new(self.name, self.all);
-        self.accepting = Some(tokio::spawn(async move {
-            let seated = |stream: D::Stream, seat: OwnedSemaphorePermit, stop| {
-                let served = serve(stream, stop);
-                tokio::spawn(async move {
-                    served.await;
-                    drop(seat);
-                });
-            };
-            loop {
-                let stopped = stop.clone();
-                let accepted = tokio::select! {
-                    told = stop.wait_for(|stop| *stop != Stop::Not) => match told.as_deref() {
-                        Ok(Stop::Now | Stop::Left) => return,
-                        _ => break,
-                    },
-                    accepted = accept(&door, &seats, &mut troubles) => accepted,
-                };
-                match accepted {
-                    Some((stream, seat)) => seated(stream, seat, stopped),
-                    None => return,
-                }
-            }
-            close();
-            // Who came before the door closed is served.
-            while let Ok(Ok(stream)) = tokio::time::timeout(Duration::ZERO, door.next()).await {
-                let Ok(seat) = seats.clone().acquire_owned().await else { return };
-                seated(stream, seat, stop.clone());
-            }
-        }));
-    }
-
-    /// Resolves when nobody is accepted any more and the last connection has ended.
-    async fn closed(&mut self) {
-        if let Some(accepting) = self.accepting.take() {
-            let _ = accepting.await;
-        }
-        let _ = self.seats.acquire_many(self.all).await;
-    }
-}
-
-/// What keeps clients from being accepted at once, told now and then.
-struct Troubles {
-    entrance: &'static str,
-    seats: u32,
-    full: Seldom,
-    failed: Seldom,
-}
-
-impl Troubles {
-    fn new(entrance: &'static str, seats: u32) -> Self {
-        Self { entrance, seats, full: Seldom::default(), failed: Seldom::default() }
-    }
-
-    fn full(&mut self) {
-        if self.full.count(Instant::now()).is_some() {
-            tracing::warn!(
-                target: "coordinator",
-                "{} serves {} connections; further ones wait (max_clients)",
-                self.entrance,
-                self.seats
-            );
-        }
-    }
-
-    fn failed(&mut self, error: &io::Error) {
-        if self.failed.count(Instant::now()).is_some() {
-            tracing::warn!(target: "coordinator", "{} cannot accept: {error}", self.entrance);
-        }
-    }
-}
-
-/// The next client, once there is a seat for it.
-async fn accept<D: Door>(
-    door: &D,
-    seats: &Arc<Semaphore>,
-    troubles: &mut Troubles,
-) -> Option<(D::Stream, OwnedSemaphorePermit)> {
-    let seat = match seats.clone().try_acquire_owned() {
-        Ok(seat) => seat,
-        Err(_) => {
-            troubles.full();
-            seats.clone().acquire_owned().await.ok()?
-        }
-    };
-    loop {
-        match door.next().await {
-            Ok(stream) => return Some((stream, seat)),
-            Err(error) => {
-                troubles.failed(&error);
-                // Out of descriptors: others have to be closed first.
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Resolves a moment after the order to stop came: who has sent nothing by then will not.
-pub(crate) async fn stopped(mut stop: watch::Receiver<Stop>) {
-    let _ = stop.wait_for(|stop| *stop != Stop::Not).await;
-    tokio::time::sleep(PAUSE).await;
 }

@@ -1,36 +1,29 @@
-//! A coordinator whose sockets are bound, what its connections share, and the thread that serves it.
+//! A coordinator whose sockets are bound, and the thread that serves it.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use coproc_acomm::Url;
 use coproc_core::socket::Listener;
 use coproc_core::threads::Threads;
 use rustix::process::{Resource, getrlimit};
-use tokio::sync::{Notify, Semaphore};
 
 use crate::admission::Admission;
-use crate::awaited::Awaited;
 use crate::config::Coordinator;
-use crate::directory::{Directory, Task, reordered, tasks};
+use crate::directory::{Task, reordered, tasks};
 use crate::door::{Doors, open};
-use crate::figures::{Figures, Snapshot};
+use crate::figures::Snapshot;
 use crate::nats::Peers;
-use crate::random::{Pool, Secret, random};
+use crate::random::random;
 use crate::router::Order;
 use crate::serve::serve;
-use crate::stream::{Streams, hexadecimal};
-use crate::tracker::Tracker;
+use crate::shared::Shared;
+use crate::stream::hexadecimal;
 
 pub use crate::door::OpenError;
-
-/// How many responses are being delivered at once; further ones wait.
-const DELIVERIES: usize = 128;
 
 /// How many descriptors one seat takes at most: a requester and a provider each on the socket of
 /// requests and on the port, a response that comes in, and one that goes out.
@@ -55,53 +48,6 @@ fn seats(config: &Coordinator) -> usize {
 /// How many of `limit` descriptors the rest of the process needs.
 fn spare(limit: u64) -> u64 {
     24 + (limit / 8).min(64)
-}
-
-/// What all connections share. It outlives the actor and its thread.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: Coordinator,
-    pub(crate) admission: Admission,
-    pub(crate) directory: Directory,
-    pub(crate) figures: Figures,
-    pub(crate) awaited: Awaited,
-    /// How many connections each entrance serves at once.
-    pub(crate) seats: usize,
-    pub(crate) deliveries: Semaphore,
-    /// Where HTTP is listened on.
-    pub(crate) address: Option<SocketAddr>,
-    /// What there is to share tasks with other coordinators.
-    pub(crate) peers: Option<Peers>,
-    pool: Mutex<Pool>,
-    tracker: Mutex<Tracker>,
-    streams: Mutex<Streams>,
-    /// A deadline is there where none was.
-    pub(crate) deadline: Notify,
-    /// A response has left.
-    pub(crate) left: Notify,
-}
-
-impl Shared {
-    pub(crate) fn tracker(&self) -> MutexGuard<'_, Tracker> {
-        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Bits that nobody can guess.
-    pub(crate) fn random(&self) -> io::Result<Secret> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Gives the address of a stream out; the answer is its query.
-    pub(crate) fn publish(&self, source: Url) -> io::Result<String> {
-        let (secret, now) = (self.random()?, Instant::now());
-        let ttl = self.config.stream_ttl;
-        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + ttl;
-        Ok(self.streams().publish(source, secret, now, now + ttl, end.as_secs()))
-    }
-
-    pub(crate) fn streams(&self) -> MutexGuard<'_, Streams> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// A coordinator whose sockets are bound. Clients may connect; they wait until it is served.
@@ -137,26 +83,7 @@ impl Bound {
             None => None,
         };
         let seats = seats(&config);
-        let shared = Shared {
-            admission,
-            directory: Directory::new(
-                config.socket_dir.clone(),
-                config.priority_order,
-                config.rotate,
-            ),
-            figures: Figures::default(),
-            awaited: Awaited::default(),
-            seats,
-            deliveries: Semaphore::new(DELIVERIES.min(seats)),
-            address: doors.address,
-            peers,
-            pool: Mutex::default(),
-            tracker: Mutex::new(Tracker::new(config.max_inflight)),
-            streams: Mutex::new(Streams::new(config.max_inflight)),
-            deadline: Notify::new(),
-            left: Notify::new(),
-            config,
-        };
+        let shared = Shared::new(config, admission, doors.address, peers, seats);
         Ok(Self { shared: Arc::new(shared), doors: Arc::new(doors) })
     }
 

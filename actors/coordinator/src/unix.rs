@@ -9,9 +9,10 @@ use coproc_core::threads::Stop;
 use tokio::sync::watch;
 
 use crate::forward::{Entrance, take};
+use crate::gate::stopped;
 use crate::hook::deliver;
-use crate::serve::stopped;
-use crate::server::Shared;
+use crate::shared::Shared;
+use crate::shown::shown;
 
 /// A request from this machine.
 pub(crate) async fn request(shared: Arc<Shared>, mut link: Link, stop: watch::Receiver<Stop>) {
@@ -105,15 +106,4 @@ async fn answer(shared: &Shared, link: &mut Link, ack: &Response) {
     if !matches!(sent, Ok(Ok(()))) {
         tracing::debug!(target: "coordinator", "an ack did not reach its requester");
     }
-}
-
-/// A text from outside as the log shows it.
-pub(crate) fn shown(text: &str) -> String {
-    const LONGEST: usize = 100;
-    let mut out: String =
-        coproc_core::scalar::printable(&text.chars().take(LONGEST).collect::<String>());
-    if text.chars().nth(LONGEST).is_some() {
-        out.push('…');
-    }
-    out
 }

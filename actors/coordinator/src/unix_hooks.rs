@@ -2,11 +2,9 @@
 //! whoever they are.
 
 use std::fs;
+use std::path::{Component, Path};
 
 use coproc_acomm::Url;
-
-use crate::config::Coordinator;
-use crate::oneshot::beneath;
 
 /// Which ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +17,8 @@ pub enum UnixHooks {
 }
 
 impl UnixHooks {
-    /// Whether a request may name this socket.
-    pub(crate) fn allow(self, config: &Coordinator, url: &Url) -> bool {
+    /// Whether a request may name this socket, of a coordinator with this folder.
+    pub(crate) fn allow(self, socket_dir: &Path, url: &Url) -> bool {
         match self {
             Self::Any => true,
             Self::SocketDir => {
@@ -28,8 +26,20 @@ impl UnixHooks {
                 // A link at its end must not lead out either. One that is not there yet is judged by
                 // its folder.
                 let real = fs::canonicalize(&path).unwrap_or(path);
-                beneath(&config.socket_dir, &real)
+                beneath(socket_dir, &real)
             }
         }
+    }
+}
+
+/// Whether a path leads to somewhere below a folder, as it is written or as the links in it lead.
+pub(crate) fn beneath(folder: &Path, path: &Path) -> bool {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return false;
+    }
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    match path.parent().and_then(real) {
+        Some(parent) => real(folder).is_some_and(|folder| parent.starts_with(folder)),
+        None => path.starts_with(folder),
     }
 }

@@ -6,11 +6,12 @@ use coproc_acomm::Response;
 use coproc_core::threads::Stop;
 use tokio::sync::watch;
 
-use super::{Nats, Passed, When};
+use super::config::Nats;
+use super::{Passed, When};
 use crate::forward::{Untaken, Way};
 use crate::hook::Try;
 use crate::router::NO_PROVIDERS;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::tracker::Origin;
 
 /// There are none.

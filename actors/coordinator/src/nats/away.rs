@@ -15,7 +15,7 @@ use crate::forward::{Entrance, Tracked, Untaken, Way, enter};
 use crate::hook::{Try, outside};
 use crate::oneshot::is_source;
 use crate::router::{NO_PROVIDERS, is_task};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::tracker::Origin;
 
 /// What a requester is told when a stream cannot be read from elsewhere.

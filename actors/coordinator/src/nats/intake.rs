@@ -14,15 +14,16 @@ use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::Login;
+use super::config::Login;
 use super::folders::Folders;
 use super::offer::{Offer, Verdict, claimed};
 use super::peers::Peers;
 use crate::awaited::comes;
 use crate::forward::{Entrance, attempt, patience};
 use crate::router::NO_PROVIDERS;
-use crate::server::Shared;
-use crate::unix::{answered, shown};
+use crate::shared::Shared;
+use crate::shown::shown;
+use crate::unix::answered;
 
 /// The group in which one coordinator gets each request.
 const GROUP: &str = "coordinators";

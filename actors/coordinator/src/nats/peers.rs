@@ -9,7 +9,8 @@ use coproc_acomm::Url;
 use tokio::sync::Semaphore;
 
 use super::claims::Claims;
-use super::{Nats, SCHEME, is_shared};
+use super::config::Nats;
+use super::{SCHEME, is_shared};
 
 /// What all connections share of it.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ fn token(task: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Login;
+    use super::super::config::Login;
     use super::*;
 
     fn peers() -> Peers {

@@ -13,7 +13,7 @@ use coproc_core::words::Words;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Login, Nats};
+use super::config::{Login, Nats};
 
 /// Tasks shared with other coordinators through a NATS server. A task for which nobody registered here
 /// goes to one of them that has a provider. Without this table nothing is shared.
