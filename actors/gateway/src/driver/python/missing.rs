@@ -21,10 +21,10 @@ async fn heed(shared: &Shared, name: String) {
             Ok(worker) => worker,
             Err(_) => {
                 if !shared.is_closed() {
-                    tracing::error!(
+                    tracing::warn!(
                         target: "gateway",
-                        "{name} has not come up for {patience:?}: its files are still being loaded, or it ends \
-                         before they are"
+                        "{name} has not come up for {patience:?}: it has not been started yet, it ended, or a file \
+                         of hooks is still being loaded"
                     );
                 }
                 there(shared, &name).await
