@@ -244,6 +244,15 @@ fn t61_hooks_and_driver_are_the_manifests() {
 }
 
 #[test]
+fn a_manifest_without_hooks_is_told_of() {
+    let store = Store::new();
+    store.offer("b.zip", &packed(&json!({ "checksum": md5(b""), "custom_midleware": {} }), &[]));
+    let stage = Stage::new(&store, "b.zip");
+    stage.is_up();
+    stage.rig.wrapper.wait_for("the API `api1`: the bundle `b.zip`: its manifest names no hooks");
+}
+
+#[test]
 fn t62_a_bundle_that_is_switched_off_is_none() {
     let store = Store::new();
     let off = json!({ "custom_middleware_bundle_disabled": true });
@@ -432,6 +441,11 @@ fn what_a_server_says_is_bounded_in_every_way() {
     let server = Server::start(ok("", &bundle));
     let keys = |more: &str| format!("{}{more}\n", server.keys(&store));
     Stage::with(&keys("bundle_max_size = \"100B\""), "b.zip").is_down("is larger than 100 bytes");
+    server.say(b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n".to_vec());
+    let asked = server.asked().len();
+    Stage::with(&keys("bundle_max_size = \"100B\""), "b.zip").is_down("is larger than 100 bytes");
+    assert_eq!(server.asked().len(), asked + 1, "it is not asked again");
+    server.say(ok("", &bundle));
     Stage::with(&keys("bundle_max_unpacked_size = \"10B\""), "b.zip").is_down("more than 10 bytes");
     let two = archive::files(&[("manifest.json", b"{}"), ("a", b"")]);
     server.say(ok("", &two));

@@ -303,6 +303,8 @@ fn a_reload_takes_up_what_changed_and_tells_what_is_wrong() {
     };
     write("hooks.lua", "function Say() tyk.req.set_header('Say', 'new') end");
     write("wrong.lua", "function (");
+    write("endless.lua", "while true do end");
+    write("compiled.lua", "\u{1b}LJ");
     let reload = stage.rig.request("GET", "/tyk/reload").header(SECRET.0, SECRET.1).send();
     assert_eq!(reload.status(), 200, "{}", reload.text());
     eventually("the new one runs", || {
@@ -311,6 +313,8 @@ fn a_reload_takes_up_what_changed_and_tells_what_is_wrong() {
             == Some("new".to_owned())
     });
     eventually("the wrong one is told", || stage.logged("wrong.lua:1:") == 1);
+    assert_eq!(stage.logged("lua: endless.lua: it ran for more than"), 1);
+    assert_eq!(stage.logged("lua: compiled.lua: "), 1);
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn what_is_no_answer_is_an_error_of_the_hook() {
         ("Beyond", "Hook 'Beyond': what it returned goes beyond what it was given"),
         ("Inside", "Hook 'Inside': the length of what it returned is below zero"),
         ("Empty", "its answer has no request"),
+        ("End", "its answer has no request"),
     ] {
         let stage = Stage::in_c(json!({ "pre": [hook(name)] }));
         for _ in 0..3 {
@@ -135,7 +136,8 @@ fn what_is_no_answer_is_an_error_of_the_hook() {
 
 #[test]
 fn no_access_to_memory_is_wrong_on_either_side() {
-    let all = ["Set", "Ask", "Null", "Garbage", "Negative", "Beyond", "Inside", "Empty", "Echo"];
+    let all =
+        ["Set", "Ask", "Null", "Garbage", "Negative", "Beyond", "Inside", "Empty", "End", "Echo"];
     for name in all {
         let Some(mut stage) = Stage::checked(json!({ "pre": [hook(name)], "post": [hook(name)] }))
         else {

@@ -167,3 +167,17 @@ fn a_worker_that_is_stuck_costs_its_own_call_alone() {
     both_are_up(&stage, 3);
     assert_eq!(stage.logged("is killed: a hook missed its deadline"), 1);
 }
+
+#[test]
+fn a_worker_that_does_not_come_up_is_told() {
+    let [interpreter, _] = interpreters();
+    for file in ["import time\ntime.sleep(3600)\n", "import os\nos._exit(0)\n"] {
+        let stage = Stage::start(&interpreter, file, "start_timeout = \"1s\"", |port| {
+            api(port, json!({ "pre": [hook("Nobody")] }))
+        });
+        eventually("both are told", || stage.logged("has not come up for 1s") == 2);
+        assert_eq!(stage.rig.get("/api/get").status(), 500);
+        // It is not said again and again.
+        assert_eq!(stage.logged("has not come up for 1s"), 2);
+    }
+}

@@ -53,6 +53,8 @@ struct CoProcessMessage CoProcessDispatch(struct CoProcessMessage object)
         return (struct CoProcessMessage){ object.p_data, object.length + 1 };
     if (is(object, "Inside"))
         return (struct CoProcessMessage){ (char *)object.p_data + 1, -5 };
+    if (is(object, "End"))
+        return (struct CoProcessMessage){ (char *)object.p_data + object.length, 0 };
     if (is(object, "Empty"))
         return (struct CoProcessMessage){ malloc(1), 0 };
     if (is(object, "Overrun")) {

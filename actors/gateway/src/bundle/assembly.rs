@@ -54,6 +54,10 @@ impl Assembly {
                 made.problems.extend(read.faults.iter().map(|fault| told(fault)));
                 made.warnings.extend(read.warnings.iter().map(|fault| told(fault)));
                 let Some(mut api) = read.api else { continue };
+                // With Tyk it is a bundle as any other, and the API one that everybody may call.
+                made.warnings.extend(opened.without_hooks.iter().map(|name| {
+                    one.problem(&format!("the bundle `{name}`: its manifest names no hooks"))
+                }));
                 let (mut folders, mut leases) = (opened.folders, vec![opened.lease]);
                 if api.hooks.driver == "python" {
                     match bundles.furnish(&mut folders, bring) {

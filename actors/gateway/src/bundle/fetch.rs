@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderName, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -111,11 +111,16 @@ impl Client {
         let (etag, modified) = (text(&answer, &ETAG), text(&answer, &LAST_MODIFIED));
         let mut body = answer.into_body();
         let mut bytes = Vec::new();
+        let too_large = || Failed::ForGood(format!("is larger than {} bytes", self.largest));
+        // It says so itself.
+        if body.size_hint().lower() > self.largest {
+            return Err(too_large());
+        }
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Failed::ForNow(error.to_string()))?;
             let Ok(data) = frame.into_data() else { continue };
             if (bytes.len() + data.len()) as u64 > self.largest {
-                return Err(Failed::ForGood(format!("is larger than {} bytes", self.largest)));
+                return Err(too_large());
             }
             bytes.extend_from_slice(&data);
         }

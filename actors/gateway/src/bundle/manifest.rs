@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::signature::PublicKey;
-use super::unpack::judge;
+use super::unpack::{judge, plain};
 
 /// Its name.
 pub(super) const FILE: &str = "manifest.json";
@@ -53,9 +53,10 @@ impl Manifest {
     /// # Errors
     /// Why it is none.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let manifest: Self = serde_json::from_slice(text)
+        let mut manifest: Self = serde_json::from_slice(text)
             .map_err(|error| format!("{FILE} is not understood: {error}"))?;
-        for file in manifest.files() {
+        for file in manifest.file_list.iter_mut().flatten() {
+            *file = plain(file).to_owned();
             if let Err(why) = judge(file) {
                 return Err(format!("{FILE}: `{}` in `file_list` {why}", printable(file)));
             }
@@ -89,6 +90,17 @@ impl Manifest {
             [only] => only,
             _ => "middleware.py",
         }
+    }
+
+    /// Whether it names no hook at all.
+    pub(super) fn is_without_hooks(&self) -> bool {
+        let is_none = |key: &&str| match self.custom_middleware.get(key) {
+            None | Some(Value::Null) => true,
+            Some(Value::Array(hooks)) => hooks.is_empty(),
+            Some(Value::Object(hook)) => hook.is_empty(),
+            Some(_) => false,
+        };
+        ["pre", "auth_check", "post_key_auth", "post", "response"].iter().all(is_none)
     }
 
     fn signature(&self) -> &str {

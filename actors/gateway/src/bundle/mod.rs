@@ -80,6 +80,8 @@ pub struct Bundled {
 pub struct Opened {
     /// What stands for `custom_middleware`.
     pub hooks: Value,
+    /// Those that name no hook.
+    pub without_hooks: Vec<String>,
     /// Its folders.
     pub folders: Vec<Folder>,
     /// Keeps them.
@@ -224,8 +226,8 @@ impl Bundles {
         key: Option<&PublicKey>,
         failed: &BTreeMap<One<'_>, String>,
     ) -> Result<Opened, String> {
-        let mut folders = Vec::new();
-        let mut hooks = Vec::new();
+        let (mut folders, mut hooks) = (Vec::new(), Vec::new());
+        let mut without_hooks = Vec::new();
         for part in &names.parts {
             let told = |why: String| format!("the bundle `{}`: {why}", part.name);
             let folder = part.folder.as_deref();
@@ -250,6 +252,9 @@ impl Bundles {
                 files: manifest.files().to_vec(),
                 packages: None,
             });
+            if manifest.is_without_hooks() {
+                without_hooks.push(part.name.clone());
+            }
             hooks.push((part, manifest.custom_middleware));
         }
         let hooks = match hooks.as_slice() {
@@ -265,7 +270,7 @@ impl Bundles {
                     .map_err(|why| format!("the bundle {why}"))?
             }
         };
-        Ok(Opened { hooks, folders, lease })
+        Ok(Opened { hooks, without_hooks, folders, lease })
     }
 
     /// Why nobody was asked for a bundle that is not there.

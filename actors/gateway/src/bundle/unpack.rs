@@ -83,7 +83,8 @@ pub fn unpack(
 /// Why it cannot be read.
 pub(super) fn one(archive: &[u8], name: &str, bounds: Bounds) -> Result<Option<Vec<u8>>, String> {
     let mut zip = open(archive, bounds)?;
-    let Some(number) = zip.index_for_name(name) else { return Ok(None) };
+    let number = zip.index_for_name(name).or_else(|| zip.index_for_name(&format!("./{name}")));
+    let Some(number) = number else { return Ok(None) };
     let content = zip.by_index(number).map_err(|error| format!("`{name}`: {error}"))?;
     let mut bytes = Vec::new();
     content
@@ -117,10 +118,14 @@ fn entries(zip: &mut ZipArchive<Cursor<&[u8]>>) -> Result<Vec<Entry>, String> {
         let name = std::str::from_utf8(file.name_raw())
             .map_err(|_| format!("its entry {number} has a name that is not UTF-8"))?;
         let wrong = |why: &str| Err(format!("`{}` {why}", printable(name)));
-        let (path, named_folder) = match name.strip_suffix('/') {
+        let (path, named_folder) = match plain(name).strip_suffix('/') {
             Some(path) => (path, true),
-            None => (name, false),
+            None => (plain(name), false),
         };
+        if path.is_empty() && name == "./" {
+            // The folder itself.
+            continue;
+        }
         if let Err(why) = judge(path) {
             return wrong(why);
         }
@@ -155,6 +160,11 @@ fn count(entries: &[Entry]) -> usize {
     all.len()
 }
 
+/// A path without `./` before it, with which some programs begin all of them.
+pub(super) fn plain(path: &str) -> &str {
+    path.strip_prefix("./").unwrap_or(path)
+}
+
 /// Whether a path stays in the folder that it is below, whoever reads it.
 pub(super) fn judge(path: &str) -> Result<(), &'static str> {
     if path.is_empty() || path.starts_with('/') {
@@ -166,8 +176,11 @@ pub(super) fn judge(path: &str) -> Result<(), &'static str> {
     if path.chars().any(|c| c.is_control() || c == '\\') {
         return Err("has characters that no path has");
     }
-    match path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        true => Err("leads out of the bundle"),
+    if path.split('/').any(|part| part == "..") {
+        return Err("leads out of the bundle");
+    }
+    match path.split('/').any(|part| matches!(part, "" | ".")) {
+        true => Err("is written in a way that not everybody reads alike"),
         false => Ok(()),
     }
 }

@@ -92,10 +92,40 @@ fn only_what_is_wanted_comes_out() {
 }
 
 #[test]
+fn what_all_paths_may_begin_with_is_no_part_of_them() {
+    let folder = (&b"./"[..], 0o040_755, &b""[..]);
+    let inner = (&b"./b/"[..], 0o040_755, &b""[..]);
+    let archive = archive::zip(&[
+        folder,
+        inner,
+        (b"./a", archive::PLAIN, b"1"),
+        (b"./b/c", archive::PLAIN, b"2"),
+    ]);
+    let stage = Stage::new();
+    unpack(&archive, &stage.folder(), BOUNDS, |path| path != "a").unwrap();
+    assert_eq!(stage.files(), [("in/b/c".to_owned(), b"2".to_vec())].into());
+    assert_eq!(one(&archive, "a", BOUNDS).unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(refused(&archive::files(&[("a", b"1"), ("./a", b"2")])), "`./a` is there twice");
+}
+
+#[test]
 fn no_path_leaves_the_folder() {
-    for name in
-        ["../a", "a/../../b", "/a", "/", "", ".", "a/./b", "a//b", "..", "a\\..\\b", "a\0b", "a\nb"]
-    {
+    for name in [
+        "../a",
+        "a/../../b",
+        "/a",
+        "/",
+        "",
+        ".",
+        "a/./b",
+        "a//b",
+        "..",
+        "a\\..\\b",
+        "a\0b",
+        "a\nb",
+        "././a",
+        "./../a",
+    ] {
         let archive = archive::files(&[(name, b"x")]);
         let why = refused(&archive);
         assert!(!why.contains("cannot be unpacked"), "{name:?}: {why}");

@@ -12,6 +12,7 @@ pub mod lua;
 pub mod native;
 pub mod python;
 pub mod reply;
+mod saying;
 
 use std::collections::BTreeMap;
 use std::fmt;

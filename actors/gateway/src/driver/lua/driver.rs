@@ -17,8 +17,8 @@ use futures_util::future::BoxFuture;
 
 use super::LuaConfig;
 use super::files::Files;
-use super::state::{State, Trouble};
-use crate::bundle::{Folder, Listed};
+use super::state::{Loaded, State, Trouble};
+use crate::bundle::{self, Folder, Listed};
 use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure, STACK};
 use crate::object::Sent;
@@ -129,11 +129,8 @@ impl Lua {
         let before = shared.generation.load_full();
         let own = match anew || before.own.number == 0 {
             true => {
-                let (files, problems) =
-                    shared.config.path.as_deref().map(Files::read).unwrap_or_default();
-                let files = Arc::new(files);
-                // They run once here, so that the log is told once and not by each thread.
-                for problem in problems.into_iter().chain(shared.tried(&files)) {
+                let (files, problems) = shared.own_files();
+                for problem in problems {
                     tracing::error!(target: "gateway", "lua: {problem}");
                 }
                 Part { number: serial(), files }
@@ -170,17 +167,39 @@ impl Lua {
 }
 
 impl Shared {
-    /// What is wrong with files, of which a state is made to see it.
-    fn tried(&self, files: &Arc<Files>) -> Vec<String> {
+    /// The folder's files that can be run, and what is wrong with the others. They run once here, so that the
+    /// log is told once and not by each thread.
+    fn own_files(&self) -> (Arc<Files>, Vec<String>) {
+        let (files, mut problems) =
+            self.config.path.as_deref().map(Files::read).unwrap_or_default();
+        let mut files = Arc::new(files);
+        loop {
+            let mut tried = self.tried(&files);
+            // The state that they were tried in is gone.
+            let (Some(name), Some(own)) = (tried.endless, Arc::get_mut(&mut files)) else {
+                problems.append(&mut tried.problems);
+                return (files, problems);
+            };
+            // What others get wrong is seen again when all of them run.
+            problems.extend(tried.problems.pop());
+            own.leave_out(&name);
+        }
+    }
+
+    /// What comes of files, of which a state is made to see it.
+    fn tried(&self, files: &Arc<Files>) -> Loaded {
+        let failed = |why: String| Loaded { problems: vec![why], endless: None };
         let try_it = || {
             let tried = State::new(&self.config, files, &self.attendant);
-            tried.map_or_else(|error| vec![error.to_string()], |(_, problems)| problems)
+            tried.map_or_else(|error| failed(error.to_string()), |(_, loaded)| loaded)
         };
         thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
             match thread.spawn_scoped(scope, try_it) {
                 Ok(thread) => thread.join().unwrap_or_default(),
-                Err(error) => vec![format!("there is no thread to try the hooks' files: {error}")],
+                Err(error) => {
+                    failed(format!("there is no thread to try the hooks' files: {error}"))
+                }
             }
         })
     }
@@ -190,7 +209,7 @@ impl Shared {
         let part = |folder: &Folder| {
             let (files, problems) = Files::of_bundle(folder, own.files.clone());
             let files = Arc::new(files);
-            match problems.into_iter().chain(self.tried(&files)).next() {
+            match problems.into_iter().chain(self.tried(&files).problems).next() {
                 Some(problem) => Err(problem),
                 None => Ok(Part { number: serial(), files }),
             }

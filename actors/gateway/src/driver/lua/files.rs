@@ -69,6 +69,11 @@ impl Files {
         (Self { files, others: Some(others) }, problems)
     }
 
+    /// Takes one out, so that it is not run.
+    pub(super) fn leave_out(&mut self, name: &str) {
+        self.files.retain(|file| file.name != name);
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &File> {
         self.files.iter()
     }

@@ -106,9 +106,9 @@ tyk = {
   store_data = native.store_data,
   get_data = native.get_data,
   trigger_event = native.trigger_event,
-  log = native.log,
 }
-function tyk.log_error(message) native.log(message, 'error') end
+function tyk.log(message, level) native.log(tostring(message), type(level) == 'string' and level or 'info') end
+function tyk.log_error(message) native.log(tostring(message), 'error') end
 
 function req.get_headers() return object.request.headers end
 function req.set_header(name, value) list(object.request, 'set_headers')[name] = value end

@@ -11,6 +11,7 @@ use mlua::{Error, Function, Lua, LuaOptions, LuaString, StdLib, Table, Value};
 use super::budget::{Budget, Over};
 use super::files::Files;
 use super::{LuaConfig, blob, json, message};
+use crate::driver::saying::say;
 use crate::driver::{Attendant, Failure};
 use crate::wire::{Event, Object};
 
@@ -30,6 +31,15 @@ pub(super) struct State {
     config: Arc<LuaConfig>,
 }
 
+/// What came of running the hooks' files.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    /// What is wrong with some.
+    pub(super) problems: Vec<String>,
+    /// The name of one that went beyond its bounds. It has the last problem, and those behind it did not run.
+    pub(super) endless: Option<String>,
+}
+
 /// Why a call failed.
 pub(super) struct Trouble {
     pub(super) failure: Failure,
@@ -39,7 +49,7 @@ pub(super) struct Trouble {
 
 impl State {
     /// Makes a state and runs the hooks' files in it. Of each that fails there is a problem; the others are
-    /// there all the same.
+    /// there all the same, unless one went beyond what a call may do: nothing runs in that state any more.
     ///
     /// # Errors
     /// When the memory is too little for any state.
@@ -47,7 +57,7 @@ impl State {
         config: &Arc<LuaConfig>,
         files: &Arc<Files>,
         attendant: &Arc<OnceLock<Attendant>>,
-    ) -> mlua::Result<(Self, Vec<String>)> {
+    ) -> mlua::Result<(Self, Loaded)> {
         let libraries = StdLib::TABLE
             | StdLib::STRING
             | StdLib::MATH
@@ -75,30 +85,32 @@ impl State {
         let budget = bounded.then(|| Budget::set(&lua, config.instructions)).transpose()?;
         let config = config.clone();
         let mut state = Self { lua, dispatch, handle, budget, config };
-        let problems = state.run(files);
-        Ok((state, problems))
+        let loaded = state.run(files);
+        Ok((state, loaded))
     }
 
     /// Runs the files that no other file has asked for yet.
-    fn run(&mut self, files: &Files) -> Vec<String> {
-        let mut problems = Vec::new();
+    fn run(&mut self, files: &Files) -> Loaded {
+        let mut loaded = Loaded::default();
         let require = self.lua.globals().get::<Function>("require");
         for file in files.iter() {
             self.begin(Instant::now() + LOAD);
             let ran = require.clone().and_then(|require| require.call::<()>(file.name.as_str()));
             if let Err(error) = ran {
-                let over = self.budget.as_ref().and_then(|budget| budget.over());
-                problems.push(match self.failure(&error).failure {
+                let why = match self.failure(&error).failure {
                     Failure::Refused(why) => why,
                     other => other.to_string(),
-                });
-                if over.is_some() {
-                    // Nothing more runs in this state.
+                };
+                let path = &file.path;
+                let has_place = why.strip_prefix(path).is_some_and(|rest| rest.starts_with(':'));
+                loaded.problems.push(if has_place { why } else { format!("{path}: {why}") });
+                if self.budget.as_ref().is_some_and(|budget| budget.over().is_some()) {
+                    loaded.endless = Some(file.name.clone());
                     break;
                 }
             }
         }
-        problems
+        loaded
     }
 
     /// Calls a hook. The object is what the hook made of it, or as it was where there is no such hook; the
@@ -217,7 +229,7 @@ fn natives(
         "log",
         lua.create_function(|_, (line, level): (LuaString, Option<LuaString>)| {
             let level = level.map(|level| level.to_string_lossy());
-            log(level.as_deref().unwrap_or_default(), &line.to_string_lossy());
+            say!("lua", level.as_deref().unwrap_or_default(), line.to_string_lossy());
             Ok(())
         })?,
     )?;
@@ -249,14 +261,4 @@ fn natives(
         })?,
     )?;
     Ok(natives)
-}
-
-/// A line of a hook in the log.
-fn log(level: &str, line: &str) {
-    match level {
-        "debug" => tracing::debug!(target: "lua", "{line}"),
-        "warning" => tracing::warn!(target: "lua", "{line}"),
-        "error" => tracing::error!(target: "lua", "{line}"),
-        _ => tracing::info!(target: "lua", "{line}"),
-    }
 }

@@ -362,16 +362,21 @@ fn files_find_each_other_and_a_bad_one_takes_none_down() {
     write("a_part.lua", "runs = (runs or 0) + 1 return { word = 'w' .. runs }");
     write("bad.lua", "this is no Lua");
     write("fails.lua", "error('at once')");
-    write("loops.txt", "while true do end");
+    write("loops.lua", "while true do end");
+    write("z_last.lua", "last = 'there'");
     stage.lua.read();
     let said = || stage.call(pre("Say")).unwrap().request.unwrap().set_headers["A"].clone();
     assert_eq!(said(), "w1");
     let files = stage.lua.shared.generation.load().own.files.clone();
     let shared = &stage.lua.shared;
-    let (_, problems) = State::new(&shared.config, &files, &shared.attendant).unwrap();
+    let (_, loaded) = State::new(&shared.config, &files, &shared.attendant).unwrap();
+    let problems = loaded.problems;
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].contains("bad.lua:1:"), "{problems:?}");
     assert!(problems[1].contains("fails.lua:1: at once"), "{problems:?}");
+    // Those that never end are not run again, and cost no other.
+    let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+    assert_eq!(names, ["a_part", "bad", "fails", "hooks", "z_last"]);
     write("a_part.lua", "return { word = 'new' }");
     assert_eq!(said(), "w1");
     stage.lua.read();

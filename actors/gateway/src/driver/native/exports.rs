@@ -7,6 +7,7 @@ use std::ffi::{CStr, c_char, c_int};
 use arc_swap::ArcSwapOption;
 
 use crate::driver::Attendant;
+use crate::driver::saying::say;
 
 /// Who does what hooks ask for; the functions have no place for it.
 pub(super) static ATTENDANT: ArcSwapOption<Attendant> = ArcSwapOption::const_empty();
@@ -94,11 +95,5 @@ pub(super) unsafe extern "C" fn TykTriggerEvent(event_name: *const c_char, paylo
 pub(super) unsafe extern "C" fn CoProcessLog(msg: *const c_char, level: *const c_char) {
     // SAFETY: as above.
     let (line, level) = unsafe { (text(msg), text(level)) };
-    let line = line.to_string_lossy();
-    match level.to_bytes() {
-        b"debug" => tracing::debug!(target: "native", "{line}"),
-        b"warning" => tracing::warn!(target: "native", "{line}"),
-        b"error" => tracing::error!(target: "native", "{line}"),
-        _ => tracing::info!(target: "native", "{line}"),
-    }
+    say!("native", &*level.to_string_lossy(), line.to_string_lossy());
 }

@@ -132,8 +132,8 @@ impl Library {
         }
         let own = object.as_ptr_range();
         let (begin, end) = (own.start as usize, own.end as usize);
-        if (begin..end).contains(&address) {
-            // A part of what it was given, which is not its own to be freed.
+        if (begin..=end).contains(&address) {
+            // A part of what it was given, be it an empty one at its end, which is not its own to be freed.
             let length = usize::try_from(returned.length).map_err(|_| BadReply::Length)?;
             let from = address - begin;
             let part = object.get(from..from.saturating_add(length)).ok_or(BadReply::Beyond)?;

@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use super::Shared;
 use super::codec::{self, Decoder, Kind, pair};
 use super::door::next;
+use crate::driver::saying::say;
 
 /// Does what comes over a connection, one after another.
 pub(super) async fn serve(
@@ -20,7 +21,9 @@ pub(super) async fn serve(
     while let Some(frame) = next(&mut stream, &mut decoder).await? {
         let attendant = shared.attendant.get();
         match (frame.kind, pair(&frame.payload)) {
-            (Kind::Log, Some((level, line))) => log(worker, level, &String::from_utf8_lossy(&line)),
+            (Kind::Log, Some((level, line))) => {
+                say!("python", level, format!("{worker}: {}", String::from_utf8_lossy(&line)));
+            }
             (Kind::Get, _) => {
                 let name = String::from_utf8_lossy(&frame.payload);
                 let data = match attendant {
@@ -47,14 +50,4 @@ pub(super) async fn serve(
         }
     }
     Ok(())
-}
-
-/// A line of a hook in the log.
-fn log(worker: &str, level: &str, line: &str) {
-    match level {
-        "debug" => tracing::debug!(target: "python", "{worker}: {line}"),
-        "warning" => tracing::warn!(target: "python", "{worker}: {line}"),
-        "error" => tracing::error!(target: "python", "{worker}: {line}"),
-        _ => tracing::info!(target: "python", "{worker}: {line}"),
-    }
 }

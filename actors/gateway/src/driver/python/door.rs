@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::codec::{Decoder, Frame, Kind};
 use super::worker::Worker;
-use super::{Shared, attendant, files, rolling, watching};
+use super::{Shared, attendant, files, missing, rolling, watching};
 
 /// Workers that may wait to be let in.
 const QUEUE: u32 = 128;
@@ -98,6 +98,7 @@ pub(super) fn open(shared: Arc<Shared>) -> Result<(oneshot::Sender<()>, Listener
                 _ = stopped => {}
                 () = rolling::roll(&shared) => {}
                 () = watching::watch(&shared) => {}
+                () = missing::tell(&shared) => {}
                 result = let_in(shared.clone(), socket) => if let Err(error) = result {
                     tracing::error!(target: "gateway", "python: no worker is let in: {error}");
                 },

@@ -13,12 +13,14 @@ mod door;
 mod files;
 mod flight;
 mod lane;
+mod missing;
 mod rolling;
 mod watching;
 mod worker;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -183,6 +185,8 @@ struct Shared {
     bundles: Bundles,
     /// The log was told what the workers' Python lacks.
     told_lack: Once,
+    /// Nobody is let in any more.
+    closed: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -192,6 +196,10 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
     fn kill(&self, worker: &Worker) {
         if let Some(supervisor) = self.supervisor.get() {
             supervisor.kill(&worker.name, worker.pid);
@@ -215,6 +223,7 @@ impl Python {
             renewal: Notify::new(),
             bundles: Bundles::default(),
             told_lack: Once::new(),
+            closed: AtomicBool::new(false),
             config,
         });
         let (stop, listener) = door::open(shared.clone())?;
@@ -242,6 +251,7 @@ impl Python {
 
     /// Lets nobody in any more; the socket goes with its file.
     pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
         self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
