@@ -103,7 +103,7 @@ impl Root {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
                 let awaited = self.is_awaited();
-                let socket = &mut self.exec_sockets[place];
+                let Some(socket) = self.exec_socket_mut(place) else { return };
                 let actor = ExecActor::new(socket.bound.clone(), broker, awaited, lifeline);
                 socket.actor = Some(actor.start());
             }
@@ -226,9 +226,13 @@ impl Handler<ChildExited> for Root {
             self.wrapper.stage(),
             Stage::Exiting | Stage::Sweeping | Stage::Killing | Stage::Gone
         );
-        if let Child::Coprocess(place) = child
-            && self.coprocess(place).is_none()
-        {
+        // One that the config has no more ends when it is let go of.
+        let is_gone = match child {
+            Child::Coprocess(place) => self.coprocess(place).is_none(),
+            Child::ExecSocket(place) => self.exec_socket_mut(place).is_none(),
+            _ => false,
+        };
+        if is_gone {
             return;
         }
         tracing::error!(target: "supervisor", "the actor of {child:?} {exit}");
@@ -249,7 +253,7 @@ impl Handler<ChildExited> for Root {
                 self.control_rebuilds.died(now)
             }
             Child::ExecSocket(place) => {
-                let socket = &mut self.exec_sockets[place];
+                let Some(socket) = self.exec_socket_mut(place) else { return };
                 socket.actor = None;
                 socket.rebuilds.died(now)
             }

@@ -32,7 +32,7 @@ pub(super) enum Child {
     Gateway,
     /// The coprocess of this place.
     Coprocess(usize),
-    /// The exec socket in this place of the config.
+    /// The exec socket of this place.
     ExecSocket(usize),
 }
 
@@ -96,6 +96,10 @@ impl Supervised {
 
 /// An exec socket with what its supervisor keeps for it from one actor to the next.
 pub(super) struct Served {
+    /// By which its actor is known; no other ever has it.
+    pub(super) place: usize,
+    /// Whether the config has it no more, and its programs are being ended.
+    pub(super) removed: bool,
     pub(super) bound: coproc_exec::Bound,
     /// Strong: without it the actor would end. `None` while it is being rebuilt.
     pub(super) actor: Option<Addr<ExecActor>>,
@@ -103,8 +107,8 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn new(bound: coproc_exec::Bound) -> Self {
-        Self { bound, actor: None, rebuilds: Rebuilds::default() }
+    pub(super) fn of((place, bound): (usize, coproc_exec::Bound)) -> Self {
+        Self { place, removed: false, bound, actor: None, rebuilds: Rebuilds::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tree under fire: what becomes of everything else when one actor panics.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -122,7 +122,7 @@ impl Tree {
             inherited: Arc::new(environment),
             control: Entrances::default(),
             templates: None,
-            exec_sockets,
+            exec_sockets: Rc::new(RefCell::new(exec_sockets)),
             coordinator,
             gateway,
             code: code.clone(),
