@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::io::Read;
+
 use serde_json::Value;
 use support::{Place, Wrapper, alive, coprocess, eventually, http, puppet};
 
@@ -292,4 +294,117 @@ fn a_config_that_cannot_be_read_to_its_end_keeps_nobody_from_leaving() {
     assert_eq!(stderr, "error: the config cannot be read within 5 s\n");
     wrapper.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(wrapper.wait(), 143);
+}
+
+/// An exec socket of this name; `more` are further keys.
+fn exec_socket(place: &Place, name: &str, more: &str) -> String {
+    format!("[exec_socket.{name}]\npath = \"{}\"\n{more}\n", place.at(&format!("{name}.sock")))
+}
+
+/// What a program of `coproc exec` prints, over this socket.
+fn exec(place: &Place, name: &str, words: &[&str]) -> String {
+    let socket = place.at(&format!("{name}.sock"));
+    let output = place.coproc(&[&["exec", "--socket", &socket, "--"], words].concat());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn exec_sockets_are_opened_and_closed() {
+    let place = Place::new();
+    let [stays, goes] = ["stays", "goes"].map(|name| exec_socket(&place, name, ""));
+    config(&place, MAIN, &[&stays, &goes]);
+    let mut wrapper = run(&place);
+    // It ends with its socket.
+    let there = ["sh", "-c", "echo there; exec sleep 1000"];
+    let socket = place.at("goes.sock");
+    let words = [&["exec", "--socket", &socket, "--"], &there[..]].concat();
+    let mut held = Wrapper::start(place.command(&words));
+    held.wait_for("there");
+    let waits = background("waits", "\"sleep 1000\"", "exec_event = \"exec.started\"");
+    config(&place, MAIN, &[&stays, &exec_socket(&place, "comes", "")]);
+    let expected = "exec socket goes: closes, and its programs are ended\n\
+                    exec socket comes: opens\n";
+    let (code, plan, stderr) = reload(&place, &["--plan"]);
+    assert_eq!((code, plan.as_str(), stderr.as_str()), (Some(0), expected, ""));
+    assert!(!place.path().join("comes.sock").exists(), "a plan does nothing");
+
+    let (code, told, stderr) = reload(&place, &[]);
+    assert_eq!((code, told.as_str(), stderr.as_str()), (Some(0), expected, ""));
+    assert_eq!(held.wait(), 143);
+    assert!(!place.path().join("goes.sock").exists(), "its file is gone as well");
+    assert_eq!(exec(&place, "comes", &["echo", "new"]), "new\n");
+    assert_eq!(exec(&place, "stays", &["echo", "old"]), "old\n");
+    let names: Vec<_> = status(&place)["exec_sockets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].clone())
+        .collect();
+    assert_eq!(names, ["stays", "comes"]);
+
+    // What a socket that stays has otherwise takes a new start, and so does who waits for its programs.
+    let other = exec_socket(&place, "stays", "timeout = \"3s\"");
+    config(&place, MAIN, &[&other, &exec_socket(&place, "new", ""), &waits]);
+    let (code, _, stderr) = reload(&place, &[]);
+    assert_eq!(code, Some(1));
+    let why = "error: nothing was changed: exec_socket.stays.timeout and \
+               coprocess.waits.exec_event cannot change while coproc runs\n";
+    assert_eq!(stderr, why);
+    assert!(!place.path().join("new.sock").exists());
+
+    // One that cannot be opened changes nothing, and the others that were to be are closed again.
+    place.write("taken.sock", "no socket");
+    config(&place, MAIN, &[&exec_socket(&place, "new", ""), &exec_socket(&place, "taken", "")]);
+    let (code, _, stderr) = reload(&place, &[]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("exec socket `taken`") && stderr.contains("not a socket"), "{stderr}");
+    assert!(!place.path().join("new.sock").exists());
+    assert_eq!(exec(&place, "stays", &["echo", "old"]), "old\n");
+
+    // With no socket left, none has to have known from its beginning that it is waited for.
+    config(&place, MAIN, &[&exec_socket(&place, "new", ""), &waits]);
+    assert_eq!(reload(&place, &[]).0, Some(0));
+    assert_eq!(exec(&place, "new", &["echo", "heard"]), "heard\n");
+    eventually("it was waited for", || of(&status(&place), "waits")["state"] == "running");
+    assert_eq!(wrapper.stop(), 143);
+    assert_eq!(wrapper.count("the actor of"), 0);
+}
+
+#[test]
+fn apis_of_the_gateway_change_at_once() {
+    let place = Place::new();
+    let port = support::free_port();
+    let gateway = format!("[gateway]\nlisten = \"127.0.0.1:{port}\"\n");
+    let api = |path: &str| {
+        format!(
+            "[[gateway.api]]\napi_id = \"{path}\"\nproxy = {{ listen_path = \"/{path}/\", \
+             target_url = \"http://127.0.0.1:9/\" }}\n"
+        )
+    };
+    // The status line is enough: who is answered early is reset.
+    let served = |path: &str| {
+        let mut status = [0; 12];
+        http::ask(port, &format!("/{path}/"), "").read_exact(&mut status).unwrap();
+        &status != b"HTTP/1.1 404"
+    };
+    // A reload by HUP would end this one.
+    let main = format!("{MAIN}reload_signal = \"CONT\"\n");
+    config(&place, &main, &[&gateway, &api("one")]);
+    let mut wrapper = run(&place);
+    assert!(served("one") && !served("two"));
+    config(&place, &main, &[&gateway, &api("two")]);
+    let (code, told, stderr) = reload(&place, &[]);
+    let expected = "gateway.api: changes at once\n";
+    assert_eq!((code, told.as_str(), stderr.as_str()), (Some(0), expected, ""));
+    assert!(served("two") && !served("one"));
+    // A reload alone reads the APIs of the config that holds now.
+    assert_eq!(place.coproc(&["reload"]).status.code(), Some(0));
+    eventually("still the new one", || served("two") && !served("one"));
+    let other = gateway.replace("[gateway]\n", "[gateway]\nhook_timeout = \"3s\"\n");
+    config(&place, &main, &[&other, &api("one")]);
+    let (code, _, stderr) = reload(&place, &[]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("gateway.hook_timeout cannot change while coproc runs"), "{stderr}");
+    assert!(served("two"));
+    wrapper.stop();
 }

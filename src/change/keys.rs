@@ -129,8 +129,9 @@ pub(super) fn of_whole(old: &Loaded, new: &Loaded) -> Vec<String> {
         main: new_main,
         // They have a plan of their own.
         coprocesses: _,
-        // Told apart by their keys below.
+        // They are opened and closed by name.
         exec_sockets: _,
+        // Told apart by their keys below.
         coordinator: _,
         gateway: _,
         control: _,
@@ -168,14 +169,25 @@ pub(super) fn of_whole(old: &Loaded, new: &Loaded) -> Vec<String> {
     whole.extend(keys.into_iter().map(str::to_owned));
     let context = of_context(&before.main.context, &new_main.context);
     whole.extend(context.into_iter().map(|key| format!("main.{key}")));
-    for table in ["exec_socket", "coordinator", "gateway", "control"] {
+    for table in ["coordinator", "control"] {
         whole.extend(old.differing(new, table));
     }
+    let apis = of_apis(old, new);
+    whole.extend(old.differing(new, "gateway").into_iter().filter(|key| !apis.contains(key)));
     if *template != before.template {
         let keys = old.differing(new, "template");
         whole.extend(if keys.is_empty() { vec!["enabled_plugins".to_owned()] } else { keys });
     }
     whole
+}
+
+/// The gateway's APIs, where there is a gateway before and after.
+pub(super) fn of_apis(old: &Loaded, new: &Loaded) -> Vec<String> {
+    if old.config.gateway.is_none() || new.config.gateway.is_none() {
+        return Vec::new();
+    }
+    let are_apis = |key: &String| key == "gateway.api" || key == "gateway.app_path";
+    old.differing(new, "gateway").into_iter().filter(are_apis).collect()
 }
 
 /// The user's own values that templates see.

@@ -4,7 +4,7 @@
 mod keys;
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coproc_coprocess::config::Coprocess;
 use coproc_core::event::{Change, EventName, Phase};
@@ -62,6 +62,15 @@ pub(crate) struct Member {
     pub(crate) keys: Vec<&'static str>,
 }
 
+/// What happens to an exec socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Socket {
+    /// It is gone from the config.
+    Close,
+    /// It is new.
+    Open,
+}
+
 /// All that follows from a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -72,6 +81,10 @@ pub(crate) struct Plan {
     /// The values of templates that changed: they are rendered anew, and the main process reads its
     /// configuration again.
     pub(crate) rendered: Vec<String>,
+    /// The exec sockets that are closed and opened, by name.
+    pub(crate) sockets: Vec<(String, Socket)>,
+    /// Whether the gateway's APIs are others.
+    pub(crate) apis: bool,
     /// Those that go first, then the others in the order of the new config.
     pub(crate) members: Vec<Member>,
     /// Whether coprocesses that stay change their order.
@@ -85,6 +98,10 @@ impl Plan {
     pub(crate) fn of(old: &Loaded, new: &Loaded, now: &Now) -> Self {
         let mut plan = Self { whole: keys::of_whole(old, new), ..Self::default() };
         plan.live = keys::live(&old.config, &new.config);
+        let apis = keys::of_apis(old, new);
+        plan.apis = !apis.is_empty();
+        plan.live.extend(apis);
+        plan.sockets(old, new);
         if new.config.template.is_some() {
             plan.rendered = keys::of_templates(old, new);
         }
@@ -94,9 +111,34 @@ impl Plan {
 
     /// Whether nothing follows.
     pub(crate) fn is_empty(&self) -> bool {
-        let Self { whole, live, rendered, members, reordered, untouched: _ } = self;
+        // Other APIs are among what changes at once.
+        let Self { whole, live, rendered, sockets, apis: _, members, reordered, untouched: _ } =
+            self;
         let none = [whole, live, rendered].into_iter().all(Vec::is_empty);
-        none && members.is_empty() && !reordered
+        none && sockets.is_empty() && members.is_empty() && !reordered
+    }
+
+    /// Exec sockets are opened and closed by name; what one that stays has otherwise takes a new start.
+    fn sockets(&mut self, old: &Loaded, new: &Loaded) {
+        let [before, after] = [old, new].map(|one| {
+            one.config.exec_sockets.iter().map(|one| one.name.to_string()).collect::<BTreeSet<_>>()
+        });
+        let closed = before.difference(&after).map(|name| (name.clone(), Socket::Close));
+        let opened = after.difference(&before).map(|name| (name.clone(), Socket::Open));
+        self.sockets = closed.chain(opened).collect();
+        // Whose a key is; the only socket has its keys in the table itself.
+        let owner = |key: &str| {
+            let rest = key.strip_prefix("exec_socket.")?;
+            let is_of = |name: &&String| {
+                rest.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            };
+            Some(before.union(&after).find(is_of).map_or("exec", String::as_str))
+        };
+        let stays = |key: &String| {
+            owner(key).is_some_and(|name| before.contains(name) && after.contains(name))
+        };
+        let differing = old.differing(new, "exec_socket");
+        self.whole.extend(differing.into_iter().filter(stays));
     }
 
     fn coprocesses(&mut self, old: &Config, new: &Config, now: &Now) {
@@ -179,7 +221,9 @@ impl Plan {
                 .map(|(key, _)| key)
         };
         let main = matches!(old.main.exec_event, Some(EventName::Exec(_)));
-        if new.exec_sockets.is_empty()
+        let before: BTreeSet<_> = old.exec_sockets.iter().map(|one| &one.name).collect();
+        // One that is opened now knows it from its beginning.
+        if !new.exec_sockets.iter().any(|one| before.contains(&one.name))
             || main
             || old.coprocesses.iter().any(|c| awaited(c).is_some())
         {

@@ -110,6 +110,43 @@ fn what_takes_a_new_start() {
 }
 
 #[test]
+fn exec_sockets_come_and_go_by_name_and_apis_change_at_once() {
+    let alone = "[exec_socket]\npath = \"/x\"\n";
+    let named = "[exec_socket.a]\npath = \"/a\"\n[exec_socket.b]\npath = \"/b\"\n";
+    let (opens, closes) =
+        ("exec socket exec: opens\n", "exec socket exec: closes, and its programs are ended\n");
+    assert_eq!(plan("", alone, &[]), opens);
+    assert_eq!(plan(alone, "", &[]), closes);
+    let told = plan(alone, named, &[]);
+    assert_eq!(told, format!("{closes}exec socket a: opens\nexec socket b: opens\n"));
+    let other = "[exec_socket]\npath = \"/y\"\nenv = { A = \"1\" }\n";
+    let told = plan(alone, other, &[]);
+    assert!(
+        told.starts_with("exec_socket.env.A: takes a new start of coproc\nexec_socket.path: takes"),
+        "{told}"
+    );
+    let told = plan(named, "[exec_socket.b]\npath = \"/y\"\n[exec_socket.c]\npath = \"/a\"\n", &[]);
+    let expected = "exec socket a: closes, and its programs are ended\nexec socket c: opens\n\
+                    exec_socket.b.path: takes a new start of coproc\n";
+    assert!(told.starts_with(expected), "{told}");
+    // Who waits for programs of sockets that begin now is heard.
+    let awaits = coprocess("a", "exec_event = \"exec.started\"");
+    let told = plan(alone, &[named, &awaits].concat(), &[]);
+    assert!(!told.contains("new start"), "{told}");
+
+    let gateway = "[gateway]\nlisten = \"127.0.0.1:80\"\n";
+    let api = |path: &str| {
+        format!(
+            "{gateway}[[gateway.api]]\napi_id = \"a\"\nproxy = {{ listen_path = \"/{path}/\", target_url = \"http://x/\" }}\n"
+        )
+    };
+    assert_eq!(plan(&api("a"), &api("b"), &[]), "gateway.api: changes at once\n");
+    assert_eq!(plan(gateway, &api("b"), &[]), "gateway.api: changes at once\n");
+    let told = plan("", &api("b"), &[]);
+    assert!(told.starts_with("gateway: takes a new start of coproc\n"), "{told}");
+}
+
+#[test]
 fn one_that_is_named_anew_is_another() {
     let old = coprocess("a", "");
     let new = old.replace("name = \"a\"", "name = \"b\"");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::{Member, Plan, What};
+use super::{Member, Plan, Socket, What};
 
 impl What {
     fn word(&self) -> &'static str {
@@ -15,6 +15,15 @@ impl What {
             Self::Next => "next-start",
             Self::Start => "start",
             Self::Wait(_) => "wait",
+        }
+    }
+}
+
+impl Socket {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Close => "close",
+            Self::Open => "open",
         }
     }
 }
@@ -41,6 +50,10 @@ impl Plan {
         if self.reordered {
             lines.push("the coprocesses have another order from now on".to_owned());
         }
+        lines.extend(self.sockets.iter().map(|(name, what)| match what {
+            Socket::Close => format!("exec socket {name}: closes, and its programs are ended"),
+            Socket::Open => format!("exec socket {name}: opens"),
+        }));
         lines.extend(self.live.iter().map(|key| format!("{key}: changes at once")));
         let rendered = self.rendered.iter();
         lines.extend(rendered.map(|key| {
@@ -72,7 +85,9 @@ impl Plan {
 
     /// All of it.
     pub(crate) fn to_json(&self, applied: bool) -> Value {
-        let Self { whole, live, rendered, members, reordered, untouched } = self;
+        let Self { whole, live, rendered, sockets, apis: _, members, reordered, untouched } = self;
+        let socket =
+            |(name, what): &(String, Socket)| json!({ "name": name, "action": what.word() });
         let member = |Member { name, what, keys }: &Member| {
             let mut member = json!({ "name": name, "action": what.word(), "keys": keys });
             if let What::Wait(event) = what {
@@ -85,6 +100,7 @@ impl Plan {
             "coprocesses": members.iter().map(member).collect::<Vec<_>>(),
             "untouched": untouched,
             "reordered": reordered,
+            "exec_sockets": sockets.iter().map(socket).collect::<Vec<_>>(),
             "live": live,
             "rendered": rendered,
             "needs_new_start": whole,

@@ -57,7 +57,9 @@ impl Root {
                     let to = ctx.address().downgrade().recipient();
                     broker.do_send(Subscribe { subscription, to });
                 }
-                for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
+                for socket in
+                    self.exec_sockets.iter().filter_map(|socket| socket.kept.actor.as_ref())
+                {
                     socket.do_send(BrokerIs(broker.clone()));
                 }
                 if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
@@ -104,9 +106,9 @@ impl Root {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
                 let publishes = self.is_awaited();
-                let socket = &mut self.exec_sockets[place];
-                let service = ExecService { bound: socket.bound.clone(), publishes };
-                socket.actor = Some(ExecActor::new(service, broker, lifeline).start());
+                let Some(socket) = self.exec_socket_mut(place) else { return };
+                let service = ExecService { bound: socket.kept.bound.clone(), publishes };
+                socket.kept.actor = Some(ExecActor::new(service, broker, lifeline).start());
             }
             // A lifeline that nobody holds tells of a death.
             Child::Coordinator if self.coordinator.is_none() => {}
@@ -228,9 +230,13 @@ impl Handler<ChildExited> for Root {
             self.wrapper.stage(),
             Stage::Exiting | Stage::Sweeping | Stage::Killing | Stage::Gone
         );
-        if let Child::Coprocess(place) = child
-            && self.coprocess(place).is_none()
-        {
+        // One that the config has no more ends when it is let go of.
+        let is_gone = match child {
+            Child::Coprocess(place) => self.coprocess(place).is_none(),
+            Child::ExecSocket(place) => self.exec_socket_mut(place).is_none(),
+            _ => false,
+        };
+        if is_gone {
             return;
         }
         tracing::error!(target: "supervisor", "the actor of {child:?} {exit}");
@@ -250,7 +256,10 @@ impl Handler<ChildExited> for Root {
                 self.control = None;
                 self.control_rebuilds.died(now)
             }
-            Child::ExecSocket(place) => self.exec_sockets[place].died(now),
+            Child::ExecSocket(place) => {
+                let Some(socket) = self.exec_socket_mut(place) else { return };
+                socket.kept.died(now)
+            }
             Child::Coordinator => match &mut self.coordinator {
                 Some(coordinator) => coordinator.died(now),
                 None => return,

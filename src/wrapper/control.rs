@@ -469,7 +469,7 @@ fn status_of(child: &Supervised) -> Value {
 }
 
 fn exec_socket_of(served: &Served) -> Value {
-    let figures = served.bound.figures().snapshot();
+    let figures = served.kept.bound.figures().snapshot();
     let runs: Vec<_> = figures
         .runs
         .iter()
@@ -484,10 +484,10 @@ fn exec_socket_of(served: &Served) -> Value {
         })
         .collect();
     json!({
-        "name": served.bound.name(),
-        "path": served.bound.path().display().to_string(),
+        "name": served.kept.bound.name(),
+        "path": served.kept.bound.path().display().to_string(),
         "connected": figures.connected,
-        "max_connections": served.bound.max_connections(),
+        "max_connections": served.kept.bound.max_connections(),
         "accepted": figures.accepted,
         "refused": figures.refused,
         "started": figures.started,

@@ -91,9 +91,9 @@ fn coprocess(child: &Supervised) -> Coprocess {
 }
 
 fn exec_socket(socket: &Served) -> ExecSocket {
-    let figures = socket.bound.figures().snapshot();
+    let figures = socket.kept.bound.figures().snapshot();
     ExecSocket {
-        name: socket.bound.name().to_owned(),
+        name: socket.kept.bound.name().to_owned(),
         connected: figures.connected.into(),
         running: figures.runs.len() as u64,
         sums: vec![

@@ -19,18 +19,20 @@ use coproc_coprocess::messages::{Command, Reconfigure};
 use coproc_coprocess::standing::SharedStanding;
 use coproc_core::broker::{Regroup, Unsubscribe};
 use coproc_core::output::Sink;
+use coproc_core::service::Drain;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, ReloadMain};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::children::{Child, Supervised};
+use super::children::{Child, Served, Supervised};
 use super::control::{Reply, settled};
 use super::lifecycle::Stage;
 use super::replicas::groups;
 use super::root::Root;
-use crate::change::{Life, Now, Plan, What};
+use super::run::exec_socket;
+use crate::change::{Life, Now, Plan, Socket, What};
 use crate::commands;
 use crate::config::{Config, Loaded};
 use crate::log::LogSink;
@@ -59,10 +61,17 @@ struct Ready {
     loaded: Loaded,
     config: Config,
     plan: Plan,
-    /// Where lines go from now on, if that changes.
-    sink: Option<Box<dyn Sink>>,
+    prepared: Prepared,
     reply: Reply,
     turn: Turn,
+}
+
+/// What was opened for a change, and is closed again if it is not carried out.
+struct Prepared {
+    /// Where lines go from now on, if that changes.
+    sink: Option<Box<dyn Sink>>,
+    /// The exec sockets that are new.
+    sockets: Vec<coproc_exec::Bound>,
 }
 
 /// Somebody whose start is waited for.
@@ -117,11 +126,11 @@ impl Root {
         let Some(turn) = Turn::take(&self.changing) else {
             return refuse(reply, "the config is being changed already");
         };
-        let sink = match self.prepare(&config, &plan) {
-            Ok(sink) => sink,
+        let prepared = match self.prepare(&config, &plan) {
+            Ok(prepared) => prepared,
             Err(why) => return refuse(reply, &format!("nothing was changed: {why}")),
         };
-        let ready = Ready { loaded, config, plan, sink, reply, turn };
+        let ready = Ready { loaded, config, plan, prepared, reply, turn };
         let is_main_concerned = !ready.plan.rendered.is_empty() && main.pid.is_some();
         if let Some(templates) = &self.templates {
             templates.see(ready.config.template_values.clone());
@@ -174,7 +183,7 @@ impl Root {
     }
 
     /// Tries what can fail; the error is a sentence.
-    fn prepare(&self, config: &Config, plan: &Plan) -> Result<Option<Box<dyn Sink>>, String> {
+    fn prepare(&self, config: &Config, plan: &Plan) -> Result<Prepared, String> {
         let launcher = self.launcher();
         for member in &plan.members {
             if !matches!(member.what, What::Restart | What::Start | What::Wait(_)) {
@@ -185,15 +194,19 @@ impl Root {
             let command = launcher.command(new.name.shared(), &new.exec, &new.context);
             command.look_up().map_err(|error| format!("{}: {error}", new.name))?;
         }
+        let opens = |name: &str| plan.sockets.contains(&(name.to_owned(), Socket::Open));
+        let sockets = config.exec_sockets.iter().filter(|socket| opens(&socket.name));
+        let sockets = sockets.map(|socket| exec_socket(config, socket, &self.inherited));
+        let sockets = sockets.collect::<Result<_, _>>()?;
         let (old, new) = (&self.config.log, &config.log);
         if (&old.destination, &old.options, old.form, old.rotation)
             == (&new.destination, &new.options, new.form, new.rotation)
         {
-            return Ok(None);
+            return Ok(Prepared { sink: None, sockets });
         }
         let opened = LogSink::open(new, |name| std::env::var(name).ok());
         let sink = opened.map_err(|error| format!("log.destination cannot be opened: {error}"))?;
-        Ok(Some(Box::new(sink)))
+        Ok(Prepared { sink: Some(Box::new(sink)), sockets })
     }
 
     /// Carries a change out. Who goes is told to; the rest follows when they are gone.
@@ -201,7 +214,8 @@ impl Root {
         if !self.may_change() {
             return self.take_back(ready, "the wrapper is being stopped");
         }
-        let Ready { loaded, config, plan, sink, reply, turn } = ready;
+        let Ready { loaded, config, plan, prepared, reply, turn } = ready;
+        let Prepared { sink, sockets } = prepared;
         let changes_log = sink.is_some() || config.log.level != self.config.log.level;
         if changes_log {
             self.output.change(config.log.level, config.log.form, sink);
@@ -228,8 +242,14 @@ impl Root {
             broker.do_send(Regroup(groups(&self.config)));
         }
         self.await_tasks();
-        let gone = self.dismiss();
+        self.open_sockets(sockets, ctx);
+        let (gone, closed) = (self.dismiss(), self.close_sockets(&plan));
+        let gone = async move {
+            gone.await;
+            closed.await;
+        };
         ctx.spawn(gone.into_actor(self).map(move |(), root, _| {
+            root.exec_sockets.retain(|socket| !socket.removed);
             root.follow(plan, reply, turn);
         }));
     }
@@ -291,6 +311,48 @@ impl Root {
         }
     }
 
+    /// Serves exec sockets that were opened.
+    fn open_sockets(&mut self, sockets: Vec<coproc_exec::Bound>, ctx: &mut Context<Self>) {
+        for bound in sockets {
+            let place = self.next_socket;
+            self.next_socket += 1;
+            self.open_sockets.borrow_mut().push(bound.clone());
+            self.exec_sockets.push(Served::of((place, bound)));
+            self.build(Child::ExecSocket(place), ctx);
+        }
+    }
+
+    /// Closes the exec sockets that the config has no more; resolves when their programs have ended.
+    fn close_sockets(&mut self, plan: &Plan) -> impl Future<Output = ()> + use<> {
+        let closes = |name: &str| plan.sockets.contains(&(name.to_owned(), Socket::Close));
+        self.open_sockets.borrow_mut().retain(|bound| !closes(bound.name()));
+        let mut drained = Vec::new();
+        for socket in self.exec_sockets.iter_mut().filter(|one| closes(one.kept.bound.name())) {
+            socket.removed = true;
+            if let Some(actor) = &socket.kept.actor {
+                let (done, over) = oneshot::channel();
+                actor.do_send(Drain { done });
+                drained.push(over);
+            }
+        }
+        async move {
+            for one in drained {
+                // One whose actor died has nothing that runs.
+                let _ = one.await;
+            }
+        }
+    }
+
+    /// Has the gateway serve the APIs of the config.
+    fn take_apis(&self) -> Option<Taken> {
+        let (gateway, new) = (self.gateway.as_ref()?, self.config.placed_gateway()?);
+        let bound = gateway.bound.clone();
+        let read = actix_rt::task::spawn_blocking(move || bound.reload_with(new));
+        Some(Box::pin(async move {
+            let _ = read.await;
+        }))
+    }
+
     /// Restarts and starts, when those are gone that are to go.
     fn follow(&mut self, plan: Plan, reply: Reply, turn: Turn) {
         self.coprocesses.retain(|child| !child.removed);
@@ -299,6 +361,9 @@ impl Root {
             return refuse(reply, "the wrapper is being stopped");
         }
         let (mut taken, mut awaited): (Vec<Taken>, Vec<Awaited>) = Default::default();
+        if plan.apis {
+            taken.extend(self.take_apis());
+        }
         for member in &plan.members {
             let name = member.name.as_str();
             let new = self.config.coprocesses.iter().find(|one| one.name.as_str() == name);

@@ -53,6 +53,9 @@ pub(super) const DEATH: Duration = Duration::from_secs(1);
 /// A gateway, and how it is told of its plugin server.
 pub(crate) type Gated = (coproc_gateway::server::Bound, watch::Sender<Presence>);
 
+/// The exec sockets that are open.
+pub(crate) type OpenSockets = Rc<RefCell<Vec<exec::Bound>>>;
+
 /// What the root is made of.
 pub(crate) struct Parts {
     pub(crate) config: Rc<Config>,
@@ -63,7 +66,8 @@ pub(crate) struct Parts {
     pub(crate) inherited: Arc<Vec<(OsString, OsString)>>,
     pub(crate) control: Entrances,
     pub(crate) templates: Option<Rc<Templates>>,
-    pub(crate) exec_sockets: Vec<exec::Bound>,
+    /// Those that are open; what is opened and closed later is known here too.
+    pub(crate) exec_sockets: OpenSockets,
     pub(crate) coordinator: Option<coproc_coordinator::Bound>,
     pub(crate) gateway: Option<Gated>,
     /// Where the exit code is left.
@@ -101,7 +105,13 @@ pub(crate) struct Root {
     pub(super) changing: Rc<Cell<bool>>,
     /// What tells the coordinator of providers.
     pub(super) awaiting: Vec<JoinHandle<()>>,
+    /// In the order in which they were opened, with those that a changed config has no more and that still
+    /// end programs.
     pub(super) exec_sockets: Vec<Served>,
+    /// The place of the next one that is new.
+    pub(super) next_socket: usize,
+    /// The same without actors, for whoever waits for their programs in the end.
+    pub(super) open_sockets: OpenSockets,
     pub(super) coordinator: Option<Coordinating>,
     pub(super) built_in: Option<Offering>,
     pub(super) gateway: Option<Gatekeeping>,
@@ -173,7 +183,9 @@ impl Root {
             coprocesses: (0..).zip(&config.coprocesses).map(Supervised::of).collect(),
             changing: Rc::default(),
             awaiting: Vec::new(),
-            exec_sockets: exec_sockets.into_iter().map(Served::new).collect(),
+            next_socket: exec_sockets.borrow().len(),
+            exec_sockets: (0..).zip(exec_sockets.borrow().clone()).map(Served::of).collect(),
+            open_sockets: exec_sockets.clone(),
             built_in: coordinator
                 .as_ref()
                 .and_then(|bound| Offers::of(bound.config()))
@@ -267,7 +279,9 @@ impl Root {
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Stop { signal, kill_at });
                 }
-                for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
+                for socket in
+                    self.exec_sockets.iter().filter_map(|socket| socket.kept.actor.as_ref())
+                {
                     socket.do_send(Kill);
                 }
                 if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
@@ -330,7 +344,7 @@ impl Root {
         let drained: Vec<_> = self
             .exec_sockets
             .iter()
-            .filter_map(|socket| socket.actor.as_ref())
+            .filter_map(|socket| socket.kept.actor.as_ref())
             .map(|actor| {
                 let (done, drained) = oneshot::channel();
                 actor.do_send(Drain { done });
@@ -360,6 +374,11 @@ impl Root {
         self.coprocesses.iter_mut().find(|child| child.place == place)
     }
 
+    /// The exec socket of this place, if the config still has it.
+    pub(super) fn exec_socket_mut(&mut self, place: usize) -> Option<&mut Served> {
+        self.exec_sockets.iter_mut().find(|socket| socket.place == place && !socket.removed)
+    }
+
     /// Asks the main process for a reload; `done` hears what came of it. The gateway reads its APIs
     /// anew meanwhile.
     pub(super) fn reload(&self, cause: String, done: Option<oneshot::Sender<Result<(), String>>>) {
@@ -384,11 +403,11 @@ impl Root {
     /// What each exec socket does just now, for the log.
     fn log_exec_sockets(&self) {
         for socket in &self.exec_sockets {
-            let figures = socket.bound.figures().snapshot();
+            let figures = socket.kept.bound.figures().snapshot();
             tracing::info!(
                 target: "exec",
                 "{}: {} connections, {} programs run, {} were started, {} connections were refused",
-                socket.bound.name(),
+                socket.kept.bound.name(),
                 figures.connected,
                 figures.runs.len(),
                 figures.started,
@@ -399,7 +418,7 @@ impl Root {
                 tracing::info!(
                     target: "exec",
                     "{}: `{}` runs as {} for uid {}, for {seconds} s",
-                    socket.bound.name(),
+                    socket.kept.bound.name(),
                     run.program,
                     run.pid,
                     run.uid,
@@ -433,7 +452,8 @@ impl Actor for Root {
         for place in places {
             self.build(Child::Coprocess(place), ctx);
         }
-        for place in 0..self.exec_sockets.len() {
+        let places: Vec<_> = self.exec_sockets.iter().map(|socket| socket.place).collect();
+        for place in places {
             self.build(Child::ExecSocket(place), ctx);
         }
         self.build(Child::Coordinator, ctx);

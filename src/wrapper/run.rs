@@ -195,7 +195,8 @@ fn runtime(
             return Err(why);
         }
     };
-    let bound = exec_sockets.clone();
+    let exec_sockets = Rc::new(RefCell::new(exec_sockets));
+    let open_sockets = exec_sockets.clone();
     let parts = Parts {
         output: output.clone(),
         forwarded,
@@ -222,7 +223,7 @@ fn runtime(
         tracing::error!(target: "run", fatal = true, "{error}");
     }
     // With the actors gone, whatever still runs for a client is being killed.
-    for socket in &bound {
+    for socket in open_sockets.borrow().iter() {
         if !socket.wait(LAST_RUNS) {
             tracing::warn!(target: "exec", "{}: a program does not die", socket.name());
         }
@@ -258,14 +259,20 @@ pub(super) fn exec_sockets(
     config: &Config,
     inherited: &[(OsString, OsString)],
 ) -> Result<Vec<coproc_exec::Bound>, String> {
-    let open = |socket: &ExecSocket| {
-        let path = PathBuf::from(config.scope.interpolate(&socket.path));
-        // Where the wrapper was started, there relative paths begin.
-        let path = std::path::absolute(&path).unwrap_or(path);
-        coproc_exec::Bound::open(socket, &path, inherited)
-            .map_err(|error| format!("exec socket `{}`: {error}", socket.name))
-    };
-    config.exec_sockets.iter().map(open).collect()
+    config.exec_sockets.iter().map(|socket| exec_socket(config, socket, inherited)).collect()
+}
+
+/// One of them.
+pub(super) fn exec_socket(
+    config: &Config,
+    socket: &ExecSocket,
+    inherited: &[(OsString, OsString)],
+) -> Result<coproc_exec::Bound, String> {
+    let path = PathBuf::from(config.scope.interpolate(&socket.path));
+    // Where the wrapper was started, there relative paths begin.
+    let path = std::path::absolute(&path).unwrap_or(path);
+    coproc_exec::Bound::open(socket, &path, inherited)
+        .map_err(|error| format!("exec socket `{}`: {error}", socket.name))
 }
 
 /// The coordinator, bound and not yet served. The error is a sentence.

@@ -1,6 +1,6 @@
 //! The tree under fire: what becomes of everything else when one actor panics.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ impl Handler<Break> for Root {
                 self.coprocess(place).unwrap().actor.as_ref().unwrap().do_send(Panic);
             }
             Child::ExecSocket(place) => {
-                self.exec_sockets[place].actor.as_ref().unwrap().do_send(Panic);
+                self.exec_sockets[place].kept.actor.as_ref().unwrap().do_send(Panic);
             }
             Child::Coordinator => {
                 self.coordinator.as_ref().unwrap().actor.as_ref().unwrap().do_send(Panic);
@@ -122,7 +122,7 @@ impl Tree {
             inherited: Arc::new(environment),
             control: Entrances::default(),
             templates: None,
-            exec_sockets,
+            exec_sockets: Rc::new(RefCell::new(exec_sockets)),
             coordinator,
             gateway,
             code: code.clone(),

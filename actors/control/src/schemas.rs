@@ -137,6 +137,7 @@ pub(crate) fn all() -> Value {
             "coprocesses": list(named("Changed")),
             "untouched": { "type": "integer", "minimum": 0 },
             "reordered": { "type": "boolean" },
+            "exec_sockets": list(named("ChangedSocket")),
             "live": list(text()),
             "rendered": list(text()),
             "needs_new_start": list(text()),
@@ -146,6 +147,10 @@ pub(crate) fn all() -> Value {
             "name": text(),
             "action": text(),
             "keys": list(text()),
+        })),
+        "ChangedSocket": object(json!({
+            "name": text(),
+            "action": { "enum": ["open", "close"] },
         })),
         "Reloaded": object(json!({ "reloaded": { "const": true } })),
         "EmitBody": object(json!({ "name": { "type": "string", "minLength": 1 } })),

@@ -47,6 +47,8 @@ pub(crate) type Table = Routes<Arc<Served>>;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// The config whose APIs are served: that one, or a later one that differs in nothing else.
+    apis: ArcSwap<Config>,
     pub(crate) routes: ArcSwap<Table>,
     /// Told when they have changed.
     pub(crate) swapped: watch::Sender<()>,
@@ -77,15 +79,16 @@ impl Shared {
         let config = &self.config;
         self.reread();
         let rules = config.rules();
-        let load = |folder| definition::load(folder, &rules, &config.own_apis());
-        let found = config.app_path.as_deref().map(load).unwrap_or_default();
+        let own = self.apis.load_full();
+        let load = |folder| definition::load(folder, &rules, &own.own_apis());
+        let found = own.app_path.as_deref().map(load).unwrap_or_default();
         for problem in &found.problems {
             tracing::error!(target: "gateway", "{problem}");
         }
         for warning in &found.warnings {
             tracing::warn!(target: "gateway", "{warning}");
         }
-        let places = [(&*config.apis, &*config.bundled), (&*found.apis, &*found.bundled)];
+        let places = [(&*own.apis, &*own.bundled), (&*found.apis, &*found.bundled)];
         let names = places.iter().flat_map(|(_, bundled)| bundled.iter().map(|one| &one.names));
         // What is wrong is told once all are there or have failed.
         let meanwhile = || {
@@ -304,6 +307,7 @@ impl Bound {
                 bundles
             },
             services,
+            apis: ArcSwap::from_pointee(config.clone()),
             config,
         });
         let doors = Arc::new(Mutex::new(doors));
@@ -363,6 +367,12 @@ impl Bound {
     /// Reads the APIs anew and has them served. Requests that are being answered end with the old
     /// ones. This reads files.
     pub fn reload(&self) {
+        self.shared.reload();
+    }
+
+    /// The same with the APIs of another config, which differs in these and in `app_path` alone.
+    pub fn reload_with(&self, config: Config) {
+        self.shared.apis.store(Arc::new(config));
         self.shared.reload();
     }
 

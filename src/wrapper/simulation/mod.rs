@@ -107,7 +107,7 @@ async fn play(loaded: Loaded, scenario: &Scenario, output: Output) -> Outcome {
         inherited: Arc::default(),
         control: Entrances::default(),
         templates: None,
-        exec_sockets: Vec::new(),
+        exec_sockets: Rc::default(),
         coordinator: None,
         gateway: None,
         code: code.clone(),

@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use super::LuaConfig;
 use super::files::Files;
 use super::state::{Loaded, State, Trouble};
-use crate::bundle::{self, Folder, Listed};
+use crate::bundle::{Folder, Listed};
 use crate::driver::handling::Handling;
 use crate::driver::{Attendant, Call, Driver, Failure, STACK};
 use crate::object::Sent;
