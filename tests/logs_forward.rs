@@ -113,6 +113,7 @@ fn a_stream_over_tcp_that_comes_late() {
     config(&place, &format!("tcp://127.0.0.1:{port}"), "", &writer(1000));
     let mut wrapper = place.run();
     wrapper.wait_for("writer: number 1000\"");
+    wrapper.wait_for("level=warning msg=\"log: forward siem: Connection refused");
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let reader = std::thread::spawn(move || counted(listener.accept().unwrap().0));
     eventually("all was sent", || {
@@ -125,7 +126,6 @@ fn a_stream_over_tcp_that_comes_late() {
     of.retain(|(stream, _)| stream == "stdout");
     assert_eq!(of, expected(1000));
     assert_eq!(wrapper.count("log: forward siem: dropped "), 0, "{}", wrapper.dump());
-    wrapper.wait_for("level=warning msg=\"log: forward siem: Connection refused");
 }
 
 /// Nobody answers: the log goes on, what finds no room is counted, and the end comes in its time.
