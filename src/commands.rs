@@ -62,7 +62,8 @@ pub fn examine(sources: &Sources) -> Result<Valid, String> {
     Ok(Valid { loaded, odd, summary })
 }
 
-/// How many APIs the gateway has, with those of its folder; what is wrong there is the error.
+/// How many APIs the gateway has, with those of its folder; what is wrong there, or in other files that the
+/// gateway reads when it starts, is the error.
 fn definitions(loaded: &Loaded, odd: &mut String) -> Result<Option<usize>, String> {
     let Some(gateway) = loaded.gateway()? else { return Ok(None) };
     let rules = Rules { checking: true, ..gateway.rules() };
@@ -91,7 +92,11 @@ fn definitions(loaded: &Loaded, odd: &mut String) -> Result<Option<usize>, Strin
         1 => String::new(),
         n => format!(" ({n} problems)"),
     };
-    let mut report = format!("error: invalid definitions of APIs{number}\n\n");
+    let what = match problems.len() == found.problems.len() {
+        true => "definitions of APIs",
+        false => "files of the gateway",
+    };
+    let mut report = format!("error: invalid {what}{number}\n\n");
     for problem in problems {
         report.push_str(&format!("  {problem}\n"));
     }

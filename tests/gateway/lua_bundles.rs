@@ -1,9 +1,9 @@
 //! Bundles of hooks in Lua: each has states of its own, and a changed one takes the place of what was there.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::bundles::{Store, bundled, manifest, packed};
-use crate::rig::{Rig, hook, with};
+use crate::bundle_store::{self, Store, bundled, says};
+use crate::rig::{Rig, with};
 use crate::support::eventually;
 use crate::upstream::Upstream;
 
@@ -15,31 +15,12 @@ fn answering(name: &str, expression: &str) -> String {
     )
 }
 
-fn lua(names: &str) -> Value {
-    json!({ "driver": "lua", "pre": [hook(names)] })
-}
-
 fn offer(store: &Store, name: &str, hook: &str, files: &[(&str, &str)]) {
-    store.offer(name, &packed(&manifest(files, lua(hook)), files));
+    bundle_store::offer(store, "lua", name, hook, files);
 }
 
-/// A gateway whose APIs, by their ids, have hooks in these bundles.
 fn start(store: &Store, keys: &str, table: &str, apis: &[(&str, &str)]) -> Rig {
-    let upstream = Upstream::start();
-    let api = |(id, names): &(&str, &str)| {
-        let mut api = with(bundled(upstream.port, names), json!({ "api_id": id, "name": id }));
-        api["proxy"]["listen_path"] = format!("/{id}/").into();
-        api
-    };
-    let apis: Vec<_> = apis.iter().map(api).collect();
-    Rig::with(&format!("{}{keys}\n", store.keys()), &format!("[gateway.lua]\n{table}"), &apis)
-}
-
-#[track_caller]
-fn says(rig: &Rig, target: &str, what: &str) {
-    let answer = rig.get(target);
-    let (status, text) = (answer.status(), answer.text());
-    assert_eq!((status, text.as_str()), (200, what), "{target}: {}", rig.wrapper.dump());
+    bundle_store::rig(store, keys, &format!("[gateway.lua]\n{table}"), apis)
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod support;
 
 mod addresses;
 mod auth;
+mod bundle_store;
 mod bundles;
 mod caching;
 mod client;

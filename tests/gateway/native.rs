@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::bundles::{Store, bundled, manifest, packed};
+use crate::bundle_store::{Store, bundled, manifest, packed};
 use crate::client::Message;
 use crate::rig::{Rig, SECRET, api, hook, with};
 use crate::support::{eventually, skipped};

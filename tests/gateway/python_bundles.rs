@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::bundles::{Store, bundled, manifest, packed};
+use crate::bundle_store::{self, Store, bundled, says};
 use crate::python::interpreters;
 use crate::rig::{Rig, hook, with};
 use crate::support::{PATIENCE, archive, eventually, is_root, skipped};
@@ -28,27 +28,13 @@ fn python(names: &str) -> Value {
 }
 
 fn offer(store: &Store, name: &str, hook: &str, files: &[(&str, &str)]) {
-    store.offer(name, &packed(&manifest(files, python(hook)), files));
+    bundle_store::offer(store, "python", name, hook, files);
 }
 
 fn start(store: &Store, keys: &str, tables: &str, apis: &[(&str, &str)]) -> Rig {
-    let upstream = Upstream::start();
-    let api = |(id, names): &(&str, &str)| {
-        let mut api = with(bundled(upstream.port, names), json!({ "api_id": id, "name": id }));
-        api["proxy"]["listen_path"] = format!("/{id}/").into();
-        api
-    };
-    let apis: Vec<_> = apis.iter().map(api).collect();
     let [interpreter, _] = interpreters();
     let tables = format!("[gateway.python]\n{tables}\ninterpreter = \"{interpreter}\"");
-    Rig::with(&format!("{}{keys}\n", store.keys()), &tables, &apis)
-}
-
-#[track_caller]
-fn says(rig: &Rig, target: &str, what: &str) {
-    let answer = rig.get(target);
-    let (status, text) = (answer.status(), answer.text());
-    assert_eq!((status, text.as_str()), (200, what), "{target}: {}", rig.wrapper.dump());
+    bundle_store::rig(store, keys, &tables, apis)
 }
 
 #[test]
