@@ -223,7 +223,7 @@ impl Root {
     fn status(&self, reply: Reply) {
         let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
         let last_exit = self.main_exit;
-        let exec_sockets: Vec<_> = self.exec_sockets.iter().map(exec_socket_of).collect();
+        let exec_sockets: Vec<_> = self.exec_sockets.values().map(exec_socket_of).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator_of);
         let gateway = self.gateway.as_ref().map(gateway_of);
         let dropped = self.output.dropped();

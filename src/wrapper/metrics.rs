@@ -26,7 +26,7 @@ impl Root {
         let forwarded = self.forwarded.iter().map(|one| (one.name.clone(), one.sums())).collect();
         let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
-        let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
+        let exec_sockets = self.exec_sockets.values().map(exec_socket).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator);
         let gateway = self.gateway.as_ref().map(|one| gateway(&one.bound));
         let events = self.events.borrow().counts().collect();

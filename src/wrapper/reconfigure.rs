@@ -19,7 +19,7 @@ use coproc_coprocess::messages::{Command, Reconfigure};
 use coproc_coprocess::standing::SharedStanding;
 use coproc_core::broker::{Regroup, Unsubscribe};
 use coproc_core::output::Sink;
-use coproc_exec as exec;
+use coproc_core::service::Drain;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, ReloadMain};
 use serde_json::json;
@@ -246,10 +246,10 @@ impl Root {
         let (gone, closed) = (self.dismiss(), self.close_sockets(&plan));
         let gone = async move {
             gone.await;
-            closed.await;
+            closed.await
         };
-        ctx.spawn(gone.into_actor(self).map(move |(), root, _| {
-            root.exec_sockets.retain(|socket| !socket.removed);
+        ctx.spawn(gone.into_actor(self).map(move |closed, root, _| {
+            root.exec_sockets.retain(|place, _| !closed.contains(place));
             root.follow(plan, reply, turn);
         }));
     }
@@ -317,29 +317,32 @@ impl Root {
             let place = self.next_socket;
             self.next_socket += 1;
             self.open_sockets.borrow_mut().push(bound.clone());
-            self.exec_sockets.push(Served::of((place, bound)));
+            self.exec_sockets.insert(place, Served::new(bound));
             self.build(Child::ExecSocket(place), ctx);
         }
     }
 
-    /// Closes the exec sockets that the config has no more; resolves when their programs have ended.
-    fn close_sockets(&mut self, plan: &Plan) -> impl Future<Output = ()> + use<> {
+    /// Closes the exec sockets that the config has no more; resolves with their places when their programs
+    /// have ended.
+    fn close_sockets(&self, plan: &Plan) -> impl Future<Output = Vec<usize>> + use<> {
         let closes = |name: &str| plan.sockets.contains(&(name.to_owned(), Socket::Close));
         self.open_sockets.borrow_mut().retain(|bound| !closes(bound.name()));
-        let mut drained = Vec::new();
-        for socket in self.exec_sockets.iter_mut().filter(|one| closes(one.bound.name())) {
-            socket.removed = true;
-            if let Some(actor) = &socket.actor {
+        let closing = self.exec_sockets.iter().filter(|(_, one)| closes(one.bound.name()));
+        let (places, drained): (Vec<_>, Vec<_>) = closing
+            .map(|(place, socket)| {
                 let (done, over) = oneshot::channel();
-                actor.do_send(exec::Drain { done });
-                drained.push(over);
-            }
-        }
+                if let Some(actor) = &socket.actor {
+                    actor.do_send(Drain { done });
+                }
+                (*place, over)
+            })
+            .unzip();
         async move {
             for one in drained {
                 // One whose actor died has nothing that runs.
                 let _ = one.await;
             }
+            places
         }
     }
 

@@ -1,6 +1,7 @@
 //! The root of the tree: it takes the wrapper through its life.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_rt::task::JoinHandle;
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances};
-use coproc_coordinator::actor as coordinator;
 use coproc_coprocess::messages::{Command, GaveUp};
 use coproc_core::broker::{
     Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Walked, held,
@@ -20,11 +20,11 @@ use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::name::MAIN;
 use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
+use coproc_core::service::{Drain, Kill};
 use coproc_core::signal::Signal;
 use coproc_core::supervision::Rebuilds;
 use coproc_core::world::World;
 use coproc_exec as exec;
-use coproc_gateway::actor as gateway;
 use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
@@ -106,9 +106,8 @@ pub(crate) struct Root {
     pub(super) changing: Rc<Cell<bool>>,
     /// What tells the coordinator of providers.
     pub(super) awaiting: Vec<JoinHandle<()>>,
-    /// In the order in which they were opened, with those that a changed config has no more and that still
-    /// end programs.
-    pub(super) exec_sockets: Vec<Served>,
+    /// By their places, with those that a changed config has no more and that still end programs.
+    pub(super) exec_sockets: BTreeMap<usize, Served>,
     /// The place of the next one that is new.
     pub(super) next_socket: usize,
     /// The same without actors, for whoever waits for their programs in the end.
@@ -116,6 +115,8 @@ pub(crate) struct Root {
     pub(super) coordinator: Option<Coordinating>,
     pub(super) built_in: Option<Offering>,
     pub(super) gateway: Option<Gatekeeping>,
+    /// How the gateway is told of its plugin server.
+    pub(super) presence: Option<watch::Sender<Presence>>,
     pub(super) entrances: Rc<Entrances>,
     pub(super) guests: Rc<Guests>,
     pub(super) control: Option<Addr<ControlActor>>,
@@ -172,6 +173,7 @@ impl Root {
             kills,
             world,
         } = parts;
+        let (gateway, presence) = gateway.unzip();
         Self {
             wrapper: match config.main.kind {
                 Kind::None => Wrapper::alone(),
@@ -182,14 +184,17 @@ impl Root {
             changing: Rc::default(),
             awaiting: Vec::new(),
             next_socket: exec_sockets.borrow().len(),
-            exec_sockets: (0..).zip(exec_sockets.borrow().clone()).map(Served::of).collect(),
+            exec_sockets: (0..)
+                .zip(exec_sockets.borrow().iter().cloned().map(Served::new))
+                .collect(),
             open_sockets: exec_sockets.clone(),
             built_in: coordinator
                 .as_ref()
                 .and_then(|bound| Offers::of(bound.config()))
                 .map(Offering::new),
             coordinator: coordinator.map(Coordinating::new),
-            gateway: gateway.map(|(bound, presence)| Gatekeeping::new(bound, presence)),
+            gateway: gateway.map(Gatekeeping::new),
+            presence,
             config,
             loaded,
             began: SystemTime::now(),
@@ -276,14 +281,15 @@ impl Root {
                 if let Some(main) = &self.main {
                     main.do_send(main_process::Stop { signal, kill_at });
                 }
-                for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
-                    socket.do_send(exec::Kill);
+                for socket in self.exec_sockets.values().filter_map(|socket| socket.actor.as_ref())
+                {
+                    socket.do_send(Kill);
                 }
                 if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(coordinator::Kill);
+                    actor.do_send(Kill);
                 }
                 if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(gateway::Kill);
+                    actor.do_send(Kill);
                 }
                 self.stop_all(ctx);
                 ctx.run_later(DEATH, |root, ctx| root.happened(Input::Deadline, ctx));
@@ -338,11 +344,11 @@ impl Root {
             .collect();
         let drained: Vec<_> = self
             .exec_sockets
-            .iter()
+            .values()
             .filter_map(|socket| socket.actor.as_ref())
             .map(|actor| {
                 let (done, drained) = oneshot::channel();
-                actor.do_send(exec::Drain { done });
+                actor.do_send(Drain { done });
                 drained
             })
             .collect();
@@ -369,11 +375,6 @@ impl Root {
         self.coprocesses.iter_mut().find(|child| child.place == place)
     }
 
-    /// The exec socket of this place, if the config still has it.
-    pub(super) fn exec_socket_mut(&mut self, place: usize) -> Option<&mut Served> {
-        self.exec_sockets.iter_mut().find(|socket| socket.place == place && !socket.removed)
-    }
-
     /// Asks the main process for a reload; `done` hears what came of it. The gateway reads its APIs
     /// anew meanwhile.
     pub(super) fn reload(&self, cause: String, done: Option<oneshot::Sender<Result<(), String>>>) {
@@ -397,7 +398,7 @@ impl Root {
 
     /// What each exec socket does just now, for the log.
     fn log_exec_sockets(&self) {
-        for socket in &self.exec_sockets {
+        for socket in self.exec_sockets.values() {
             let figures = socket.bound.figures().snapshot();
             tracing::info!(
                 target: "exec",
@@ -447,7 +448,7 @@ impl Actor for Root {
         for place in places {
             self.build(Child::Coprocess(place), ctx);
         }
-        let places: Vec<_> = self.exec_sockets.iter().map(|socket| socket.place).collect();
+        let places: Vec<_> = self.exec_sockets.keys().copied().collect();
         for place in places {
             self.build(Child::ExecSocket(place), ctx);
         }
