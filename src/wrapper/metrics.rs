@@ -12,8 +12,9 @@ use coproc_gateway::figures::{BOUNDS_US, Histogram};
 use coproc_main::messages::MainStatus;
 
 use super::children::{Coordinating, Served, Supervised};
-use super::control::{Reply, memory};
+use super::control::Reply;
 use super::root::Root;
+use super::status::memory;
 use crate::commands::{COMMIT, VERSION};
 
 impl Root {

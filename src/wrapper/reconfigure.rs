@@ -19,14 +19,13 @@ use coproc_coprocess::messages::{Command, Reconfigure};
 use coproc_coprocess::standing::SharedStanding;
 use coproc_core::broker::{Regroup, Unsubscribe};
 use coproc_core::output::Sink;
-use coproc_core::service::Drain;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, ReloadMain};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::children::{Child, Served, Supervised};
+use super::children::{Child, Supervised};
 use super::control::{Reply, settled};
 use super::lifecycle::Stage;
 use super::replicas::groups;
@@ -308,41 +307,6 @@ impl Root {
             for standing in told {
                 wait(&standing, Order::Stop).await;
             }
-        }
-    }
-
-    /// Serves exec sockets that were opened.
-    fn open_sockets(&mut self, sockets: Vec<coproc_exec::Bound>, ctx: &mut Context<Self>) {
-        for bound in sockets {
-            let place = self.next_socket;
-            self.next_socket += 1;
-            self.open_sockets.borrow_mut().push(bound.clone());
-            self.exec_sockets.insert(place, Served::new(bound));
-            self.build(Child::ExecSocket(place), ctx);
-        }
-    }
-
-    /// Closes the exec sockets that the config has no more; resolves with their places when their programs
-    /// have ended.
-    fn close_sockets(&self, plan: &Plan) -> impl Future<Output = Vec<usize>> + use<> {
-        let closes = |name: &str| plan.sockets.contains(&(name.to_owned(), Socket::Close));
-        self.open_sockets.borrow_mut().retain(|bound| !closes(bound.name()));
-        let closing = self.exec_sockets.iter().filter(|(_, one)| closes(one.bound.name()));
-        let (places, drained): (Vec<_>, Vec<_>) = closing
-            .map(|(place, socket)| {
-                let (done, over) = oneshot::channel();
-                if let Some(actor) = &socket.actor {
-                    actor.do_send(Drain { done });
-                }
-                (*place, over)
-            })
-            .unzip();
-        async move {
-            for one in drained {
-                // One whose actor died has nothing that runs.
-                let _ = one.await;
-            }
-            places
         }
     }
 

@@ -11,16 +11,13 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_rt::task::JoinHandle;
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances};
-use coproc_coprocess::messages::{Command, GaveUp};
-use coproc_core::broker::{
-    Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Walked, held,
-};
+use coproc_coprocess::messages::GaveUp;
+use coproc_core::broker::{Deliver, EventBroker, EventLog, Publish, Walked};
 use coproc_core::event::{Event, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::name::MAIN;
 use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
-use coproc_core::service::{Drain, Kill};
 use coproc_core::signal::Signal;
 use coproc_core::supervision::Rebuilds;
 use coproc_core::world::World;
@@ -28,7 +25,7 @@ use coproc_exec as exec;
 use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
-use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
+use coproc_main::messages::{MainNews, Pass, ReloadMain};
 use coproc_main::reload::Tally;
 use coproc_main::surroundings::Preparation;
 use tokio::sync::{oneshot, watch};
@@ -36,7 +33,7 @@ use tokio::time::Instant;
 
 use super::cause::Cause;
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
-use super::lifecycle::{Effect, Input, Stage, Wrapper};
+use super::lifecycle::{Input, Stage, Wrapper};
 use super::record::Record;
 use super::templates::Templates;
 use super::tokens;
@@ -46,8 +43,6 @@ use crate::config::{Config, Loaded};
 use crate::log::Figures;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
 
-/// How long after the start of the main process the start as a whole is taken to be over.
-const SETTLED: Duration = Duration::from_secs(1);
 /// How long what was killed may take to die before the wrapper leaves without it.
 pub(super) const DEATH: Duration = Duration::from_secs(1);
 
@@ -137,7 +132,7 @@ pub(crate) struct Root {
     /// How often the kernel had killed for want of memory when the wrapper began.
     pub(super) kills: Option<u64>,
     pub(super) record: Option<Rc<RefCell<Option<Record>>>>,
-    code: Rc<Cell<u8>>,
+    pub(super) code: Rc<Cell<u8>>,
     pub(super) world: Option<Rc<dyn World>>,
 }
 
@@ -235,72 +230,6 @@ impl Root {
         }
     }
 
-    fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
-        match effect {
-            Effect::StartMain => {
-                if let Some(main) = &self.main {
-                    main.do_send(main_process::Start);
-                }
-                ctx.run_later(SETTLED, |root, _| {
-                    if root.world.is_none() {
-                        crate::init::give_back_code();
-                    }
-                });
-            }
-            Effect::StartDeadline => {
-                if self.deadline.is_none() {
-                    let limit = self.config.shutdown_timeout;
-                    let now = Instant::now();
-                    self.stopping = Some(now);
-                    self.deadline = Some(now + limit);
-                    ctx.run_later(limit, |root, ctx| {
-                        tracing::warn!(target: "pm", "shutdown_timeout is over: killing what is left");
-                        root.happened(Input::Deadline, ctx);
-                    });
-                }
-            }
-            Effect::CancelEvents => {
-                if let Some(broker) = &self.broker {
-                    broker.do_send(Cancel);
-                }
-            }
-            Effect::StopMain(signal) => self.stop_main(signal, ctx),
-            Effect::PublishExit => self.drain(ctx),
-            Effect::StopAll => self.stop_all(ctx),
-            Effect::KillAll => {
-                self.killed = true;
-                self.close();
-                for child in &self.coprocesses {
-                    if let Some(actor) = &child.actor {
-                        actor.do_send(Command::Kill);
-                    }
-                }
-                let (signal, kill_at) = (Signal::KILL, Instant::now());
-                let asked = self.main_stop.map_or(kill_at, |stop| stop.asked);
-                self.main_stop = Some(MainStop { signal, asked, kill_at });
-                if let Some(main) = &self.main {
-                    main.do_send(main_process::Stop { signal, kill_at });
-                }
-                for socket in self.exec_sockets.values().filter_map(|socket| socket.actor.as_ref())
-                {
-                    socket.do_send(Kill);
-                }
-                if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(Kill);
-                }
-                if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(Kill);
-                }
-                self.stop_all(ctx);
-                ctx.run_later(DEATH, |root, ctx| root.happened(Input::Deadline, ctx));
-            }
-            Effect::Leave(code) => {
-                self.code.set(code);
-                self.leave(code);
-            }
-        }
-    }
-
     /// Publishes an event of the main process; what comes of it is a message for this actor.
     pub(super) fn publish<M>(
         &self,
@@ -319,49 +248,6 @@ impl Root {
         actix_rt::spawn(async move {
             // A broker that dies lets everybody go on.
             root.do_send(message(worked_off.await.unwrap_or_default()));
-        });
-    }
-
-    /// From now on nothing starts a coprocess.
-    fn close(&self) {
-        for child in &self.coprocesses {
-            child.standing.borrow_mut().closed = true;
-        }
-    }
-
-    fn stop_all(&self, ctx: &mut Context<Self>) {
-        // The end of one is the start of another no longer.
-        self.close();
-        let ended: Vec<_> = self
-            .coprocesses
-            .iter()
-            .filter_map(|child| child.actor.as_ref())
-            .map(|actor| {
-                let (hold, released) = held();
-                actor.do_send(Deliver::new(Order::Stop, Phase::Exit.into(), hold));
-                released
-            })
-            .collect();
-        let drained: Vec<_> = self
-            .exec_sockets
-            .values()
-            .filter_map(|socket| socket.actor.as_ref())
-            .map(|actor| {
-                let (done, drained) = oneshot::channel();
-                actor.do_send(Drain { done });
-                drained
-            })
-            .collect();
-        let root = ctx.address();
-        actix_rt::spawn(async move {
-            for one in ended {
-                // An actor that dies takes its process with it.
-                let _: Result<Outcome, _> = one.await;
-            }
-            for one in drained {
-                let _: Result<(), _> = one.await;
-            }
-            root.do_send(Happened(Input::AllEnded));
         });
     }
 
@@ -394,33 +280,6 @@ impl Root {
     /// Has the tokens of the control's ports read anew; `None` where there are none.
     pub(super) fn reread_tokens(&self) -> Option<actix_rt::task::JoinHandle<()>> {
         tokens::reread(&self.config.control, self.entrances.door.clone())
-    }
-
-    /// What each exec socket does just now, for the log.
-    fn log_exec_sockets(&self) {
-        for socket in self.exec_sockets.values() {
-            let figures = socket.bound.figures().snapshot();
-            tracing::info!(
-                target: "exec",
-                "{}: {} connections, {} programs run, {} were started, {} connections were refused",
-                socket.bound.name(),
-                figures.connected,
-                figures.runs.len(),
-                figures.started,
-                figures.refused,
-            );
-            for run in figures.runs {
-                let seconds = run.started.elapsed().as_secs();
-                tracing::info!(
-                    target: "exec",
-                    "{}: `{}` runs as {} for uid {}, for {seconds} s",
-                    socket.bound.name(),
-                    run.program,
-                    run.pid,
-                    run.uid,
-                );
-            }
-        }
     }
 
     /// Tells standard error what ends the wrapper.
