@@ -451,6 +451,13 @@ impl Handler<MainNews> for Root {
             ExitStatus::Code(0) => {
                 tracing::debug!(target: "nginx-run", "{pid} ended with {status}")
             }
+            // It did as it was told.
+            ExitStatus::Signal(signal)
+                if signal != Signal::KILL
+                    && self.main_stop.is_some_and(|stop| stop.signal == signal) =>
+            {
+                tracing::info!(target: "nginx-run", "{pid} ended with {status}");
+            }
             _ => tracing::error!(target: "nginx-run", "{pid} ended with {status}"),
         }
         self.happened(Input::MainGone(code), ctx);
