@@ -593,3 +593,16 @@ fn every_signal_that_can_be_passed_on_reaches_main() {
         assert!(wrapper.count("[exit]") == 1, "{}", wrapper.dump());
     }
 }
+
+#[test]
+fn a_main_process_that_ends_by_the_signal_it_was_sent_is_no_error() {
+    let place = Place::new();
+    place.config("[main]\nexec = [\"sh\", \"-c\", \"echo up; exec sleep 1000\"]\n");
+    let mut wrapper = place.run();
+    wrapper.wait_for("main: up");
+    assert_eq!(wrapper.stop(), 143);
+    let lines = wrapper.lines();
+    let told = lines.iter().find(|line| line.contains("ended with signal TERM"));
+    assert!(told.is_some_and(|line| line.contains("level=info")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("level=error")), "{lines:#?}");
+}

@@ -57,8 +57,7 @@ impl Root {
                     let to = ctx.address().downgrade().recipient();
                     broker.do_send(Subscribe { subscription, to });
                 }
-                for socket in
-                    self.exec_sockets.iter().filter_map(|socket| socket.kept.actor.as_ref())
+                for socket in self.exec_sockets.values().filter_map(|socket| socket.actor.as_ref())
                 {
                     socket.do_send(BrokerIs(broker.clone()));
                 }
@@ -106,9 +105,9 @@ impl Root {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
                 let publishes = self.is_awaited();
-                let Some(socket) = self.exec_socket_mut(place) else { return };
-                let service = ExecService { bound: socket.kept.bound.clone(), publishes };
-                socket.kept.actor = Some(ExecActor::new(service, broker, lifeline).start());
+                let Some(socket) = self.exec_sockets.get_mut(&place) else { return };
+                let service = ExecService { bound: socket.bound.clone(), publishes };
+                socket.actor = Some(ExecActor::new(service, broker, lifeline).start());
             }
             // A lifeline that nobody holds tells of a death.
             Child::Coordinator if self.coordinator.is_none() => {}
@@ -233,7 +232,7 @@ impl Handler<ChildExited> for Root {
         // One that the config has no more ends when it is let go of.
         let is_gone = match child {
             Child::Coprocess(place) => self.coprocess(place).is_none(),
-            Child::ExecSocket(place) => self.exec_socket_mut(place).is_none(),
+            Child::ExecSocket(place) => !self.exec_sockets.contains_key(&place),
             _ => false,
         };
         if is_gone {
@@ -256,10 +255,10 @@ impl Handler<ChildExited> for Root {
                 self.control = None;
                 self.control_rebuilds.died(now)
             }
-            Child::ExecSocket(place) => {
-                let Some(socket) = self.exec_socket_mut(place) else { return };
-                socket.kept.died(now)
-            }
+            Child::ExecSocket(place) => match self.exec_sockets.get_mut(&place) {
+                Some(socket) => socket.died(now),
+                None => return,
+            },
             Child::Coordinator => match &mut self.coordinator {
                 Some(coordinator) => coordinator.died(now),
                 None => return,

@@ -102,21 +102,7 @@ pub(super) struct Kept<T, A: Actor> {
     rebuilds: Rebuilds,
 }
 
-/// An exec socket with what its supervisor keeps for it.
-pub(super) struct Served {
-    /// By which its actor is known; no other ever has it.
-    pub(super) place: usize,
-    /// Whether the config has it no more, and its programs are being ended.
-    pub(super) removed: bool,
-    pub(super) kept: Kept<coproc_exec::Bound, ExecActor>,
-}
-
-impl Served {
-    pub(super) fn of((place, bound): (usize, coproc_exec::Bound)) -> Self {
-        Self { place, removed: false, kept: Kept::new(bound) }
-    }
-}
-
+pub(super) type Served = Kept<coproc_exec::Bound, ExecActor>;
 pub(super) type Coordinating = Kept<coproc_coordinator::Bound, CoordinatorActor>;
 pub(super) type Gatekeeping = Kept<coproc_gateway::server::Bound, GatewayActor>;
 /// Coproc's own tasks.

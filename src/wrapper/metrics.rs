@@ -12,8 +12,9 @@ use coproc_gateway::figures::{BOUNDS_US, Histogram};
 use coproc_main::messages::MainStatus;
 
 use super::children::{Coordinating, Served, Supervised};
-use super::control::{Reply, memory};
+use super::control::Reply;
 use super::root::Root;
+use super::status::memory;
 use crate::commands::{COMMIT, VERSION};
 
 impl Root {
@@ -26,7 +27,7 @@ impl Root {
         let forwarded = self.forwarded.iter().map(|one| (one.name.clone(), one.sums())).collect();
         let wrapper = Wrapper { version: VERSION, commit: COMMIT, started: self.began };
         let coprocesses = self.coprocesses.iter().map(coprocess).collect();
-        let exec_sockets = self.exec_sockets.iter().map(exec_socket).collect();
+        let exec_sockets = self.exec_sockets.values().map(exec_socket).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator);
         let gateway = self.gateway.as_ref().map(|one| gateway(&one.bound));
         let events = self.events.borrow().counts().collect();
@@ -91,9 +92,9 @@ fn coprocess(child: &Supervised) -> Coprocess {
 }
 
 fn exec_socket(socket: &Served) -> ExecSocket {
-    let figures = socket.kept.bound.figures().snapshot();
+    let figures = socket.bound.figures().snapshot();
     ExecSocket {
-        name: socket.kept.bound.name().to_owned(),
+        name: socket.bound.name().to_owned(),
         connected: figures.connected.into(),
         running: figures.runs.len() as u64,
         sums: vec![

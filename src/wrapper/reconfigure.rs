@@ -19,14 +19,13 @@ use coproc_coprocess::messages::{Command, Reconfigure};
 use coproc_coprocess::standing::SharedStanding;
 use coproc_core::broker::{Regroup, Unsubscribe};
 use coproc_core::output::Sink;
-use coproc_core::service::Drain;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus, ReloadMain};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::children::{Child, Served, Supervised};
+use super::children::{Child, Supervised};
 use super::control::{Reply, settled};
 use super::lifecycle::Stage;
 use super::replicas::groups;
@@ -246,10 +245,10 @@ impl Root {
         let (gone, closed) = (self.dismiss(), self.close_sockets(&plan));
         let gone = async move {
             gone.await;
-            closed.await;
+            closed.await
         };
-        ctx.spawn(gone.into_actor(self).map(move |(), root, _| {
-            root.exec_sockets.retain(|socket| !socket.removed);
+        ctx.spawn(gone.into_actor(self).map(move |closed, root, _| {
+            root.exec_sockets.retain(|place, _| !closed.contains(place));
             root.follow(plan, reply, turn);
         }));
     }
@@ -307,38 +306,6 @@ impl Root {
             }
             for standing in told {
                 wait(&standing, Order::Stop).await;
-            }
-        }
-    }
-
-    /// Serves exec sockets that were opened.
-    fn open_sockets(&mut self, sockets: Vec<coproc_exec::Bound>, ctx: &mut Context<Self>) {
-        for bound in sockets {
-            let place = self.next_socket;
-            self.next_socket += 1;
-            self.open_sockets.borrow_mut().push(bound.clone());
-            self.exec_sockets.push(Served::of((place, bound)));
-            self.build(Child::ExecSocket(place), ctx);
-        }
-    }
-
-    /// Closes the exec sockets that the config has no more; resolves when their programs have ended.
-    fn close_sockets(&mut self, plan: &Plan) -> impl Future<Output = ()> + use<> {
-        let closes = |name: &str| plan.sockets.contains(&(name.to_owned(), Socket::Close));
-        self.open_sockets.borrow_mut().retain(|bound| !closes(bound.name()));
-        let mut drained = Vec::new();
-        for socket in self.exec_sockets.iter_mut().filter(|one| closes(one.kept.bound.name())) {
-            socket.removed = true;
-            if let Some(actor) = &socket.kept.actor {
-                let (done, over) = oneshot::channel();
-                actor.do_send(Drain { done });
-                drained.push(over);
-            }
-        }
-        async move {
-            for one in drained {
-                // One whose actor died has nothing that runs.
-                let _ = one.await;
             }
         }
     }

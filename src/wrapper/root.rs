@@ -1,6 +1,7 @@
 //! The root of the tree: it takes the wrapper through its life.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,16 +11,13 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_rt::task::JoinHandle;
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances};
-use coproc_coprocess::messages::{Command, GaveUp};
-use coproc_core::broker::{
-    Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Walked, held,
-};
+use coproc_coprocess::messages::GaveUp;
+use coproc_core::broker::{Deliver, EventBroker, EventLog, Publish, Walked};
 use coproc_core::event::{Event, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::name::MAIN;
 use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
-use coproc_core::service::{Drain, Kill};
 use coproc_core::signal::Signal;
 use coproc_core::supervision::Rebuilds;
 use coproc_core::world::World;
@@ -27,7 +25,7 @@ use coproc_exec as exec;
 use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
-use coproc_main::messages::{self as main_process, MainNews, Pass, ReloadMain};
+use coproc_main::messages::{MainNews, Pass, ReloadMain};
 use coproc_main::reload::Tally;
 use coproc_main::surroundings::Preparation;
 use tokio::sync::{oneshot, watch};
@@ -35,7 +33,7 @@ use tokio::time::Instant;
 
 use super::cause::Cause;
 use super::children::{Child, Coordinating, Gatekeeping, Offering, Served, Supervised};
-use super::lifecycle::{Effect, Input, Stage, Wrapper};
+use super::lifecycle::{Input, Stage, Wrapper};
 use super::record::Record;
 use super::templates::Templates;
 use super::tokens;
@@ -45,8 +43,6 @@ use crate::config::{Config, Loaded};
 use crate::log::Figures;
 use crate::signals::{GRACEFUL_STOP, OsSignal};
 
-/// How long after the start of the main process the start as a whole is taken to be over.
-const SETTLED: Duration = Duration::from_secs(1);
 /// How long what was killed may take to die before the wrapper leaves without it.
 pub(super) const DEATH: Duration = Duration::from_secs(1);
 
@@ -105,9 +101,8 @@ pub(crate) struct Root {
     pub(super) changing: Rc<Cell<bool>>,
     /// What tells the coordinator of providers.
     pub(super) awaiting: Vec<JoinHandle<()>>,
-    /// In the order in which they were opened, with those that a changed config has no more and that still
-    /// end programs.
-    pub(super) exec_sockets: Vec<Served>,
+    /// By their places, with those that a changed config has no more and that still end programs.
+    pub(super) exec_sockets: BTreeMap<usize, Served>,
     /// The place of the next one that is new.
     pub(super) next_socket: usize,
     /// The same without actors, for whoever waits for their programs in the end.
@@ -137,7 +132,7 @@ pub(crate) struct Root {
     /// How often the kernel had killed for want of memory when the wrapper began.
     pub(super) kills: Option<u64>,
     pub(super) record: Option<Rc<RefCell<Option<Record>>>>,
-    code: Rc<Cell<u8>>,
+    pub(super) code: Rc<Cell<u8>>,
     pub(super) world: Option<Rc<dyn World>>,
 }
 
@@ -184,7 +179,9 @@ impl Root {
             changing: Rc::default(),
             awaiting: Vec::new(),
             next_socket: exec_sockets.borrow().len(),
-            exec_sockets: (0..).zip(exec_sockets.borrow().clone()).map(Served::of).collect(),
+            exec_sockets: (0..)
+                .zip(exec_sockets.borrow().iter().cloned().map(Served::new))
+                .collect(),
             open_sockets: exec_sockets.clone(),
             built_in: coordinator
                 .as_ref()
@@ -233,73 +230,6 @@ impl Root {
         }
     }
 
-    fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
-        match effect {
-            Effect::StartMain => {
-                if let Some(main) = &self.main {
-                    main.do_send(main_process::Start);
-                }
-                ctx.run_later(SETTLED, |root, _| {
-                    if root.world.is_none() {
-                        crate::init::give_back_code();
-                    }
-                });
-            }
-            Effect::StartDeadline => {
-                if self.deadline.is_none() {
-                    let limit = self.config.shutdown_timeout;
-                    let now = Instant::now();
-                    self.stopping = Some(now);
-                    self.deadline = Some(now + limit);
-                    ctx.run_later(limit, |root, ctx| {
-                        tracing::warn!(target: "pm", "shutdown_timeout is over: killing what is left");
-                        root.happened(Input::Deadline, ctx);
-                    });
-                }
-            }
-            Effect::CancelEvents => {
-                if let Some(broker) = &self.broker {
-                    broker.do_send(Cancel);
-                }
-            }
-            Effect::StopMain(signal) => self.stop_main(signal, ctx),
-            Effect::PublishExit => self.drain(ctx),
-            Effect::StopAll => self.stop_all(ctx),
-            Effect::KillAll => {
-                self.killed = true;
-                self.close();
-                for child in &self.coprocesses {
-                    if let Some(actor) = &child.actor {
-                        actor.do_send(Command::Kill);
-                    }
-                }
-                let (signal, kill_at) = (Signal::KILL, Instant::now());
-                let asked = self.main_stop.map_or(kill_at, |stop| stop.asked);
-                self.main_stop = Some(MainStop { signal, asked, kill_at });
-                if let Some(main) = &self.main {
-                    main.do_send(main_process::Stop { signal, kill_at });
-                }
-                for socket in
-                    self.exec_sockets.iter().filter_map(|socket| socket.kept.actor.as_ref())
-                {
-                    socket.do_send(Kill);
-                }
-                if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(Kill);
-                }
-                if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(Kill);
-                }
-                self.stop_all(ctx);
-                ctx.run_later(DEATH, |root, ctx| root.happened(Input::Deadline, ctx));
-            }
-            Effect::Leave(code) => {
-                self.code.set(code);
-                self.leave(code);
-            }
-        }
-    }
-
     /// Publishes an event of the main process; what comes of it is a message for this actor.
     pub(super) fn publish<M>(
         &self,
@@ -321,49 +251,6 @@ impl Root {
         });
     }
 
-    /// From now on nothing starts a coprocess.
-    fn close(&self) {
-        for child in &self.coprocesses {
-            child.standing.borrow_mut().closed = true;
-        }
-    }
-
-    fn stop_all(&self, ctx: &mut Context<Self>) {
-        // The end of one is the start of another no longer.
-        self.close();
-        let ended: Vec<_> = self
-            .coprocesses
-            .iter()
-            .filter_map(|child| child.actor.as_ref())
-            .map(|actor| {
-                let (hold, released) = held();
-                actor.do_send(Deliver::new(Order::Stop, Phase::Exit.into(), hold));
-                released
-            })
-            .collect();
-        let drained: Vec<_> = self
-            .exec_sockets
-            .iter()
-            .filter_map(|socket| socket.kept.actor.as_ref())
-            .map(|actor| {
-                let (done, drained) = oneshot::channel();
-                actor.do_send(Drain { done });
-                drained
-            })
-            .collect();
-        let root = ctx.address();
-        actix_rt::spawn(async move {
-            for one in ended {
-                // An actor that dies takes its process with it.
-                let _: Result<Outcome, _> = one.await;
-            }
-            for one in drained {
-                let _: Result<(), _> = one.await;
-            }
-            root.do_send(Happened(Input::AllEnded));
-        });
-    }
-
     /// The coprocess of this place, if the config still has it.
     pub(super) fn coprocess(&self, place: usize) -> Option<&Supervised> {
         self.coprocesses.iter().find(|child| child.place == place)
@@ -372,11 +259,6 @@ impl Root {
     /// The same, to be changed.
     pub(super) fn coprocess_mut(&mut self, place: usize) -> Option<&mut Supervised> {
         self.coprocesses.iter_mut().find(|child| child.place == place)
-    }
-
-    /// The exec socket of this place, if the config still has it.
-    pub(super) fn exec_socket_mut(&mut self, place: usize) -> Option<&mut Served> {
-        self.exec_sockets.iter_mut().find(|socket| socket.place == place && !socket.removed)
     }
 
     /// Asks the main process for a reload; `done` hears what came of it. The gateway reads its APIs
@@ -398,33 +280,6 @@ impl Root {
     /// Has the tokens of the control's ports read anew; `None` where there are none.
     pub(super) fn reread_tokens(&self) -> Option<actix_rt::task::JoinHandle<()>> {
         tokens::reread(&self.config.control, self.entrances.door.clone())
-    }
-
-    /// What each exec socket does just now, for the log.
-    fn log_exec_sockets(&self) {
-        for socket in &self.exec_sockets {
-            let figures = socket.kept.bound.figures().snapshot();
-            tracing::info!(
-                target: "exec",
-                "{}: {} connections, {} programs run, {} were started, {} connections were refused",
-                socket.kept.bound.name(),
-                figures.connected,
-                figures.runs.len(),
-                figures.started,
-                figures.refused,
-            );
-            for run in figures.runs {
-                let seconds = run.started.elapsed().as_secs();
-                tracing::info!(
-                    target: "exec",
-                    "{}: `{}` runs as {} for uid {}, for {seconds} s",
-                    socket.kept.bound.name(),
-                    run.program,
-                    run.pid,
-                    run.uid,
-                );
-            }
-        }
     }
 
     /// Tells standard error what ends the wrapper.
@@ -452,7 +307,7 @@ impl Actor for Root {
         for place in places {
             self.build(Child::Coprocess(place), ctx);
         }
-        let places: Vec<_> = self.exec_sockets.iter().map(|socket| socket.place).collect();
+        let places: Vec<_> = self.exec_sockets.keys().copied().collect();
         for place in places {
             self.build(Child::ExecSocket(place), ctx);
         }
@@ -595,6 +450,13 @@ impl Handler<MainNews> for Root {
         match status {
             ExitStatus::Code(0) => {
                 tracing::debug!(target: "nginx-run", "{pid} ended with {status}")
+            }
+            // It did as it was told.
+            ExitStatus::Signal(signal)
+                if signal != Signal::KILL
+                    && self.main_stop.is_some_and(|stop| stop.signal == signal) =>
+            {
+                tracing::info!(target: "nginx-run", "{pid} ended with {status}");
             }
             _ => tracing::error!(target: "nginx-run", "{pid} ended with {status}"),
         }

@@ -42,7 +42,7 @@ impl Handler<Break> for Root {
                 self.coprocess(place).unwrap().actor.as_ref().unwrap().do_send(Panic);
             }
             Child::ExecSocket(place) => {
-                self.exec_sockets[place].kept.actor.as_ref().unwrap().do_send(Panic);
+                self.exec_sockets[&place].actor.as_ref().unwrap().do_send(Panic);
             }
             Child::Coordinator => {
                 self.coordinator.as_ref().unwrap().actor.as_ref().unwrap().do_send(Panic);
