@@ -156,6 +156,8 @@ fn gateway(bound: &coproc_gateway::server::Bound) -> Gateway {
         connections: figures.connections as u64,
         in_flight: figures.in_flight as u64,
         upstream_failures: figures.upstream_failures,
+        buffered: figures.buffered as u64,
+        unbuffered: figures.unbuffered,
         events: services.events.sums().to_vec(),
         apis: apis.collect(),
         hooks: hooks.collect(),

@@ -124,6 +124,40 @@ fn complaint_12_a_hook_without_a_body_lets_it_stream_and_others_have_a_limit() {
 }
 
 #[test]
+fn bodies_that_are_held_have_a_bound_in_common() {
+    let plugin = Plugin::start(|object| object);
+    let upstream = Upstream::start();
+    let keys = format!("grpc = \"{}\"", plugin.address);
+    let limits = "[gateway.limits]\nmax_buffered_total = \"1MB\"";
+    let body = vec![b'x'; 3 << 20];
+    let rig = Rig::with(&keys, limits, &[api(upstream.port, json!({ "pre": [hook("h")] }))]);
+    let refused = rig.request("POST", "/api/").body("text/plain", body).try_send();
+    if let Some(refused) = refused {
+        assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
+    }
+    assert!(plugin.calls().is_empty());
+    // What is held is given back.
+    for _ in 0..3 {
+        let answer = rig.request("POST", "/api/").body("text/plain", vec![b'x'; 700_000]).send();
+        assert_eq!(answer.status(), 200);
+    }
+}
+
+#[test]
+fn a_plugin_that_is_dead_is_no_flood_of_lines() {
+    let upstream = Upstream::start();
+    let keys = format!("grpc = \"tcp://127.0.0.1:{}\"", free_port());
+    let rig = Rig::with(&keys, "", &[api(upstream.port, json!({ "pre": [hook("h")] }))]);
+    for _ in 0..30 {
+        assert_eq!(rig.get("/api/").status(), 500);
+    }
+    let lines = || rig.wrapper.dump().matches("hook `h` failed").count();
+    // It cannot be reached, and then it is left alone: one line for each.
+    eventually("both are told", || lines() >= 2);
+    assert_eq!(lines(), 2);
+}
+
+#[test]
 fn complaint_13_open_passes_the_original_body() {
     let plugin = Plugin::start(|mut object| {
         request(&mut object).raw_body = "changed".into();

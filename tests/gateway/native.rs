@@ -130,7 +130,7 @@ fn what_is_no_answer_is_an_error_of_the_hook() {
             assert_eq!(answer.status(), 500, "{name}: {}", stage.rig.wrapper.dump());
             assert!(answer.text().contains("Middleware error"));
         }
-        eventually(said, || stage.logged(said) == 3);
+        eventually(said, || stage.logged(said) > 0);
     }
 }
 

@@ -143,6 +143,10 @@ pub struct Gateway {
     pub in_flight: u64,
     /// Requests that an upstream did not answer as it should.
     pub upstream_failures: u64,
+    /// Bytes of bodies that are held whole.
+    pub buffered: u64,
+    /// Bodies for which there was no room.
+    pub unbuffered: u64,
     /// Events on their way to plugins, by outcome.
     pub events: Vec<(&'static str, u64)>,
     /// The APIs.
@@ -322,6 +326,12 @@ fn gateway(page: &mut Page, facts: &Gateway) {
     let help = "Requests that an upstream did not answer as it should.";
     page.family("coproc_gateway_upstream_failures", Kind::Counter, None, help)
         .sample(&[], facts.upstream_failures);
+    let help = "Bytes of bodies that are held whole for hooks.";
+    page.family("coproc_gateway_buffered", Kind::Gauge, Some(Unit::Bytes), help)
+        .sample(&[], facts.buffered);
+    let help = "Bodies that were refused since those that are held left no room.";
+    page.family("coproc_gateway_unbuffered", Kind::Counter, None, help)
+        .sample(&[], facts.unbuffered);
     let help = "Events on their way to plugins, by outcome.";
     counts(page, "coproc_gateway_events", help, "outcome", &facts.events);
 

@@ -90,6 +90,8 @@ fn a_wrapper_in_the_middle_of_its_life() {
             connections: 4,
             in_flight: 3,
             upstream_failures: 2,
+            buffered: 70_000,
+            unbuffered: 1,
             events: vec![("delivered", 1), ("dropped", 0)],
             apis: vec![GatewayApi {
                 id: "orders".to_owned(),

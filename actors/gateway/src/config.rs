@@ -213,6 +213,8 @@ pub struct Limits {
     pub max_body: u64,
     /// Bytes of a body that a hook wants whole.
     pub max_buffered_body: usize,
+    /// The bytes of all bodies that are held whole at once.
+    pub max_buffered_total: usize,
     /// How long a request's line and headers may take, and a TLS handshake.
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests.
@@ -241,6 +243,7 @@ impl Default for Limits {
             max_headers: 100,
             max_body: 0,
             max_buffered_body: 4 << 20,
+            max_buffered_total: 256 << 20,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             client_timeout: Duration::from_secs(60),

@@ -28,6 +28,7 @@ pub mod page;
 mod path;
 pub mod policy;
 mod proxy;
+mod repeats;
 pub mod route;
 pub mod server;
 pub mod session;

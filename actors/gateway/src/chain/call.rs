@@ -42,13 +42,15 @@ impl Chain {
             Ok(object) => return Ok(Called::Object(Box::new(object))),
             Err(failure) => failure,
         };
-        tracing::warn!(
-            target: "gateway",
-            "API `{}`: the {} hook `{}` failed: {failure}",
-            self.api.name,
-            moment(kind),
-            hook.name,
-        );
+        if let Some(untold) = self.complaints[place][failure.kind()].happened() {
+            tracing::warn!(
+                target: "gateway",
+                "API `{}`: the {} hook `{}` failed: {failure}{untold}",
+                self.api.name,
+                moment(kind),
+                hook.name,
+            );
+        }
         match of_failure(kind, &failure, hook.on_error) {
             Outcome::Pass => Ok(Called::Pass),
             Outcome::Refuse(denied) => Err(denied),

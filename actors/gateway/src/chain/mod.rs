@@ -14,11 +14,12 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::{Api, BodyWanted, Identity};
-use crate::driver::Driver;
+use crate::driver::{Driver, Failure};
 use crate::event::{About, Details, Kind, Voice};
 use crate::exchange::{Attached, Denied, Draft, Reply};
 use crate::figures::{ApiFigures, HookFigures};
 use crate::object::Spec;
+use crate::repeats::Repeats;
 use crate::wire::HookType;
 
 pub use opening::ServicesError;
@@ -47,6 +48,8 @@ pub struct Chain {
     figures: Arc<ApiFigures>,
     /// In the order of [`hooks`].
     hook_figures: Vec<Arc<HookFigures>>,
+    /// What the log is told of them, by kind of failure.
+    complaints: Vec<[Repeats; Failure::KINDS.len()]>,
     wants_body: bool,
     wants_response_body: bool,
 }
@@ -85,6 +88,7 @@ impl Chain {
                 .iter()
                 .map(|(kind, hook)| services.figures.hook(&api.id, *kind, &hook.name))
                 .collect(),
+            complaints: all.iter().map(|_| Default::default()).collect(),
             identity: api
                 .auth
                 .as_ref()

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use super::asked::Asked;
 use super::body::Download;
 use super::forward::{Client, Ended, upload, whole_upload};
+use super::held::Held;
 use crate::admin;
 
 /// The longest session that is taken, in bytes.
@@ -21,7 +22,8 @@ pub(super) async fn administer(
     asked: &Asked,
 ) -> Result<Response<Download>, Ended> {
     let (upload, progress) = upload(client, body, MOST)?;
-    let body = whole_upload(upload, progress.as_deref()).await?;
+    let mut held = Held::nothing(&client.worker);
+    let body = whole_upload(upload, progress.as_deref(), &mut held).await?;
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
     if let Ok(uri) = asked.received.parse() {

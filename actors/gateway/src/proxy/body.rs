@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::held::Held;
 use super::link::Link;
 use super::owed::Owed;
 use super::pool::Lease;
@@ -177,6 +178,8 @@ pub(super) struct Download {
     _busy: Option<Busy>,
     _in_flight: Option<InFlight>,
     owed: Option<Rc<Owed>>,
+    /// The room that it takes.
+    _held: Option<Held>,
 }
 
 #[derive(Debug)]
@@ -191,13 +194,18 @@ impl Download {
     /// A body that is there.
     pub(super) fn whole(body: Bytes) -> Self {
         let kind = Kind::Whole(Some(body).filter(|body| !body.is_empty()));
-        Self { kind, _busy: None, _in_flight: None, owed: None }
+        Self { kind, _busy: None, _in_flight: None, owed: None, _held: None }
     }
 
     /// What an upstream sends; its connection can be used anew after that.
     pub(super) fn from_upstream(body: Incoming, pace: Duration, lease: Lease) -> Self {
         let kind = Kind::Stream(Paced::new(body, pace), Some(lease));
-        Self { kind, _busy: None, _in_flight: None, owed: None }
+        Self { kind, _busy: None, _in_flight: None, owed: None, _held: None }
+    }
+
+    /// Takes room until it is sent.
+    pub(super) fn keeping(&mut self, held: Held) {
+        self._held = Some(held);
     }
 
     /// Keeps the request among those that are being answered, and leaves marks of what the client owes.

@@ -16,6 +16,8 @@ pub(crate) struct Figures {
     accepted: AtomicU64,
     refused: AtomicU64,
     upstream_failures: AtomicU64,
+    buffered: AtomicUsize,
+    unbuffered: AtomicU64,
     in_flight: Apart<AtomicUsize>,
     /// Each thread's.
     requests: [Apart<AtomicU64>; APART],
@@ -41,6 +43,10 @@ pub struct Snapshot {
     pub requests: u64,
     /// Requests that an upstream did not answer as it should.
     pub upstream_failures: u64,
+    /// Bytes of bodies that are held whole.
+    pub buffered: usize,
+    /// Bodies for which there was no room.
+    pub unbuffered: u64,
 }
 
 /// A connection that is being served.
@@ -82,6 +88,21 @@ impl Figures {
         self.upstream_failures.fetch_add(1, Relaxed);
     }
 
+    /// Takes room for bytes of a body, of which all together may take `most`; whether there is so much.
+    pub(crate) fn hold(&self, bytes: usize, most: usize) -> bool {
+        let within = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
+        let has_room = self.buffered.fetch_update(Relaxed, Relaxed, within).is_ok();
+        if !has_room {
+            self.unbuffered.fetch_add(1, Relaxed);
+        }
+        has_room
+    }
+
+    /// Gives it back.
+    pub(crate) fn let_go(&self, bytes: usize) {
+        self.buffered.fetch_sub(bytes, Relaxed);
+    }
+
     /// All counters.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -91,6 +112,8 @@ impl Figures {
             refused: self.refused.load(Relaxed),
             requests: self.requests.iter().map(|count| count.0.load(Relaxed)).sum(),
             upstream_failures: self.upstream_failures.load(Relaxed),
+            buffered: self.buffered.load(Relaxed),
+            unbuffered: self.unbuffered.load(Relaxed),
         }
     }
 }

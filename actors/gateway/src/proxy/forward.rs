@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 
@@ -16,6 +15,7 @@ use super::asked;
 use super::authorize::authorize;
 use super::body::{Download, Fault, Progress, Upload};
 use super::head;
+use super::held::{self, Held, Unheld};
 use super::owed::Answering;
 use super::trail::Trail;
 use super::tunnel;
@@ -159,8 +159,11 @@ async fn forward(
         client: client.ip,
         session: None,
     };
+    // As long as it may be needed.
+    let mut held = None;
     if wants_body {
-        draft.body = Some(Box::pin(whole_upload(upload, progress.as_deref())).await?);
+        let held = held.insert(Held::nothing(worker));
+        draft.body = Some(Box::pin(whole_upload(upload, progress.as_deref(), held)).await?);
         upload = Upload::None;
     }
     let walked = served.chain.request(&mut draft).await;
@@ -231,7 +234,8 @@ async fn forward(
         return Ok(Response::from_parts(head, body));
     }
     let most = limits.max_buffered_body;
-    let body = Box::pin(whole_download(body, most)).await?;
+    let mut held = Held::nothing(worker);
+    let body = Box::pin(whole_download(body, most, &mut held)).await?;
     let mut whole = Whole { status: head.status, headers: head.headers, body };
     if let Err(reply) = served.chain.response(&draft, &mut whole).await {
         return Err(Ended::Reply(reply));
@@ -239,6 +243,7 @@ async fn forward(
     let Whole { status, headers, body } = whole;
     let length = body.len();
     let mut response = replied(Reply { status, headers, body });
+    response.body_mut().keeping(held);
     let headers = response.headers_mut();
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::TRAILER);
@@ -278,31 +283,31 @@ pub(super) fn upload(
 pub(super) async fn whole_upload(
     upload: Upload,
     progress: Option<&Progress>,
+    held: &mut Held,
 ) -> Result<Bytes, Ended> {
-    match upload.collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(fault) => {
-            let fault = progress.and_then(|progress| progress.fault.get()).unwrap_or(fault);
-            Err(Ended::Malformed(Failed::Upload(fault).denied()))
-        }
-    }
+    // How long one may be, the upload itself knows.
+    let fault = match held.read(upload, usize::MAX).await {
+        Ok(body) => return Ok(body),
+        Err(Unheld::NoRoom) => return Err(Ended::Malformed(held::no_room())),
+        Err(Unheld::TooLarge) => Fault::TooLong,
+        Err(Unheld::Fault(fault)) => fault,
+    };
+    let fault = progress.and_then(|progress| progress.fault.get()).unwrap_or(fault);
+    Err(Ended::Malformed(Failed::Upload(fault).denied()))
 }
 
 /// Reads a response's body to its end.
-async fn whole_download(body: Download, most: usize) -> Result<Bytes, Denied> {
-    match http_body_util::Limited::new(body, most).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) => {
-            let (status, why) = match error.downcast_ref::<Fault>() {
-                Some(Fault::Late) => {
-                    (StatusCode::GATEWAY_TIMEOUT, "The upstream did not answer in time")
-                }
-                Some(_) => (StatusCode::BAD_GATEWAY, "The upstream broke its response off"),
-                None => (StatusCode::BAD_GATEWAY, "The upstream's response is too large"),
-            };
-            Err(Denied::new(status, why))
+async fn whole_download(body: Download, most: usize, held: &mut Held) -> Result<Bytes, Denied> {
+    let (status, why) = match held.read(body, most).await {
+        Ok(body) => return Ok(body),
+        Err(Unheld::NoRoom) => return Err(held::no_room()),
+        Err(Unheld::Fault(Fault::Late)) => {
+            (StatusCode::GATEWAY_TIMEOUT, "The upstream did not answer in time")
         }
-    }
+        Err(Unheld::Fault(_)) => (StatusCode::BAD_GATEWAY, "The upstream broke its response off"),
+        Err(Unheld::TooLarge) => (StatusCode::BAD_GATEWAY, "The upstream's response is too large"),
+    };
+    Err(Denied::new(status, why))
 }
 
 /// The length of a body that is whole.
@@ -320,7 +325,14 @@ fn upstream_failed(worker: &Worker, served: &Served, failed: &Failed) -> Ended {
         return Ended::Malformed(failed.denied());
     }
     worker.shared.figures.upstream_failed();
-    tracing::warn!(target: "gateway", "{}: the upstream failed: {}", served.api.name, failed.reason());
+    if let Some(untold) = served.origin.complaints[failed.kind()].happened() {
+        tracing::warn!(
+            target: "gateway",
+            "{}: the upstream failed: {}{untold}",
+            served.api.name,
+            failed.reason()
+        );
+    }
     Ended::Denied(failed.denied())
 }
 

@@ -20,6 +20,7 @@ mod connection;
 mod figures;
 mod forward;
 mod head;
+mod held;
 mod link;
 mod owed;
 mod pool;

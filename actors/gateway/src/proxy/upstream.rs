@@ -21,6 +21,7 @@ use super::worker::Worker;
 use crate::api::Upstream;
 use crate::event::Voice;
 use crate::exchange::Denied;
+use crate::repeats::Repeats;
 
 /// The least room that hyper reads bodies to.
 const BODY_BUFFER: usize = 64 << 10;
@@ -44,6 +45,8 @@ pub(crate) struct Origin {
     /// What the paths of its requests begin with.
     pub(super) base: uri::PathAndQuery,
     reached: Reached,
+    /// What the log is told of each kind of failure.
+    pub(super) complaints: [Repeats; Failed::KINDS],
 }
 
 impl Origin {
@@ -76,6 +79,7 @@ impl Origin {
             authority: HeaderValue::from_str(authority).map_err(|error| error.to_string())?,
             base: url.path_and_query().cloned().unwrap_or(uri::PathAndQuery::from_static("/")),
             reached: Reached::new(url, voice),
+            complaints: Default::default(),
         })
     }
 }
@@ -94,6 +98,19 @@ pub(super) enum Failed {
 }
 
 impl Failed {
+    /// How many kinds there are.
+    const KINDS: usize = 4;
+
+    /// Which of them it is.
+    pub(super) fn kind(&self) -> usize {
+        match self {
+            Self::Connect(_) => 0,
+            Self::Late => 1,
+            Self::Broken(_) => 2,
+            Self::Upload(_) => 3,
+        }
+    }
+
     /// What the client is told.
     pub(super) fn denied(&self) -> Denied {
         let (status, message) = match self {

@@ -34,6 +34,10 @@ pub struct LimitsTable {
     /// The size of a body that a hook wants whole; one that is larger is answered with 413.
     #[schemars(example = &"1MiB")]
     pub max_buffered_body: Option<Bytes>,
+    /// The size of all bodies together that are held whole at once, requests' and responses'; one that
+    /// finds no room is answered with 503, and may be asked again after a second.
+    #[schemars(example = &"64MiB")]
+    pub max_buffered_total: Option<Bytes>,
     /// How long a request's line and headers may take, and a TLS handshake.
     #[schemars(example = &"5s")]
     pub header_timeout: Option<Span>,
@@ -61,7 +65,7 @@ pub struct LimitsTable {
 }
 
 /// The defaults of keys that are not set, as `debug` shows them.
-pub const DEFAULTS: [(&str, &str); 15] = [
+pub const DEFAULTS: [(&str, &str); 16] = [
     ("max_connections", "10000"),
     ("max_in_flight", "10000"),
     ("max_streams", "128"),
@@ -69,6 +73,7 @@ pub const DEFAULTS: [(&str, &str); 15] = [
     ("max_headers", "100"),
     ("max_body", "0"),
     ("max_buffered_body", "4MiB"),
+    ("max_buffered_total", "256MiB"),
     ("header_timeout", "10s"),
     ("idle_timeout", "75s"),
     ("client_timeout", "60s"),
@@ -119,6 +124,7 @@ impl LimitsTable {
             max_headers: self.max_headers.map_or(default.max_headers, |number| number.0 as usize),
             max_body: self.max_body.map_or(default.max_body, |bytes| bytes.0),
             max_buffered_body: self.max_buffered_body.map_or(default.max_buffered_body, size),
+            max_buffered_total: self.max_buffered_total.map_or(default.max_buffered_total, size),
             header_timeout: self.header_timeout.map_or(default.header_timeout, Span::get),
             idle_timeout: self.idle_timeout.map_or(default.idle_timeout, Span::get),
             client_timeout: self.client_timeout.map_or(default.client_timeout, Span::get),

@@ -19,6 +19,8 @@ use crate::driver::Failure;
 
 /// What stands before a message: whether it is compressed, which it never is here, and its length.
 const PREFIX: usize = 5;
+/// The header or trailer that says how a call went.
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// The largest number of a `grpc-timeout`, which has eight digits.
 const LONGEST: u128 = 99_999_999;
 
@@ -157,7 +159,9 @@ impl Answer {
         })?;
         let (head, body) = response.into_parts();
         // An answer without a message may be all head.
-        if let Some(status) = Status::from_header_map(&head.headers) {
+        if head.headers.contains_key(STATUS)
+            && let Some(status) = Status::from_header_map(&head.headers)
+        {
             return Err(match status.code() {
                 Code::Ok => Trouble::Unreadable("there is no message".to_owned()),
                 _ => Trouble::Refused(status),
@@ -233,6 +237,10 @@ fn is_untouched(error: &h2::Error) -> bool {
 }
 
 fn verdict(trailers: &HeaderMap) -> Result<(), Trouble> {
+    // Mostly there is nothing more to be read.
+    if trailers.get(STATUS).is_some_and(|status| status == "0") {
+        return Ok(());
+    }
     match Status::from_header_map(trailers) {
         Some(status) if status.code() == Code::Ok => Ok(()),
         Some(status) => Err(Trouble::Refused(status)),
