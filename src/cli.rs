@@ -175,16 +175,18 @@ pub enum Command {
     /// Wait until a process is ready, or as --for says.
     ///
     /// What is so already is not waited for. A process that was given up does not become ready by
-    /// itself: that ends the waiting with 1.
+    /// itself: that ends the waiting with 1. Replicas are waited for by the name that they share until all of
+    /// them are so at once, with --for failed until one of them is.
     Wait(Wait),
     /// Start a coprocess.
     ///
-    /// Waits until it is ready, or has ended. One that runs already is left alone.
+    /// Waits until it is ready, or has ended. One that runs already is left alone. A schedule begins again, with a
+    /// run at once.
     Start(OneName),
     /// Stop a coprocess, with its stop command.
     ///
     /// Runs stop_exec, then sends TERM, INT and KILL to the whole process group, each followed by
-    /// at most stop_timeout. Waits until it is gone.
+    /// at most stop_timeout. Waits until it is gone. If it has a schedule, that ends as well.
     ///
     /// With --plan nothing is stopped: it tells who would get which signal, and by when at the latest,
     /// if the wrapper itself were told to stop now.
@@ -441,7 +443,7 @@ pub struct Logs {
     #[arg(short = 'n', value_name = "N")]
     pub lines: Option<usize>,
 
-    /// A coprocess, or `main`; without it, all.
+    /// A coprocess, the name that its replicas share, or `main`; without it, all.
     pub name: Option<String>,
 }
 
@@ -452,7 +454,7 @@ pub struct OneName {
     #[command(flatten)]
     pub client: Client,
 
-    /// The name.
+    /// The name; of coprocesses, one that replicas share stands for all of them.
     #[arg(value_parser = process_name)]
     pub name: String,
 }
@@ -488,7 +490,7 @@ pub struct Wait {
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<GoDuration>,
 
-    /// The name of the coprocess, or `main`.
+    /// The name of the coprocess, or `main`; the one that replicas share is for all of them.
     #[arg(value_parser = process_name)]
     pub name: String,
 }

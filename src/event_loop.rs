@@ -10,6 +10,9 @@ pub fn start() -> Result<SystemRunner, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("the event loop cannot be made: {error}"))?;
+    // Never dropped, for that would wait for threads of its own that read files: one whose file is on a server
+    // that does not answer would keep the wrapper from leaving.
+    let runtime: &'static _ = Box::leak(Box::new(runtime));
     Ok(System::with_tokio_rt(|| runtime))
 }
 
