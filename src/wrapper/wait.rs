@@ -18,12 +18,12 @@ use super::root::Root;
 fn of_all<'a>(
     name: &str,
     until: Until,
-    mut all: impl Iterator<Item = (&'a str, Seen)>,
+    all: impl Iterator<Item = (&'a str, Seen)>,
 ) -> Option<Result<Value, Refused>> {
     let mut states = serde_json::Map::new();
     let any = until == Until::Failed;
     let mut is_so = !any;
-    while let Some((one, seen)) = all.next() {
+    for (one, seen) in all {
         match seen.is(one, until) {
             Some(Err(refused)) => return Some(Err(refused)),
             Some(Ok(_)) if any => is_so = true,
