@@ -179,16 +179,18 @@ pub enum Command {
     /// Wait until a process is ready, or as --for says.
     ///
     /// What is so already is not waited for. A process that was given up does not become ready by
-    /// itself: that ends the waiting with 1.
+    /// itself: that ends the waiting with 1. Replicas are waited for by the name that they share until all of
+    /// them are so at once, with --for failed until one of them is.
     Wait(Wait),
     /// Start a coprocess.
     ///
-    /// Waits until it is ready, or has ended. One that runs already is left alone.
+    /// Waits until it is ready, or has ended. One that runs already is left alone. A schedule begins again, with a
+    /// run at once.
     Start(OneName),
     /// Stop a coprocess, with its stop command.
     ///
     /// Runs stop_exec, then sends TERM, INT and KILL to the whole process group, each followed by
-    /// at most stop_timeout. Waits until it is gone.
+    /// at most stop_timeout. Waits until it is gone. If it has a schedule, that ends as well.
     ///
     /// With --plan nothing is stopped: it tells who would get which signal, and by when at the latest,
     /// if the wrapper itself were told to stop now.

@@ -36,7 +36,8 @@ const COPROC_URL: Entry = (
 const COPROC_KEYS: Entry = (
     "COPROC_KEY, COPROC_TABLE__KEY",
     "A value of the config: the key in upper case, `__` between levels, `_` for each dash, such as \
-     COPROC_LOG__LEVEL=debug. Empty variables are ignored.",
+     COPROC_LOG__LEVEL=debug. With `_FILE` behind its name it holds the path of a file with the value. Empty \
+     variables are ignored.",
 );
 const NW_KEYS: Entry = (
     "NW_KEY, NW_TABLE.KEY",
@@ -101,6 +102,7 @@ pub fn of(command: &str) -> Notes {
         "logs" => client(&[
             ("coproc logs", "The last 100 lines of all."),
             ("coproc logs --follow -n 10 agent", "Ten lines of one coprocess, and what comes."),
+            ("coproc logs web", "Of web-1, web-2 and web-3 together, where web has replicas = 3."),
         ]),
         "top" => client(&[
             ("coproc top", "The wrapper that the config names."),
@@ -110,14 +112,24 @@ pub fn of(command: &str) -> Notes {
             ),
         ]),
         "wait" => WAIT,
-        "start" => client(&[("coproc start agent", "Starts it, whatever its event.")]),
+        "start" => client(&[
+            ("coproc start agent", "Starts it, whatever its event."),
+            (
+                "coproc start backup",
+                "With a schedule: a run at once, and the schedule from then on.",
+            ),
+        ]),
         "stop" => client(&[
             ("coproc stop agent", "Stops it until an event or a command starts it."),
             ("coproc stop --plan", "What a stop of all would be like."),
         ]),
-        "restart" => {
-            client(&[("coproc restart agent", "A new run, with a new count of restarts.")])
-        }
+        "restart" => client(&[
+            ("coproc restart agent", "A new run, with a new count of restarts."),
+            (
+                "coproc restart web",
+                "Its replicas one after another, each once the one before is ready.",
+            ),
+        ]),
         "set" => client(&[(
             "coproc set agent restarts=unlimited time_between_restarts=5s",
             "Two settings at once.",

@@ -161,6 +161,21 @@ fn a_role_or_an_owner_that_does_not_exist_ends_the_wrapper_before_anything_is_st
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_token_file_is_not_waited_for() {
+    let place = Place::new();
+    let pipe = place.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    place.config("[control]\nlisten = \"127.0.0.1:0\"\ntoken_files = { read = \"pipe\" }\n");
+    let mut wrapper = place.run();
+    assert_eq!(wrapper.wait(), 1);
+    let why = wrapper.stderr();
+    assert!(
+        why.contains("control.token_files.read: `") && why.contains("not a regular file"),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_member_without_a_name_is_an_error_of_check() {
     let place = Place::new();
     place.config("[control]\nroles = { operate = [\"@\"], watch = [\"a\"] }\n");

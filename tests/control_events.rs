@@ -30,11 +30,15 @@ type Message = (Option<u64>, String, Value);
 
 impl Stream {
     fn open(place: &Place, query: &str, headers: &str) -> Self {
+        Self::of(place, &format!("/v1/events{query}"), headers)
+    }
+
+    fn of(place: &Place, target: &str, headers: &str) -> Self {
         let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(
             stream,
-            "GET /v1/events{query} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{headers}\r\n"
+            "GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{headers}\r\n"
         )
         .unwrap();
         let mut stream = Self(BufReader::new(stream));
@@ -118,6 +122,31 @@ fn server_sent_events_are_numbered_and_resumed() {
     let query = format!("?since={}", one.unwrap() + 1);
     assert_eq!(Stream::open(&place, &query, "").message().unwrap().2["event"], "custom.three");
     // The wrapper's end is the stream's.
+    assert_eq!(wrapper.stop(), 0);
+    while stream.message().is_some() {}
+}
+
+#[test]
+fn lines_of_the_log_come_as_server_sent_events() {
+    let place = Place::new();
+    let script = |word: &str| {
+        let held = place.at("go");
+        format!(
+            "[\"sh\", \"-c\", \"echo {word} 1; while [ ! -e {held} ]; do sleep 0.01; done; echo {word} 2; sleep 1000\"]"
+        )
+    };
+    let one = |name: &str| coprocess(name, &script(name), "background = true");
+    let mut wrapper = up(&place, &[one("a"), one("b")].concat());
+    wrapper.wait_for("msg=\"a: a 1\"");
+    let mut stream = Stream::of(&place, "/v1/logs?name=a", "");
+    let mut next = || {
+        let (id, kind, data) = stream.message().unwrap();
+        assert_eq!((id, kind.as_str(), &data["logger"]), (None, "", &"a".into()));
+        data["msg"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(next(), "a 1");
+    place.write("go", "");
+    assert_eq!(next(), "a 2");
     assert_eq!(wrapper.stop(), 0);
     while stream.message().is_some() {}
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
@@ -50,6 +50,19 @@ fn usr1_opens_the_file_anew() {
     assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
     assert!(place.read("log").contains("shutting down"), "{}", place.read("log"));
     assert!(!place.read("moved").contains("shutting down"));
+}
+
+#[test]
+fn a_pipe_may_have_its_reader_later() {
+    let place = Place::new();
+    let pipe = place.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    place.config(&format!("destination = {:?}\n", place.at("pipe")));
+    let mut wrapper = place.run();
+    eventually("it answers", || place.coproc(&["status"]).status.success());
+    let mut lines = BufReader::new(fs::File::open(&pipe).unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains(": up\"")));
+    assert_eq!(wrapper.stop(), 0, "{}", wrapper.dump());
 }
 
 #[test]

@@ -143,6 +143,17 @@ fn variables_come_from_the_wrapper_the_file_and_the_table() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_an_env_file_is_not_waited_for() {
+    let place = Place::new();
+    let pipe = place.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    place.config(&coprocess("a", "\"true\"", &format!("env_file = {:?}", place.at("pipe"))));
+    let mut wrapper = place.run();
+    assert_eq!(wrapper.wait(), 1);
+    wrapper.wait_for("it is not a regular file");
+}
+
+#[test]
 fn an_env_file_that_is_missing_is_told() {
     let place = Place::new();
     place.config(&coprocess("a", "\"true\"", "env_file = \"/no/such.env\""));

@@ -57,6 +57,38 @@ fn each_has_its_number_and_all_of_them_are_ready_when_the_last_is() {
 }
 
 #[test]
+fn the_name_that_they_share_is_one_to_wait_for_and_to_read_logs_of() {
+    let place = Place::new();
+    let other = coprocess(
+        "other",
+        "[\"sh\", \"-c\", \"echo other; exec sleep 1000\"]",
+        "background = true",
+    );
+    ready(&place, 1);
+    ready(&place, 2);
+    let mut wrapper = run(&place, &(three(&place, "") + &other));
+    (1..=3).for_each(|n| drop(wrapper.wait_for(&format!("msg=\"web-{n}: {n} is {n}\""))));
+    wrapper.wait_for("msg=\"other: other\"");
+    let logs = String::from_utf8(place.coproc(&["logs", "web"]).stdout).unwrap();
+    let mut lines: Vec<_> = logs.lines().filter_map(|line| line.split_once("Z ")).collect();
+    lines.sort_unstable_by_key(|(_, line)| *line);
+    let lines: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
+    assert_eq!(lines, ["web-1 | 1 is 1", "web-2 | 2 is 2", "web-3 | 3 is 3"]);
+
+    assert!(place.coproc(&["wait", "web", "--for", "started"]).status.success());
+    wrapper.wait_for("event: [coprocess.web-2.ready]");
+    let late = place.coproc(&["wait", "web", "--timeout", "50ms"]);
+    assert_eq!(late.status.code(), Some(124), "the third is not ready");
+    let mut waits = Wrapper::start(place.command(&["wait", "web"]));
+    ready(&place, 3);
+    assert_eq!(waits.wait(), 0);
+    assert!(place.coproc(&["stop", "web-2"]).status.success());
+    assert!(place.coproc(&["stop", "web"]).status.success());
+    assert!(place.coproc(&["wait", "web", "--for", "stopped"]).status.success());
+    wrapper.stop();
+}
+
+#[test]
 fn what_is_said_to_all_is_said_to_each() {
     let place = Place::new();
     (1..=3).for_each(|number| ready(&place, number));

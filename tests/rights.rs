@@ -59,6 +59,35 @@ fn a_user_keeps_the_capabilities_that_are_named_and_no_others() {
     assert_eq!(field(&said, "NoNewPrivs"), "0");
 }
 
+/// In a network of its own, whose ports are free and below 1024 not for everybody.
+#[test]
+fn a_user_binds_port_80_by_a_capability_that_is_kept_and_not_without() {
+    if skipped_without_root() {
+        return;
+    }
+    let place = Place::new();
+    let script = "socket(S, PF_INET, SOCK_STREAM, 0); \
+                  bind(S, sockaddr_in(80, INADDR_ANY)) or die \"refused: $!\\n\"; \
+                  listen(S, 1); print \"port 80 as $<\\n\"";
+    let one = |name: &str, rest: &str| {
+        let exec = format!("[\"perl\", \"-MSocket\", \"-e\", '{script}']");
+        coprocess(name, &exec, &format!("user = \"www-data\"\n{rest}"))
+    };
+    let kept = "capabilities = [\"CAP_NET_BIND_SERVICE\"]\nno_new_privs = true";
+    place.config(&[one("kept", kept), one("without", "")].concat());
+    let mut wrapper =
+        Wrapper::start(place.command_below(&["unshare", "--net"], &["run", "--", "true"]));
+    if wrapper.wait() != 0 && wrapper.stderr().contains("unshare") {
+        return support::skipped("a network of one's own cannot be made");
+    }
+    assert!(wrapper.said("kept").contains(&"port 80 as 33".to_owned()), "{}", wrapper.dump());
+    assert!(
+        wrapper.said("without").contains(&"refused: Permission denied".to_owned()),
+        "{}",
+        wrapper.dump()
+    );
+}
+
 #[test]
 fn root_without_capabilities_has_no_way_back_to_them() {
     if skipped_without_root() {

@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -23,6 +26,28 @@ fn reload(wrapper: &Wrapper, n: usize) {
     wrapper.signal(Signal::SIGHUP);
     wrapper.wait_for_nth("event: [reload] ", n);
     wrapper.wait_for_nth("event: [start-worker] ", n + 1);
+}
+
+#[test]
+fn a_file_that_never_comes_keeps_nobody_from_leaving() {
+    let place = Place::new();
+    place.config("");
+    let mut wrapper = place.run();
+    wrapper.wait_for(": up");
+    let config = place.path().join("coproc.toml");
+    std::fs::remove_file(&config).unwrap();
+    nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut client = UnixStream::connect(place.at("run/control.sock")).unwrap();
+    client.write_all(b"GET /v1/reconfigure/plan HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    // There is a writer, who writes nothing, as soon as there is a reader.
+    let mut writer = None;
+    eventually("the config is read", || {
+        let mut how = std::fs::OpenOptions::new();
+        writer = how.write(true).custom_flags(libc::O_NONBLOCK).open(&config).ok();
+        writer.is_some()
+    });
+    assert_eq!(wrapper.stop(), 0);
+    drop(writer);
 }
 
 #[test]

@@ -98,7 +98,7 @@ pub struct Logs {
     #[arg(short = 'n', value_name = "N")]
     pub lines: Option<usize>,
 
-    /// A coprocess, or `main`; without it, all.
+    /// A coprocess, the name that its replicas share, or `main`; without it, all.
     pub name: Option<String>,
 }
 
@@ -109,7 +109,7 @@ pub struct OneName {
     #[command(flatten)]
     pub client: Client,
 
-    /// The name.
+    /// The name; of coprocesses, one that replicas share stands for all of them.
     #[arg(value_parser = process_name)]
     pub name: String,
 }
@@ -145,7 +145,7 @@ pub struct Wait {
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<GoDuration>,
 
-    /// The name of the coprocess, or `main`.
+    /// The name of the coprocess, or `main`; the one that replicas share is for all of them.
     #[arg(value_parser = process_name)]
     pub name: String,
 }
@@ -231,7 +231,7 @@ pub struct SendSignal {
     #[command(flatten)]
     pub client: Client,
 
-    /// The name of the coprocess, or `main`.
+    /// The name of the coprocess, or `main`; the one that replicas share is for all of them.
     #[arg(value_parser = process_name)]
     pub name: String,
 

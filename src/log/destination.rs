@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -271,7 +271,13 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 
 /// Opens a file to append to, and says how long it is.
 fn create(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    // A pipe is opened for both sides, so that nobody waits for a reader who may never come.
+    let piped = fs::metadata(path).is_ok_and(|there| there.file_type().is_fifo());
+    let mut how = OpenOptions::new();
+    let file = match piped {
+        true => how.read(true).write(true).open(path)?,
+        false => how.append(true).create(true).mode(0o640).open(path)?,
+    };
     let size = file.metadata()?.len();
     Ok((file, size))
 }

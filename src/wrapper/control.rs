@@ -53,10 +53,10 @@ impl Handler<Ask> for Root {
             Request::Emit(name) => self.emit(&name),
             Request::Wait(name, until) => return self.wait(name, until, reply),
             Request::Keys(order) => return self.keys(order, reply),
-            Request::LoggerOf(name) if name == MAIN => Ok(self.config.main.kind.logger().into()),
-            Request::LoggerOf(name) => {
-                self.find(&name).map(|child| child.config.name.as_str().into())
-            }
+            Request::LoggersOf(name) if name == MAIN => Ok(json!([self.config.main.kind.logger()])),
+            Request::LoggersOf(name) => self.all_of(&name).map(|all| {
+                all.iter().map(|child| Value::from(child.config.name.as_str())).collect()
+            }),
         };
         // A client that hung up does not want to know.
         let _ = reply.send(answer);

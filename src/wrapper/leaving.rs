@@ -59,7 +59,7 @@ impl Root {
         };
         // One that ended well has no last words.
         let lines = logger.filter(|_| status != 0);
-        let lines = lines.map(|name| self.output.history(Some(name), record::LINES));
+        let lines = lines.map(|name| self.output.history(&[name.into()], record::LINES));
         actix_rt::spawn(async move {
             let lines = match lines {
                 // A destination that is stuck keeps nobody here.

@@ -42,6 +42,12 @@ impl Root {
         self.coprocesses.iter().filter(of).collect()
     }
 
+    /// The coprocess of this name, or all replicas that share it.
+    pub(super) fn all_of(&self, name: &str) -> Result<Vec<&Supervised>, Refused> {
+        let replicas = self.replicas(name);
+        if replicas.is_empty() { self.find(name).map(|one| vec![one]) } else { Ok(replicas) }
+    }
+
     /// Gives an order to all replicas, to one after another where it is a restart: the next is not
     /// restarted before the one before runs and is ready.
     pub(super) fn order_all(&self, name: String, order: Order, reply: Reply) {

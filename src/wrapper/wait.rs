@@ -6,11 +6,34 @@ use coproc_coprocess::standing::Standing;
 use coproc_core::name::MAIN;
 use coproc_main::config::Kind;
 use coproc_main::messages::{self as main_process, MainStatus};
+use futures_util::future::select_all;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::control::Reply;
 use super::root::Root;
+
+/// What is waited for so long, of one process or of several that share a name: that all are so, or of failures
+/// that one is. None where that is to be waited for; what cannot come any more by itself is an error.
+fn of_all<'a>(
+    name: &str,
+    until: Until,
+    all: impl Iterator<Item = (&'a str, Seen)>,
+) -> Option<Result<Value, Refused>> {
+    let mut states = serde_json::Map::new();
+    let any = until == Until::Failed;
+    let mut is_so = !any;
+    for (one, seen) in all {
+        match seen.is(one, until) {
+            Some(Err(refused)) => return Some(Err(refused)),
+            Some(Ok(_)) if any => is_so = true,
+            None if !any => is_so = false,
+            _ => {}
+        }
+        states.insert(one.to_owned(), seen.state.into());
+    }
+    is_so.then(|| Ok(json!({ "name": name, "replicas": states })))
+}
 
 /// What is to be known of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,26 +102,39 @@ impl Seen {
 }
 
 impl Root {
-    /// Answers once a process is as it is waited for.
+    /// Answers once a process, or all replicas that share the name, are as it is waited for.
     pub(super) fn wait(&self, name: String, until: Until, reply: Reply) {
         if name == MAIN {
             return self.wait_for_main(until, reply);
         }
-        let standing = match self.find(&name) {
-            Ok(child) => child.standing.clone(),
+        let all: Vec<_> = match self.all_of(&name) {
+            Ok(all) => all
+                .into_iter()
+                .map(|child| (child.config.name.to_string(), child.standing.clone()))
+                .collect(),
             // A client that hung up does not want to know, here and below.
             Err(refused) => return drop(reply.send(Err(refused))),
         };
-        let mut changes = standing.borrow().watch();
+        let mut changes: Vec<_> = all.iter().map(|(_, one)| one.borrow().watch()).collect();
         let mut reply = reply;
         actix_rt::spawn(async move {
             let answer = loop {
-                let seen = Seen::of(&standing.borrow());
-                if let Some(answer) = seen.is(&name, until) {
+                let answer = match &all[..] {
+                    [(one, standing)] if *one == name => {
+                        Seen::of(&standing.borrow()).is(one, until)
+                    }
+                    all => of_all(
+                        &name,
+                        until,
+                        all.iter().map(|(one, standing)| (&one[..], Seen::of(&standing.borrow()))),
+                    ),
+                };
+                if let Some(answer) = answer {
                     break answer;
                 }
+                let any = select_all(changes.iter_mut().map(|one| Box::pin(one.changed())));
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() {
+                    (changed, ..) = any => if changed.is_err() {
                         break Err(Refused::new(503, format!("`{name}` is gone")));
                     },
                     () = reply.closed() => return,
@@ -152,6 +188,25 @@ mod tests {
         is_over: false,
         is_lost: false,
     };
+
+    #[test]
+    fn replicas_are_waited_for_together() {
+        let running = Seen { state: "running", runs: true, ..NEVER_RAN };
+        let ready = Seen { ready: true, ..running };
+        let stopped = Seen { state: "stopped", has_ended: true, is_over: true, ..NEVER_RAN };
+        let failed = Seen { state: "failed", is_lost: true, ..stopped };
+        let status = |until, two: [Seen; 2]| {
+            of_all("a", until, ["a-1", "a-2"].into_iter().zip(two))
+                .map(|answer| answer.map_or_else(|refused| refused.status, |_| 200))
+        };
+        assert_eq!(status(Until::Ready, [ready, running]), None);
+        assert_eq!(status(Until::Ready, [ready, ready]), Some(200));
+        assert_eq!(status(Until::Ready, [running, failed]), Some(409));
+        assert_eq!(status(Until::Stopped, [stopped, ready]), None);
+        assert_eq!(status(Until::Stopped, [stopped, failed]), Some(200));
+        assert_eq!(status(Until::Failed, [ready, stopped]), None);
+        assert_eq!(status(Until::Failed, [ready, failed]), Some(200));
+    }
 
     #[test]
     fn what_is_so_already_is_not_waited_for() {

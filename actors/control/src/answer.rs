@@ -62,7 +62,8 @@ async fn respond(
     };
     let query = Query(parts.uri.query().unwrap_or_default());
     let route = (entry.read)(&Given { word, method, query, body: &body })?;
-    let pushed = matches!(route, Route::Events { .. }) && sse::wanted(&parts.headers);
+    let pushed =
+        matches!(route, Route::Events { .. } | Route::Logs { .. }) && sse::wanted(&parts.headers);
     if pushed || route.lasts() {
         follow_on(seat, shared)?;
     }
@@ -76,7 +77,13 @@ async fn respond(
             sse::events(shared, since, seat.clone())
         }
         Route::Events { since, follow } => streams::events(shared, since.unwrap_or(0), follow),
-        Route::Logs { name, count, follow } => streams::logs(shared, name, count, follow).await?,
+        Route::Logs { name, count, follow } => {
+            let form = match pushed {
+                true => streams::Form::Pushed { heartbeat: shared.heartbeat },
+                false => streams::Form::Lines { follow },
+            };
+            streams::logs(shared, name, count, form).await?
+        }
     })
 }
 

@@ -38,10 +38,10 @@ pub enum Request {
     Emit(String),
     /// Something about the gateway's keys.
     Keys(KeysOrder),
-    /// Whether a process is as it is waited for; answered when it is so, or cannot come to be so by itself.
+    /// Whether a process, or all replicas that share a name, are as it is waited for; answered when it is so, or cannot come to be so by itself.
     Wait(String, Until),
-    /// By which name a process's lines are logged.
-    LoggerOf(String),
+    /// By which names lines of a process, or of the replicas that share a name, are logged; a list.
+    LoggersOf(String),
 }
 
 /// What counts as healthy.

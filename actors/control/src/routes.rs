@@ -202,8 +202,13 @@ pub(crate) const ROUTES: &[Entry] = &[
         })
     },
     Entry {
+        streams: true,
         query: &[
-            parameter("name", "string", "A coprocess, or `main`; without it all."),
+            parameter(
+                "name",
+                "string",
+                "A coprocess, the name that replicas share, or `main`; without it all.",
+            ),
             parameter("n", "integer", "How many of the last lines to begin with; 100 by default."),
             FOLLOW,
         ],

@@ -1,4 +1,4 @@
-//! Events as server-sent events: numbered, to be resumed, and with a word for whatever is missing.
+//! Server-sent events. Those of the wrapper are numbered, to be resumed, and with a word for whatever is missing.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,6 +21,9 @@ pub(crate) const KIND: &str = "text/event-stream";
 /// The header with the number that a client has seen last.
 pub(crate) const LAST: &str = "last-event-id";
 
+/// A comment: the stream is there.
+pub(crate) const BEAT: &str = ":\n\n";
+
 /// How many messages wait for a client that is slower than what happens; with one more it is let go.
 const WAITING: usize = 256;
 /// How long a client that is let go may take to read what is on its way to it.
@@ -42,7 +45,7 @@ pub(crate) fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Refused> {
 }
 
 /// A message: what happened, or what the client has to know of the stream itself.
-fn message(kind: Option<&str>, id: Option<u64>, data: &Value) -> Bytes {
+pub(crate) fn message(kind: Option<&str>, id: Option<u64>, data: &Value) -> Bytes {
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     let kind = kind.map(|kind| format!("event: {kind}\n")).unwrap_or_default();
     format!("{id}{kind}data: {data}\n\n").into()
@@ -95,10 +98,15 @@ pub(crate) fn events(shared: &Shared, since: Option<u64>, seat: Rc<Seat>) -> Res
     };
     let (messages, body) = mpsc::channel(WAITING);
     // Nothing else waits there yet.
-    let _ = messages.try_send(if past.is_empty() { ":\n\n".into() } else { past.concat().into() });
+    let _ = messages.try_send(if past.is_empty() { BEAT.into() } else { past.concat().into() });
     let follower = Follower { messages, known, log: shared.sources.events.clone() };
     actix_rt::spawn(follower.go_on(future, shared.heartbeat, seat));
-    let mut response = response(200, KIND, Answer::Lines(body));
+    stream(body)
+}
+
+/// The answer that such messages come in.
+pub(crate) fn stream(messages: mpsc::Receiver<Bytes>) -> Response<Answer> {
+    let mut response = response(200, KIND, Answer::Lines(messages));
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -125,7 +133,7 @@ impl Follower {
                 () = pause(heartbeat) => {
                     // Who has all that to read hears from us anyway; the last place is kept.
                     if self.messages.capacity() > 1 {
-                        let _ = self.messages.try_send(":\n\n".into());
+                        let _ = self.messages.try_send(BEAT.into());
                     }
                     continue;
                 }
@@ -166,7 +174,7 @@ impl Follower {
 }
 
 /// Over after this time; never where there is none.
-async fn pause(time: Duration) {
+pub(crate) async fn pause(time: Duration) {
     match time.is_zero() {
         true => std::future::pending().await,
         false => tokio::time::sleep(time).await,

@@ -1,5 +1,6 @@
 //! Answers that tell what happened, and may go on with what happens: events and lines of the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use coproc_core::output::{LogLine, Stream};
@@ -11,6 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::answer::{Answer, ask, response};
 use crate::request::{Refused, Request};
 use crate::server::Shared;
+use crate::sse;
 
 /// How much of a stream waits for a slow client before the stream waits as well.
 const CHUNKS: usize = 64;
@@ -65,27 +67,63 @@ pub(crate) fn events(shared: &Shared, since: u64, follow: bool) -> Response<Answ
     response(200, LINES, Answer::Lines(body))
 }
 
+/// In which form lines of the log are told.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// One JSON object a line.
+    Lines {
+        /// Whether the stream goes on.
+        follow: bool,
+    },
+    /// As server-sent events, with a comment after so much silence.
+    Pushed {
+        /// How long nothing may come; zero for ever.
+        heartbeat: Duration,
+    },
+}
+
+impl Form {
+    fn of(self, line: &LogLine) -> Bytes {
+        match self {
+            Self::Lines { .. } => json_line(&log_line(line)),
+            Self::Pushed { .. } => sse::message(None, None, &log_line(line)),
+        }
+    }
+}
+
+/// The last lines of a process, or of the replicas that share a name; without one of all.
 pub(crate) async fn logs(
     shared: &Shared,
     name: Option<String>,
     count: usize,
-    follow: bool,
+    form: Form,
 ) -> Result<Response<Answer>, Refused> {
-    let name = match name {
-        Some(name) => match ask(shared, Request::LoggerOf(name)).await? {
-            Value::String(logger) => Some(logger),
-            _ => None,
-        },
-        None => None,
+    let names: Vec<Arc<str>> = match name {
+        Some(name) => {
+            let loggers = ask(shared, Request::LoggersOf(name)).await?;
+            loggers
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(Arc::from)
+                .collect()
+        }
+        None => Vec::new(),
     };
-    let mut future = follow.then(|| shared.sources.output.follow(name.as_deref()));
-    let past = shared.sources.output.history(name.as_deref(), count);
+    let heartbeat = match form {
+        Form::Lines { .. } => Duration::ZERO,
+        Form::Pushed { heartbeat } => heartbeat,
+    };
+    let follow = !matches!(form, Form::Lines { follow: false });
+    let mut future = follow.then(|| shared.sources.output.follow(&names));
+    let past = shared.sources.output.history(&names, count);
     let past = match tokio::time::timeout(HISTORY_TIME, past).await {
         Ok(Ok(past)) => past,
         Ok(Err(_)) => Vec::new(),
         Err(_) => return Err(Refused::new(503, "the log's destination is stuck")),
     };
-    let past: Vec<Bytes> = past.iter().map(|line| json_line(&log_line(line))).collect();
+    let past: Vec<Bytes> = past.iter().map(|line| form.of(line)).collect();
     let Some(mut future) = future.take() else {
         return Ok(response(200, LINES, Answer::Whole(Some(past.concat().into()))));
     };
@@ -96,16 +134,22 @@ pub(crate) async fn logs(
         }
         loop {
             let next = tokio::select! {
-                next = future.recv() => next,
+                next = future.recv() => match next {
+                    Some(line) => form.of(&line),
+                    None => return,
+                },
+                () = sse::pause(heartbeat) => sse::BEAT.into(),
                 () = lines.closed() => return,
             };
-            let Some(line) = next else { return };
-            if lines.send(json_line(&log_line(&line))).await.is_err() {
+            if lines.send(next).await.is_err() {
                 return;
             }
         }
     });
-    Ok(response(200, LINES, Answer::Lines(body)))
+    Ok(match form {
+        Form::Lines { .. } => response(200, LINES, Answer::Lines(body)),
+        Form::Pushed { .. } => sse::stream(body),
+    })
 }
 
 fn log_line(line: &LogLine) -> Value {

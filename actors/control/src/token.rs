@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::hint::black_box;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use coproc_core::regular;
 use sha2::{Digest, Sha256};
 
 use crate::role::Role;
@@ -48,13 +48,13 @@ impl Token {
 /// The tokens of a file: one a line; blank lines and those that begin with `#` are passed over.
 fn read(path: &Path) -> Result<Vec<Token>, String> {
     let shown = path.display();
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(FILE + 1).read_to_string(&mut text))
-        .map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-    if text.len() as u64 > FILE {
+    let bytes =
+        regular::read(path, FILE).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+    if bytes.len() as u64 > FILE {
         return Err(format!("`{shown}` has more than {FILE} bytes"));
     }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| format!("`{shown}` cannot be read: it is not UTF-8"))?;
     let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))

@@ -18,6 +18,7 @@ pub mod peers;
 pub mod probe;
 pub mod process;
 pub mod refusal;
+pub mod regular;
 pub mod scalar;
 pub mod scope;
 pub mod service;

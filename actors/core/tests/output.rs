@@ -379,8 +379,8 @@ fn a_tap_sees_lines_as_written_and_the_end_once() {
 #[test]
 fn history_and_followers() {
     let (output, thread, seen) = start(LIMITS);
-    let mut follower = output.follow(Some("a"));
-    let mut all = output.follow(None);
+    let mut follower = output.follow(&["a".into()]);
+    let mut all = output.follow(&[]);
     let mut out = attach(&output, "a", Stream::Stdout);
     out.write_all(b"one\ntwo\n").unwrap();
     drop(seen.until("two", |s| s.flushed == 2));
@@ -390,9 +390,9 @@ fn history_and_followers() {
     let texts = |lines: Vec<LogLine>| -> Vec<String> {
         lines.into_iter().map(|l| String::from_utf8(l.text.into()).unwrap()).collect()
     };
-    assert_eq!(texts(output.history(Some("a"), 9).blocking_recv().unwrap()), ["one", "two"]);
-    assert_eq!(texts(output.history(None, 2).blocking_recv().unwrap()), ["two", "three"]);
-    assert_eq!(texts(output.history(Some("b"), 9).blocking_recv().unwrap()), [""; 0]);
+    assert_eq!(texts(output.history(&["a".into()], 9).blocking_recv().unwrap()), ["one", "two"]);
+    assert_eq!(texts(output.history(&[], 2).blocking_recv().unwrap()), ["two", "three"]);
+    assert_eq!(texts(output.history(&["b".into()], 9).blocking_recv().unwrap()), [""; 0]);
     for expected in ["one", "two"] {
         assert_eq!(&*follower.blocking_recv().unwrap().text, expected.as_bytes());
         assert_eq!(&*all.blocking_recv().unwrap().text, expected.as_bytes());
@@ -403,7 +403,7 @@ fn history_and_followers() {
     drop(out);
     finish(thread);
     assert!(follower.blocking_recv().is_none());
-    assert!(output.history(None, 1).blocking_recv().is_err());
+    assert!(output.history(&[], 1).blocking_recv().is_err());
 }
 
 #[test]

@@ -148,22 +148,22 @@ impl Output {
         let _ = self.queue.command(Command::Reopen);
     }
 
-    /// The last `count` lines of one child, or of all and of coproc itself, oldest first. The
-    /// channel closes without an answer once the thread has finished.
-    pub fn history(&self, name: Option<&str>, count: usize) -> oneshot::Receiver<Vec<LogLine>> {
+    /// The last `count` lines of these children together, oldest first; where none is named, of all and of
+    /// coproc itself. The channel closes without an answer once the thread has finished.
+    pub fn history(&self, names: &[Arc<str>], count: usize) -> oneshot::Receiver<Vec<LogLine>> {
         let (reply, lines) = oneshot::channel();
-        let name = name.map(Into::into);
+        let names = names.to_vec();
         // The channel's end says what is to be said.
-        let _ = self.queue.command(Command::History { name, count, reply });
+        let _ = self.queue.command(Command::History { names, count, reply });
         lines
     }
 
-    /// The lines of one child, or all, from now on, until the receiver is dropped. One who is slow
-    /// misses lines, and the next line tells how many.
-    pub fn follow(&self, name: Option<&str>) -> mpsc::Receiver<LogLine> {
+    /// The lines of these children, or all where none is named, from now on, until the receiver is dropped. One
+    /// who is slow misses lines, and the next line tells how many.
+    pub fn follow(&self, names: &[Arc<str>]) -> mpsc::Receiver<LogLine> {
         let (sender, lines) = mpsc::channel(FOLLOWER);
         // The channel's end says what is to be said.
-        let _ = self.queue.command(Command::Follow { name: name.map(Into::into), lines: sender });
+        let _ = self.queue.command(Command::Follow { names: names.to_vec(), lines: sender });
         lines
     }
 }

@@ -26,8 +26,8 @@ pub(super) struct Memory {
 
 #[derive(Debug)]
 struct Follower {
-    /// The child whose lines it wants; none for all lines.
-    name: Option<Arc<str>>,
+    /// The children whose lines it wants; none for all lines.
+    names: Vec<Arc<str>>,
     lines: mpsc::Sender<LogLine>,
     missed: u64,
 }
@@ -87,22 +87,18 @@ impl Memory {
         }
     }
 
-    /// The last `count` lines of one child, or of all and coproc itself.
-    pub(super) fn last(&mut self, name: Option<&str>, count: usize) -> Vec<LogLine> {
-        let mut lines = match name {
-            Some(name) => match self.index.get(name).and_then(|&at| self.rings.get_mut(at)) {
-                Some((name, ring)) => ring.last(count, name),
-                None => Vec::new(),
-            },
-            None => {
-                let mut all = self.own.last(count, &"".into());
-                for (name, ring) in &mut self.rings {
-                    all.extend(ring.last(count, name));
-                }
-                all.sort_unstable_by_key(|(number, _)| *number);
-                all
+    /// The last `count` lines of these children together; where none is named, of all and coproc itself.
+    pub(super) fn last(&mut self, names: &[Arc<str>], count: usize) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        if names.is_empty() {
+            lines.extend(self.own.last(count, &"".into()));
+        }
+        for (name, ring) in &mut self.rings {
+            if names.is_empty() || names.contains(name) {
+                lines.extend(ring.last(count, name));
             }
-        };
+        }
+        lines.sort_unstable_by_key(|(number, _)| *number);
         let surplus = lines.len().saturating_sub(count);
         lines.drain(..surplus).for_each(drop);
         lines.into_iter().map(|(_, line)| line).collect()
@@ -114,10 +110,10 @@ impl Memory {
     }
 
     /// From now on `lines` receives what comes.
-    pub(super) fn follow(&mut self, name: Option<Arc<str>>, lines: mpsc::Sender<LogLine>) {
+    pub(super) fn follow(&mut self, names: Vec<Arc<str>>, lines: mpsc::Sender<LogLine>) {
         // A follower of a silent child notices its end only here.
         self.followers.retain(|follower| !follower.lines.is_closed());
-        self.followers.push(Follower { name, lines, missed: 0 });
+        self.followers.push(Follower { names, lines, missed: 0 });
     }
 }
 
@@ -133,9 +129,9 @@ enum Offered {
 
 impl Follower {
     fn line(&mut self, line: &Line<'_>) -> Offered {
-        if let Some(name) = &self.name
-            && (line.stream.is_none() || **name != *line.logger)
-        {
+        let name = self.names.iter().find(|name| ***name == *line.logger);
+        // What coproc itself says of a child is not the child's.
+        if !self.names.is_empty() && (line.stream.is_none() || name.is_none()) {
             return Offered::Taken;
         }
         let permit = match self.lines.try_reserve() {
@@ -148,7 +144,7 @@ impl Follower {
         };
         permit.send(LogLine {
             time: line.time,
-            logger: self.name.clone().unwrap_or_else(|| line.logger.into()),
+            logger: name.cloned().unwrap_or_else(|| line.logger.into()),
             stream: line.stream,
             level: line.level,
             text: line.text.into(),
@@ -184,10 +180,15 @@ mod tests {
         memory.line(Some(a), &line("a", "3", Some(Stream::Stderr)));
         let again = memory.place(&"b".into());
         memory.line(Some(again), &line("b", "4", Some(Stream::Stdout)));
-        assert_eq!(texts(&memory.last(None, 9)), ["b 1", "signals 2", "a 3", "b 4"]);
-        assert_eq!(texts(&memory.last(None, 2)), ["a 3", "b 4"]);
-        assert_eq!(texts(&memory.last(Some("b"), 9)), ["b 1", "b 4"]);
-        assert_eq!(texts(&memory.last(Some("c"), 9)), [""; 0]);
+        let mut last = |names: &[&str], count| {
+            let names: Vec<_> = names.iter().map(|&name| name.into()).collect();
+            texts(&memory.last(&names, count))
+        };
+        assert_eq!(last(&[], 9), ["b 1", "signals 2", "a 3", "b 4"]);
+        assert_eq!(last(&[], 2), ["a 3", "b 4"]);
+        assert_eq!(last(&["b"], 9), ["b 1", "b 4"]);
+        assert_eq!(last(&["c"], 9), [""; 0]);
+        assert_eq!(last(&["a", "b"], 2), ["a 3", "b 4"]);
     }
 
     #[test]
@@ -195,7 +196,7 @@ mod tests {
         let mut memory = Memory::new(0);
         let place = memory.place(&"a".into());
         let (sender, mut receiver) = mpsc::channel(2);
-        memory.follow(Some("a".into()), sender);
+        memory.follow(vec!["a".into(), "z".into()], sender);
         for text in ["1", "2", "3", "4"] {
             memory.line(Some(place), &line("a", text, Some(Stream::Stdout)));
         }

@@ -27,12 +27,12 @@ pub(super) enum Command {
     Reopen,
     Change(Level, Form, Option<NewSink>),
     History {
-        name: Option<String>,
+        names: Vec<Arc<str>>,
         count: usize,
         reply: oneshot::Sender<Vec<LogLine>>,
     },
     Follow {
-        name: Option<Arc<str>>,
+        names: Vec<Arc<str>>,
         lines: mpsc::Sender<LogLine>,
     },
     /// How lines of processes are treated from now on, by name.

@@ -135,10 +135,10 @@ impl Reader {
                     self.step_aside();
                 }
                 // Nobody waits any more if a reply cannot be sent.
-                Command::History { name, count, reply } => {
-                    let _ = reply.send(self.desk.memory.last(name.as_deref(), count));
+                Command::History { names, count, reply } => {
+                    let _ = reply.send(self.desk.memory.last(&names, count));
                 }
-                Command::Follow { name, lines } => self.desk.memory.follow(name, lines),
+                Command::Follow { names, lines } => self.desk.memory.follow(names, lines),
                 Command::Rules(book) => {
                     self.desk.lanes.rule(book);
                     self.step_aside();

@@ -1,11 +1,9 @@
 //! Values that stand in files of their own, as container engines mount secrets.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::error::plain;
+use crate::regular;
 
 /// The largest value, in bytes.
 pub const LARGEST: u64 = 64 * 1024;
@@ -18,15 +16,7 @@ pub const LARGEST: u64 = 64 * 1024;
 /// what it holds is no text that can be a variable's value.
 pub fn read(path: &Path) -> Result<String, String> {
     let said = |why: String| format!("`{}`: {why}", path.display());
-    let system = |error: std::io::Error| said(plain(&error));
-    // Nobody is waited for: the other end of a pipe may never come.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = file.map_err(system)?;
-    if !file.metadata().map_err(system)?.is_file() {
-        return Err(said("it is not a regular file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(system)?;
+    let bytes = regular::read(path, LARGEST).map_err(|error| said(plain(&error)))?;
     if bytes.len() as u64 > LARGEST {
         return Err(said(format!("it has more than {LARGEST} bytes")));
     }

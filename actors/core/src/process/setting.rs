@@ -11,6 +11,7 @@ use super::lookup::{self, Lookup};
 use super::secret;
 use super::stage::{self, Plan};
 use super::{Context, OomAdjustment, SpawnError, Step};
+use crate::regular;
 
 /// Where, as whom and with what programs run.
 #[derive(Debug)]
@@ -140,11 +141,18 @@ fn variables(
     Ok(all)
 }
 
+/// The largest `env_file`, in bytes.
+const LARGEST_ENV_FILE: u64 = 1024 * 1024;
+
 /// The `NAME=VALUE` lines of a file. Blank lines and lines that begin with `#` are passed over, an
 /// `export ` in front and one pair of quotes around the value are taken off.
 fn read_env_file(file: &Path) -> Result<Vec<(String, String)>, String> {
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("`{}`: {error}", file.display()))?;
+    let said = |why: String| format!("`{}`: {why}", file.display());
+    let bytes = regular::read(file, LARGEST_ENV_FILE).map_err(|error| said(error.to_string()))?;
+    if bytes.len() as u64 > LARGEST_ENV_FILE {
+        return Err(said(format!("it has more than {LARGEST_ENV_FILE} bytes")));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| said("it is not UTF-8".to_owned()))?;
     parse_env_file(&text)
         .map_err(|line| format!("`{}:{line}`: expected `NAME=VALUE`", file.display()))
 }

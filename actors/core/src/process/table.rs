@@ -197,7 +197,7 @@ macro_rules! program_table {
             #[schemars(example = $crate::process::table::example::env())]
             pub env: Option<std::collections::BTreeMap<String, $crate::text::Text>>,
             /// A file of `NAME=VALUE` lines that is read at each start, or when an exec socket is opened; `env`
-            /// wins over it. Blank lines and
+            /// wins over it. It has 1 MiB at most. Blank lines and
             /// lines that begin with `#` are passed over, an `export` in front and one pair of quotes
             /// around the value are taken off. Default: none.
             #[schemars(example = &"/etc/default/server")]
