@@ -25,7 +25,7 @@ use crate::driver::grpc::Presence;
 use crate::event::Heard;
 use crate::page::Templates;
 use crate::policy::Policies;
-use crate::proxy::{Figures, Origin, Snapshot, work};
+use crate::proxy::{Crew, Figures, Origin, Snapshot, work};
 use crate::route::Routes;
 use crate::tls::{Acceptor, Connector, TlsError};
 
@@ -413,12 +413,14 @@ impl Bound {
         let (started, stopped) = Threads::new();
         let processors = || thread::available_parallelism().map_or(1, usize::from);
         let threads = self.shared.config.worker_threads.unwrap_or_else(processors);
-        for number in 0..threads.max(1) {
+        let (crew, coming) = Crew::new(threads.max(1));
+        for (number, coming) in coming.into_iter().enumerate() {
+            let place = (crew.clone(), coming);
             let (shared, sockets, stopped) =
                 (self.shared.clone(), self.sockets()?, stopped.clone());
             thread::Builder::new().name(format!("coproc-gate-{number}")).stack_size(STACK).spawn(
                 move || {
-                    if let Err(error) = work(shared, number, sockets, stopped) {
+                    if let Err(error) = work(shared, number, sockets, place, stopped) {
                         tracing::error!(target: "gateway", "a thread cannot serve: {error}");
                     }
                 },

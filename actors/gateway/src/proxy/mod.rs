@@ -3,8 +3,8 @@
 //! # Theory of operation
 //!
 //! As many threads as there are processors share the listening sockets, each with a runtime and a pool of
-//! upstream connections of its own. A request stays on the thread that accepted its connection: nothing
-//! on its way is locked, and no task on another thread has to be woken. What all threads share are the
+//! upstream connections of its own. A connection stays on the thread that serves it, which is the one that
+//! accepted it or one that serves fewer: nothing on a request's way is locked, and no task on another thread has to be woken. What all threads share are the
 //! routes, which are swapped as a whole, and counters.
 //!
 //! hyper reads and writes both sides. The task of a client's connection lets the upstream's go on as well:
@@ -17,6 +17,7 @@ mod authorize;
 mod body;
 mod closing;
 mod connection;
+mod crew;
 mod figures;
 mod forward;
 mod head;
@@ -33,6 +34,7 @@ mod upstream;
 mod watch;
 mod worker;
 
+pub(crate) use crew::Crew;
 pub(crate) use figures::Figures;
 pub use figures::Snapshot;
 pub(crate) use upstream::Origin;

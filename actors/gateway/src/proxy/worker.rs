@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coproc_core::threads::Stop;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_local, yield_now};
 
 use super::closing::Closing;
 use super::connection::{serve, serve_tcp};
+use super::crew::{Accepted, Coming, Crew, Passed};
 use super::pool::Pool;
 use super::stream::Stream;
 use crate::exchange::Scheme;
@@ -43,6 +44,7 @@ pub(super) struct Worker {
     pub(super) closing: Rc<Closing>,
     /// Which thread it is.
     number: usize,
+    crew: Arc<Crew>,
     /// The routes as they were at the last request: counted here, where no other thread counts.
     routes: RefCell<Rc<Mine>>,
     /// The last connection was refused for want of a place.
@@ -64,6 +66,7 @@ pub(crate) fn work(
     shared: Arc<Shared>,
     number: usize,
     sockets: Vec<Socket>,
+    (crew, coming): (Arc<Crew>, Coming),
     stop: watch::Receiver<Stop>,
 ) -> io::Result<()> {
     // Its tasks stay on this thread, and wake each other without a system call.
@@ -73,11 +76,12 @@ pub(crate) fn work(
         pool: Pool::new(limits.upstream_idle, limits.upstream_idle_timeout),
         closing: Rc::default(),
         number,
+        crew,
         routes: RefCell::new(Rc::new(Mine(shared.routes.load_full()))),
         full: Cell::new(false),
         shared: shared.clone(),
     });
-    let served = runtime.block_on(worker.run(sockets, stop));
+    let served = runtime.block_on(worker.run(sockets, coming, stop));
     // A name that is being looked up is not waited for.
     runtime.shutdown_background();
     served
@@ -117,6 +121,7 @@ impl Worker {
     async fn run(
         self: Rc<Self>,
         sockets: Vec<Socket>,
+        mut coming: Coming,
         mut stop: watch::Receiver<Stop>,
     ) -> io::Result<()> {
         let mut listening = JoinSet::new();
@@ -139,8 +144,18 @@ impl Worker {
         let told = async |stop: &mut watch::Receiver<Stop>, least| {
             stop.wait_for(|now| *now >= least).await.map_or(Stop::Now, |now| *now)
         };
-        let first = told(&mut stop, Stop::InOrder).await;
+        let first = loop {
+            tokio::select! {
+                first = told(&mut stop, Stop::InOrder) => break first,
+                Some(passed) = coming.recv() => self.take_in(passed),
+            }
+        };
         listening.shutdown().await;
+        // Who passes one on from now on hears that nobody takes it.
+        coming.close();
+        while let Ok(passed) = coming.try_recv() {
+            self.take_in(passed);
+        }
         if first == Stop::InOrder {
             self.closing.tell();
             tokio::select! {
@@ -160,7 +175,11 @@ impl Worker {
                     // Answers are written whole: there is nothing to wait for.
                     let _ = stream.set_nodelay(true);
                     let ip = address.ip().to_canonical();
-                    self.admit(serve_tcp(self.clone(), stream, ip));
+                    self.admit(
+                        stream,
+                        |stream| Ok(Accepted::Tcp(stream.into_std()?, ip)),
+                        |stream| serve_tcp(self.clone(), stream, ip),
+                    );
                     // The connection begins before another is taken, and other threads get theirs.
                     yield_now().await;
                 }
@@ -173,8 +192,13 @@ impl Worker {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let stream = Stream::Unix(stream);
-                    self.admit(serve(self.clone(), stream, None, Scheme::Http, None));
+                    self.admit(
+                        stream,
+                        |stream| Ok(Accepted::Unix(stream.into_std()?)),
+                        |stream| {
+                            serve(self.clone(), Stream::Unix(stream), None, Scheme::Http, None)
+                        },
+                    );
                     yield_now().await;
                 }
                 Err(error) => self.cannot_accept(&error).await,
@@ -192,7 +216,13 @@ impl Worker {
         }
     }
 
-    fn admit(&self, serving: impl Future<Output = ()> + 'static) {
+    /// Serves a connection that this thread has accepted, or passes it on.
+    fn admit<S, F: Future<Output = ()> + 'static>(
+        self: &Rc<Self>,
+        stream: S,
+        leave: impl FnOnce(S) -> io::Result<Accepted>,
+        serving: impl FnOnce(S) -> F,
+    ) {
         let most = self.shared.config.limits.max_connections;
         let Some(connected) = self.shared.figures.connect(most) else {
             // Once for each time that it is full.
@@ -205,9 +235,39 @@ impl Worker {
             return;
         };
         self.full.set(false);
+        let seated = self.crew.seat(self.number);
+        if seated.is_at(self.number) {
+            let serving = serving(stream);
+            spawn_local(async move {
+                let _stays = (connected, seated);
+                serving.await;
+            });
+            return;
+        }
+        let Ok(accepted) = leave(stream) else { return };
+        if let Err(back) = self.crew.pass((accepted, seated, connected), self.number) {
+            self.take_in(back);
+        }
+    }
+
+    /// Serves a connection that was passed on to this thread.
+    fn take_in(self: &Rc<Self>, (accepted, seated, connected): Passed) {
+        let worker = self.clone();
         spawn_local(async move {
-            let _connected = connected;
-            serving.await;
+            let _stays = (connected, seated);
+            // A descriptor that this thread cannot watch is closed.
+            match accepted {
+                Accepted::Tcp(stream, ip) => {
+                    if let Ok(stream) = TcpStream::from_std(stream) {
+                        serve_tcp(worker, stream, ip).await;
+                    }
+                }
+                Accepted::Unix(stream) => {
+                    if let Ok(stream) = UnixStream::from_std(stream) {
+                        serve(worker, Stream::Unix(stream), None, Scheme::Http, None).await;
+                    }
+                }
+            }
         });
     }
 }
