@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use arbitrary::Arbitrary;
 use coproc::log::{Format, Options, Surroundings};
+use coproc_core::name::Name;
 use coproc_core::output::{Form, Level, Line, Part, Splitter, Stream, head, recognise};
 use libfuzzer_sys::fuzz_target;
 
@@ -46,6 +47,8 @@ fn lines(pieces: &[(Vec<u8>, bool, bool)]) -> Vec<Vec<u8>> {
 fuzz_target!(|input: Input| {
     let Input { bytes, cuts, max, name } = input;
     let max = usize::from(max) + 1;
+    // No other is let into a config.
+    let name = name.parse::<Name>().map_or_else(|_| "a".to_owned(), |name| name.to_string());
     let cut = pieces(&bytes, &cuts, max);
     assert!(cut.iter().all(|(piece, ..)| piece.len() <= max));
     let mut expected: Vec<_> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
