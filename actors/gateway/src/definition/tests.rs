@@ -428,6 +428,10 @@ fn ways_to_keep_requests_out_are_not_passed_over_silently() {
         assert_eq!(extended(key, json!([])), 0, "{key}");
         assert_eq!(extended(key, json!([{"path": "/a", "disabled": true}])), 0, "{key}");
     }
+    for (expires, count) in [("2020-01-02 15:04", 1), ("soon", 1), ("3000-01-02 15:04", 0)] {
+        assert_eq!(version(json!({ "expires": expires })), count, "{expires}");
+    }
+    assert_eq!(version(json!({ "expires": "-1" })) + version(json!({ "expires": "" })), 0);
     assert_eq!(version(json!({"global_size_limit": 100})), 1);
     assert_eq!(version(json!({"global_size_limit": 0})), 0);
     assert_eq!(version(json!({"paths": {"black_list": ["/bad"]}})), 1);

@@ -26,6 +26,9 @@ const EXTENDED: [&str; 6] =
 /// The same in the older form.
 const PLAIN: [&str; 2] = ["white_list", "black_list"];
 
+/// From here on the end of a version is far away, which is how definitions say never.
+const FAR: &str = "2100";
+
 /// Tells of what stands at the top of a definition.
 pub(super) fn tell(top: &Fields<'_>) {
     for key in SWITCHES {
@@ -50,6 +53,12 @@ pub(super) fn tell_version(
     extended: (&Fields<'_>, bool),
     plain: (&Fields<'_>, bool),
 ) {
+    // As `2006-01-02 15:04`, so that texts are in the order of times.
+    let expires = fields.text("expires");
+    let is_far = expires.starts_with(|c: char| c.is_ascii_digit()) && expires >= FAR;
+    if !matches!(expires, "" | "-1") && !is_far {
+        unguarded(fields, "expires");
+    }
     let limit = fields.number("global_size_limit");
     let disabled = fields.flag("global_size_limit_disabled", false);
     if limit.is_some_and(|limit| limit > 0) && !disabled {

@@ -41,7 +41,7 @@ pub(super) fn read(top: &Fields<'_>) -> Version {
 }
 
 fn version(fields: &Fields<'_>, is_only: bool) -> Version {
-    fields.passes_over(&["name", "expires"]);
+    fields.passes_over(&["name"]);
     let target = fields.text("override_target");
     if !target.is_empty() && !is_only {
         // The requests would go where the definition does not mean them to go.

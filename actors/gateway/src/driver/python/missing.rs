@@ -10,6 +10,7 @@ use super::{PythonConfig, Shared};
 
 /// Does so for all of them, once each time. Never ends.
 pub(super) async fn tell(shared: &Shared) {
+    shared.supervised.notified().await;
     join_all((1..=shared.config.workers).map(|number| heed(shared, PythonConfig::name(number))))
         .await;
 }

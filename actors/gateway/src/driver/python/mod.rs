@@ -185,6 +185,8 @@ struct Shared {
     bundles: Bundles,
     /// The log was told what the workers' Python lacks.
     told_lack: Once,
+    /// From now on somebody starts workers.
+    supervised: Notify,
     /// Nobody is let in any more.
     closed: AtomicBool,
 }
@@ -223,6 +225,7 @@ impl Python {
             renewal: Notify::new(),
             bundles: Bundles::default(),
             told_lack: Once::new(),
+            supervised: Notify::new(),
             closed: AtomicBool::new(false),
             config,
         });
@@ -242,6 +245,7 @@ impl Python {
     /// Has workers ended by `supervisor`. Only the first one counts.
     pub fn supervised_by(&self, supervisor: Arc<dyn Supervisor>) {
         let _ = self.shared.supervisor.set(supervisor);
+        self.shared.supervised.notify_one();
     }
 
     /// Has `attendant` do what hooks ask of the gateway. Only the first one counts.
