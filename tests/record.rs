@@ -29,6 +29,58 @@ fn report(place: &Place) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// A control group of one's own whose processes have so much memory together; none where it cannot be made.
+struct Scarce(std::path::PathBuf);
+
+impl Scarce {
+    fn of(bytes: u64) -> Option<Self> {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        groups.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (parts.next()?, parts.next()?);
+            let (base, limit) = match controllers {
+                "" => ("/sys/fs/cgroup", "memory.max"),
+                "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+                _ => return None,
+            };
+            let name = format!("coproc-test-{}", std::process::id());
+            let group =
+                Self(std::path::Path::new(base).join(path.trim_start_matches('/')).join(name));
+            std::fs::create_dir(&group.0).ok()?;
+            std::fs::write(group.0.join(limit), bytes.to_string()).ok()?;
+            // Without the memory of swap, where that is counted.
+            let _ = std::fs::write(group.0.join("memory.swap.max"), "0");
+            Some(group)
+        })
+    }
+}
+
+impl Drop for Scarce {
+    fn drop(&mut self) {
+        // Nobody is in it any more.
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn who_the_kernel_killed_for_want_of_memory_is_told_of() {
+    let Some(group) = Scarce::of(256 << 20) else {
+        return skipped("a control group with a limit of memory cannot be made");
+    };
+    let place = Place::new();
+    let eater = "push @a, 'x' x 1048576 for 1 .. 2048";
+    let exec = format!("[\"perl\", \"-e\", \"{eater}\"]");
+    place.config(&coprocess("eater", &exec, "background = true\non_give_up = \"shutdown\""));
+    let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.0.display());
+    let words = ["run", "--report", "report.json"];
+    let mut wrapper = Wrapper::start(place.command_below(&["sh", "-c", &enter, "sh"], &words));
+    assert_eq!(wrapper.wait(), 137, "{}", wrapper.dump());
+    let report = report(&place);
+    assert_eq!(report["out_of_memory"], json!(true), "{report}");
+    assert_eq!((&report["who"], &report["end"]), (&json!("eater"), &json!({ "signal": "KILL" })));
+    assert!(wrapper.stderr().contains("out of memory"), "{}", wrapper.stderr());
+}
+
 #[test]
 fn a_main_process_that_fails_is_told_of_with_its_last_lines() {
     let place = Place::new();

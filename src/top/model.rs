@@ -326,9 +326,20 @@ fn event_text(event: &Value) -> String {
     tame(&text)
 }
 
-/// Without what would move a terminal's cursor.
+/// Without what would colour a terminal or move its cursor.
 fn tame(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let mut chars = text.chars().peekable();
+    let mut tamed = String::with_capacity(text.len());
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' && chars.next_if_eq(&'[').is_some() {
+            // Parameters, up to the letter that says what they are for.
+            while chars.next_if(|c| !('@'..='~').contains(c)).is_some() {}
+            chars.next();
+        } else {
+            tamed.push(if c.is_control() { ' ' } else { c });
+        }
+    }
+    tamed
 }
 
 #[cfg(test)]
@@ -418,12 +429,12 @@ mod tests {
         };
         press(&mut model, "/hel");
         assert_eq!((model.search.as_str(), &model.asks), ("hel", &Asks::Text));
-        assert_eq!(texts(&model), ["Hello", "help  [2J me"]);
+        assert_eq!(texts(&model), ["Hello", "help  me"]);
         model.step(Input::Key(Key::Enter));
         press(&mut model, "l");
         assert_eq!(texts(&model), ["Hello"], "those of main");
         press(&mut model, "j");
-        assert_eq!(texts(&model), ["help  [2J me"]);
+        assert_eq!(texts(&model), ["help  me"]);
         model.step(Input::Key(Key::Escape));
         assert_eq!(model.search, "");
     }
@@ -450,6 +461,13 @@ mod tests {
         assert_eq!(model.link, Link::Lost("gone".to_owned()));
         model.step(Input::Status(status(1.0), 20.0));
         assert_eq!(model.link, Link::Up);
+    }
+
+    #[test]
+    fn what_would_steer_the_terminal_is_not_shown() {
+        assert_eq!(tame("\u{1b}[1;31mred\u{1b}[0m and\tblue"), "red and blue");
+        assert_eq!(tame("\u{1b}]0;title\u{7}"), " ]0;title ");
+        assert_eq!(tame("cut \u{1b}[3"), "cut ");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::HeaderValue;
 use hyper::{Request as HttpRequest, Response};
@@ -91,8 +91,10 @@ async fn read(body: Incoming) -> Result<Bytes, Refused> {
     let read = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY).collect())
         .await
         .map_err(|_| Refused::new(408, format!("the body did not come within {BODY_TIME:?}")))?;
-    let whole =
-        read.map_err(|error| Refused::new(400, format!("the body cannot be read: {error}")))?;
+    let whole = read.map_err(|error| match error.is::<LengthLimitError>() {
+        true => Refused::new(413, format!("the body has more than {BODY} bytes")),
+        false => Refused::new(400, format!("the body cannot be read: {error}")),
+    })?;
     Ok(whole.to_bytes())
 }
 

@@ -42,7 +42,7 @@ pub struct ControlTable {
     #[schemars(example = serde_json::json!({ "read": "/run/secrets/coproc-read" }))]
     pub token_files: Option<TokenFilesTable>,
     /// How long a stream of server-sent events is silent before a comment shows that it is still there;
-    /// `0` is for ever.
+    /// `0` is for ever, and else it is 10ms at least.
     #[schemars(example = &"30s")]
     pub heartbeat: Option<Span>,
 }
@@ -88,6 +88,8 @@ pub struct RolesTable {
 pub const DEFAULTS: [(&str, &str); 2] = [("heartbeat", "15s"), ("mode", "0600")];
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// With less between them comments would be all that a client hears.
+const LEAST_HEARTBEAT: Duration = Duration::from_millis(10);
 
 /// The control socket, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +129,11 @@ impl ControlTable {
         let owner = self.owner.map(|Text(owner)| owner).filter(|owner| !owner.is_empty());
         let roles = self.roles.map(RolesTable::resolve).transpose()?;
         let token_files = self.token_files.unwrap_or_default();
+        let heartbeat = self.heartbeat.map_or(HEARTBEAT, Span::get);
+        if !heartbeat.is_zero() && heartbeat < LEAST_HEARTBEAT {
+            let wrong = Refusal::wrong("heartbeat", format!("`{heartbeat:?}` is too short"));
+            return Err(vec![wrong.expected("`0`, or 10ms at least")]);
+        }
         Ok(ControlConfig {
             configured: set.is_some() || owner.is_some(),
             socket: match set.as_deref() {
@@ -138,7 +145,7 @@ impl ControlTable {
             owner,
             roles,
             listen: self.listen.map_or_else(Vec::new, |Addresses(addresses)| addresses),
-            heartbeat: self.heartbeat.map_or(HEARTBEAT, Span::get),
+            heartbeat,
             token_files: [token_files.read, token_files.operate, token_files.admin]
                 .map(|file| file.filter(|file| !file.is_empty()).map(|file| folder.join(file))),
         })

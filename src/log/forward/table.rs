@@ -44,8 +44,7 @@ const QUEUE: u32 = 8192;
 
 impl Scalar for Target {
     const NOUN: &'static str = "a place to forward lines to";
-    const EXPECTED: &'static str =
-        "`unix:///PATH`, `udp://HOST:PORT`, `tcp://HOST:PORT` or `http://HOST:PORT/PATH`";
+    const EXPECTED: &'static str = "`unix:///PATH`, `udp://HOST:PORT`, `tcp://HOST:PORT` or `http://HOST:PORT/PATH`, without TLS";
 
     fn read(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
