@@ -25,7 +25,7 @@ use std::time::Duration;
 use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
 use coproc_gateway::config::{Config, Listen, StoreConfig};
 use coproc_gateway::driver::grpc::GrpcConfig;
-use coproc_gateway::server::{Bound, Server};
+use coproc_gateway::server::Bound;
 use load::{BODY, Speed, round};
 use servers::{Nginx, Started, await_file, await_port, free_port};
 
@@ -191,7 +191,7 @@ fn gateway(upstream: &str, threads: &str, port: &str, plugin: Option<&str>) {
         ..Config::default()
     };
     let bound = Bound::open(config, None).unwrap();
-    let _server = Server::start(&bound).unwrap();
+    let _server = bound.start().unwrap();
     loop {
         std::thread::park();
     }

@@ -39,7 +39,7 @@ const DOCUMENTED: [i32; 7] = [0, 1, 2, 126, 127, 137, 143];
 fn config(place: &Place, mark: &str) -> String {
     format!(
         "run_path = \"{}\"\n[log]\nlevel = \"DEBUG\"\ndestination = \"{}\"\n\
-         [main]\nexec = [\"sh\", \"-c\", \"sleep 0.15\"]\n{}{}{}",
+         [main]\nexec = [\"sh\", \"-c\", \"sleep 0.15\"]\n{}{}{}{}",
         place.at("run"),
         place.at("log"),
         coprocess("once", "\"echo once\"", ""),
@@ -53,6 +53,7 @@ fn config(place: &Place, mark: &str) -> String {
             "[\"sh\", \"-c\", \"sleep 0.02; exit 1\"]",
             "exec_event = \"start\"\nbackground = true\nrestarts = \"unlimited\"\ntime_between_restarts = \"20ms\"",
         ),
+        coprocess("daily", "\"true\"", "background = true\nschedule = { cron = \"0 4 * * *\" }"),
     )
 }
 
@@ -164,6 +165,8 @@ sweeps! {
     fn nobody_may_be_signalled: "kill" "EPERM";
     fn no_group_can_be_made: "setpgid" "EPERM";
     fn no_subreaper: "prctl" "EINVAL";
+    fn no_timer_of_the_wall_clock: "timerfd_create" "EMFILE";
+    fn a_timer_that_cannot_be_set: "timerfd_settime" "ECANCELED";
     fn waits_that_are_interrupted: "epoll_wait" "EINTR";
     fn a_log_on_a_full_disk: "write" "ENOSPC" "log";
     fn a_log_that_cannot_be_opened: "openat" "EMFILE" "log";
@@ -189,7 +192,7 @@ fn setting(name: &str, or: u64) -> u64 {
 /// Two calls of different kinds fail in one run.
 #[test]
 fn random_faults() {
-    const CALLS: [(&str, &str); 12] = [
+    const CALLS: [(&str, &str); 13] = [
         ("pipe2", "EMFILE"),
         ("clone3", "EAGAIN"),
         ("pidfd_open", "ENFILE"),
@@ -197,6 +200,7 @@ fn random_faults() {
         ("socket", "EMFILE"),
         ("bind", "EADDRINUSE"),
         ("mkdir", "EROFS"),
+        ("timerfd_create", "EMFILE"),
         ("rename", "ENOSPC"),
         ("unlink", "EROFS"),
         ("kill", "EPERM"),

@@ -5,18 +5,16 @@ use actix::{Actor, AsyncContext, Context, Handler};
 use coproc_control::server::{ControlActor, Entrances, Sources};
 use coproc_coordinator::actor::CoordinatorActor;
 use coproc_coprocess::actor::{self as coprocess, CoprocessActor};
-use coproc_coprocess::messages::BrokerIs;
-use coproc_core::broker::{EventBroker, Subscribe, Subscription, Unsubscribe};
+use coproc_core::broker::{BrokerIs, EventBroker, Subscribe, Subscription, Unsubscribe};
 use coproc_core::event::EventName;
 use coproc_core::exit::FAILURE;
 use coproc_core::name::MAIN;
 use coproc_core::process::Launcher;
 use coproc_core::supervision::{ChildExited, Lifeline, Verdict};
-use coproc_exec::{self as exec, ExecActor};
-use coproc_gateway::actor::{self as gateway, GatewayActor};
+use coproc_exec::{ExecActor, ExecService};
+use coproc_gateway::actor::GatewayActor;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
-use coproc_main::messages as main_process;
 use coproc_main::surroundings::Surroundings as MainSurroundings;
 use std::rc::Rc;
 use tokio::time::Instant;
@@ -60,13 +58,16 @@ impl Root {
                     broker.do_send(Subscribe { subscription, to });
                 }
                 for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
-                    socket.do_send(exec::BrokerIs(broker.clone()));
+                    socket.do_send(BrokerIs(broker.clone()));
+                }
+                if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
+                    actor.do_send(BrokerIs(broker.clone()));
                 }
                 if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(gateway::BrokerIs(broker.clone()));
+                    actor.do_send(BrokerIs(broker.clone()));
                 }
                 if let Some(main) = &self.main {
-                    main.do_send(main_process::BrokerIs(broker));
+                    main.do_send(BrokerIs(broker));
                 }
             }
             Child::Main if self.config.main.kind == Kind::None => {}
@@ -102,18 +103,20 @@ impl Root {
             Child::ExecSocket(place) => {
                 let Some(broker) = self.broker.clone() else { return };
                 let lifeline = self.lifeline(child, ctx);
-                let awaited = self.is_awaited();
+                let publishes = self.is_awaited();
                 let socket = &mut self.exec_sockets[place];
-                let actor = ExecActor::new(socket.bound.clone(), broker, awaited, lifeline);
-                socket.actor = Some(actor.start());
+                let service = ExecService { bound: socket.bound.clone(), publishes };
+                socket.actor = Some(ExecActor::new(service, broker, lifeline).start());
             }
+            // A lifeline that nobody holds tells of a death.
+            Child::Coordinator if self.coordinator.is_none() => {}
             Child::Coordinator => {
-                let Some(bound) = self.coordinator.as_ref().map(|one| one.bound.clone()) else {
-                    return;
-                };
-                let actor = CoordinatorActor::new(bound, self.lifeline(child, ctx)).start();
+                let Some(broker) = self.broker.clone() else { return };
+                let lifeline = self.lifeline(child, ctx);
                 if let Some(coordinator) = &mut self.coordinator {
-                    coordinator.actor = Some(actor);
+                    let bound = coordinator.bound.clone();
+                    coordinator.actor =
+                        Some(CoordinatorActor::new(bound, broker, lifeline).start());
                 }
             }
             Child::BuiltIn if self.built_in.is_none() => {}
@@ -124,11 +127,10 @@ impl Root {
                     root: ctx.address().recipient(),
                 };
                 if let Some(offering) = &mut self.built_in {
-                    let actor = BuiltIn::new(offering.offers.clone(), surroundings, lifeline);
+                    let actor = BuiltIn::new(offering.bound.clone(), surroundings, lifeline);
                     offering.actor = Some(actor.start());
                 }
             }
-            // A lifeline that nobody holds tells of a death.
             Child::Gateway if self.gateway.is_none() => {}
             Child::Gateway => {
                 let Some(broker) = self.broker.clone() else { return };
@@ -248,30 +250,17 @@ impl Handler<ChildExited> for Root {
                 self.control = None;
                 self.control_rebuilds.died(now)
             }
-            Child::ExecSocket(place) => {
-                let socket = &mut self.exec_sockets[place];
-                socket.actor = None;
-                socket.rebuilds.died(now)
-            }
+            Child::ExecSocket(place) => self.exec_sockets[place].died(now),
             Child::Coordinator => match &mut self.coordinator {
-                Some(coordinator) => {
-                    coordinator.actor = None;
-                    coordinator.rebuilds.died(now)
-                }
+                Some(coordinator) => coordinator.died(now),
                 None => return,
             },
             Child::Gateway => match &mut self.gateway {
-                Some(gateway) => {
-                    gateway.actor = None;
-                    gateway.rebuilds.died(now)
-                }
+                Some(gateway) => gateway.died(now),
                 None => return,
             },
             Child::BuiltIn => match &mut self.built_in {
-                Some(offering) => {
-                    offering.actor = None;
-                    offering.rebuilds.died(now)
-                }
+                Some(offering) => offering.died(now),
                 None => return,
             },
             Child::Coprocess(place) => {

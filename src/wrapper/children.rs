@@ -2,16 +2,15 @@
 
 use std::rc::Rc;
 
-use actix::Addr;
+use actix::{Actor, Addr};
 use coproc_coordinator::actor::CoordinatorActor;
 use coproc_coprocess::actor::CoprocessActor;
 use coproc_coprocess::config::Coprocess;
 use coproc_coprocess::standing::{SharedStanding, Standing};
-use coproc_core::supervision::{ChildId, Rebuilds};
+use coproc_core::supervision::{ChildId, Rebuilds, Verdict};
 use coproc_exec::ExecActor;
 use coproc_gateway::actor::GatewayActor;
-use coproc_gateway::driver::grpc::Presence;
-use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::builtin::{BuiltIn, Offers};
 
@@ -94,64 +93,30 @@ impl Supervised {
     }
 }
 
-/// An exec socket with what its supervisor keeps for it from one actor to the next.
-pub(super) struct Served {
-    pub(super) bound: coproc_exec::Bound,
+/// A service with what its supervisor keeps for it from one actor to the next.
+pub(super) struct Kept<T, A: Actor> {
+    /// What each of its actors is given.
+    pub(super) bound: T,
     /// Strong: without it the actor would end. `None` while it is being rebuilt.
-    pub(super) actor: Option<Addr<ExecActor>>,
-    pub(super) rebuilds: Rebuilds,
+    pub(super) actor: Option<Addr<A>>,
+    rebuilds: Rebuilds,
 }
 
-impl Served {
-    pub(super) fn new(bound: coproc_exec::Bound) -> Self {
+pub(super) type Served = Kept<coproc_exec::Bound, ExecActor>;
+pub(super) type Coordinating = Kept<coproc_coordinator::Bound, CoordinatorActor>;
+pub(super) type Gatekeeping = Kept<coproc_gateway::server::Bound, GatewayActor>;
+/// Coproc's own tasks.
+pub(super) type Offering = Kept<Offers, BuiltIn>;
+
+impl<T, A: Actor> Kept<T, A> {
+    pub(super) fn new(bound: T) -> Self {
         Self { bound, actor: None, rebuilds: Rebuilds::default() }
     }
-}
 
-/// The coordinator with what its supervisor keeps for it from one actor to the next.
-pub(super) struct Coordinating {
-    pub(super) bound: coproc_coordinator::Bound,
-    /// Strong: without it the actor would end. `None` while it is being rebuilt.
-    pub(super) actor: Option<Addr<CoordinatorActor>>,
-    pub(super) rebuilds: Rebuilds,
-}
-
-impl Coordinating {
-    pub(super) fn new(bound: coproc_coordinator::Bound) -> Self {
-        Self { bound, actor: None, rebuilds: Rebuilds::default() }
-    }
-}
-
-/// Coproc's own tasks with what their supervisor keeps for them from one actor to the next.
-pub(super) struct Offering {
-    pub(super) offers: Offers,
-    /// Strong: without it the actor would end. `None` while it is being rebuilt.
-    pub(super) actor: Option<Addr<BuiltIn>>,
-    pub(super) rebuilds: Rebuilds,
-}
-
-impl Offering {
-    pub(super) fn new(offers: Offers) -> Self {
-        Self { offers, actor: None, rebuilds: Rebuilds::default() }
-    }
-}
-
-/// The gateway with what its supervisor keeps for it from one actor to the next.
-pub(super) struct Gatekeeping {
-    pub(super) bound: coproc_gateway::server::Bound,
-    /// How it is told of its plugin server.
-    pub(super) presence: watch::Sender<Presence>,
-    /// Strong: without it the actor would end. `None` while it is being rebuilt.
-    pub(super) actor: Option<Addr<GatewayActor>>,
-    pub(super) rebuilds: Rebuilds,
-}
-
-impl Gatekeeping {
-    pub(super) fn new(
-        bound: coproc_gateway::server::Bound,
-        presence: watch::Sender<Presence>,
-    ) -> Self {
-        Self { bound, presence, actor: None, rebuilds: Rebuilds::default() }
+    /// The actor died.
+    pub(super) fn died(&mut self, now: Instant) -> Verdict {
+        self.actor = None;
+        self.rebuilds.died(now)
     }
 }
 

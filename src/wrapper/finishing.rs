@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler, Message};
-use coproc_coordinator::actor as coordinator;
 use coproc_coprocess::messages::Command;
 use coproc_coprocess::standing::Leave;
 use coproc_core::event::{Event, Phase};
+use coproc_core::service::{Drain, Kill};
 use coproc_core::signal::Signal;
-use coproc_gateway::actor as gateway;
 use coproc_main::messages as main_process;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -47,7 +46,7 @@ impl Root {
         let root = ctx.address();
         actix_rt::spawn(async move {
             let (done, drained) = oneshot::channel();
-            actor.do_send(gateway::Drain { done });
+            actor.do_send(Drain { done });
             // What is not answered by then goes on beside the main process's end.
             let _ = timeout_at(now + share / 2, drained).await;
             root.do_send(MainMayGo { signal, until });
@@ -80,16 +79,16 @@ impl Root {
             // One that dies has nothing left to finish.
             if let Some(actor) = gateway {
                 let (done, drained) = oneshot::channel();
-                actor.do_send(gateway::Drain { done });
+                actor.do_send(Drain { done });
                 if timeout_at(until, drained).await.is_err() {
-                    actor.do_send(gateway::Kill);
+                    actor.do_send(Kill);
                 }
             }
             if let Some(actor) = coordinator {
                 let (done, drained) = oneshot::channel();
-                actor.do_send(coordinator::Drain { done });
+                actor.do_send(Drain { done });
                 if timeout_at(until, drained).await.is_err() {
-                    actor.do_send(coordinator::Kill);
+                    actor.do_send(Kill);
                 }
             }
             if let Some(built_in) = built_in {

@@ -12,7 +12,7 @@ use super::root::Root;
 impl Root {
     /// Has the gateway know at all times how its plugin server is.
     pub(super) fn watch_plugin(&self) {
-        let Some(gateway) = &self.gateway else { return };
+        let (Some(gateway), Some(presence)) = (&self.gateway, &self.presence) else { return };
         let Some(name) = gateway.bound.config().plugin.clone() else { return };
         let names = self.meant_by(&name);
         let meant =
@@ -21,7 +21,7 @@ impl Root {
         let servers: Rc<[SharedStanding]> = servers.collect();
         for server in servers.iter() {
             let mut changes = server.borrow().watch();
-            let (servers, presence) = (servers.clone(), gateway.presence.clone());
+            let (servers, presence) = (servers.clone(), presence.clone());
             actix_rt::spawn(async move {
                 while changes.changed().await.is_ok() {
                     let now = presence_of_any(&servers);

@@ -10,7 +10,6 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_rt::task::JoinHandle;
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances};
-use coproc_coordinator::actor as coordinator;
 use coproc_coprocess::messages::{Command, GaveUp};
 use coproc_core::broker::{
     Cancel, Deliver, EventBroker, EventLog, Order, Outcome, Publish, Walked, held,
@@ -20,11 +19,11 @@ use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::name::MAIN;
 use coproc_core::output::Output;
 use coproc_core::process::SpawnError;
+use coproc_core::service::{Drain, Kill};
 use coproc_core::signal::Signal;
 use coproc_core::supervision::Rebuilds;
 use coproc_core::world::World;
 use coproc_exec as exec;
-use coproc_gateway::actor as gateway;
 use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
@@ -106,6 +105,8 @@ pub(crate) struct Root {
     pub(super) coordinator: Option<Coordinating>,
     pub(super) built_in: Option<Offering>,
     pub(super) gateway: Option<Gatekeeping>,
+    /// How the gateway is told of its plugin server.
+    pub(super) presence: Option<watch::Sender<Presence>>,
     pub(super) entrances: Rc<Entrances>,
     pub(super) guests: Rc<Guests>,
     pub(super) control: Option<Addr<ControlActor>>,
@@ -162,6 +163,7 @@ impl Root {
             kills,
             world,
         } = parts;
+        let (gateway, presence) = gateway.unzip();
         Self {
             wrapper: match config.main.kind {
                 Kind::None => Wrapper::alone(),
@@ -177,7 +179,8 @@ impl Root {
                 .and_then(|bound| Offers::of(bound.config()))
                 .map(Offering::new),
             coordinator: coordinator.map(Coordinating::new),
-            gateway: gateway.map(|(bound, presence)| Gatekeeping::new(bound, presence)),
+            gateway: gateway.map(Gatekeeping::new),
+            presence,
             config,
             loaded,
             began: SystemTime::now(),
@@ -265,13 +268,13 @@ impl Root {
                     main.do_send(main_process::Stop { signal, kill_at });
                 }
                 for socket in self.exec_sockets.iter().filter_map(|socket| socket.actor.as_ref()) {
-                    socket.do_send(exec::Kill);
+                    socket.do_send(Kill);
                 }
                 if let Some(actor) = self.coordinator.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(coordinator::Kill);
+                    actor.do_send(Kill);
                 }
                 if let Some(actor) = self.gateway.as_ref().and_then(|one| one.actor.as_ref()) {
-                    actor.do_send(gateway::Kill);
+                    actor.do_send(Kill);
                 }
                 self.stop_all(ctx);
                 ctx.run_later(DEATH, |root, ctx| root.happened(Input::Deadline, ctx));
@@ -330,7 +333,7 @@ impl Root {
             .filter_map(|socket| socket.actor.as_ref())
             .map(|actor| {
                 let (done, drained) = oneshot::channel();
-                actor.do_send(exec::Drain { done });
+                actor.do_send(Drain { done });
                 drained
             })
             .collect();

@@ -4,6 +4,8 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use coproc_core::threads::Stop;
+
 use crate::world::{Client, Gate, OK, PATIENCE, Peer, upstream};
 
 /// An upstream that answers when it is told to, and tells when it was asked.
@@ -37,7 +39,7 @@ fn what_has_begun_is_answered_and_its_connection_closed() {
     assert_eq!(idle.get("/a/").status(), 200);
     let mut busy = asking(&gate);
     begins.recv_timeout(PATIENCE).unwrap();
-    gate.server.drain();
+    gate.threads.stop(Stop::InOrder);
     // One that waits for nothing is closed at once.
     assert!(idle.is_closed());
     assert!(!gate.is_over(Duration::from_millis(100)));
@@ -54,8 +56,8 @@ fn what_takes_too_long_is_cut_off() {
     let gate = Gate::to(up.address);
     let mut busy = asking(&gate);
     begins.recv_timeout(PATIENCE).unwrap();
-    gate.server.drain();
-    gate.server.kill();
+    gate.threads.stop(Stop::InOrder);
+    gate.threads.stop(Stop::Now);
     assert!(gate.is_over(PATIENCE));
     assert!(busy.message().is_none());
 }
@@ -66,9 +68,9 @@ fn another_server_takes_over_where_one_ended_by_itself() {
     let mut gate = Gate::to(up.address);
     assert_eq!(gate.connect().get("/a/").status(), 200);
     // The doors stay open; who comes between waits.
-    gate.server.kill();
+    gate.threads.stop(Stop::Now);
     assert!(gate.is_over(PATIENCE));
     let mut early = Client::new(TcpStream::connect(gate.address).unwrap());
-    gate.server = coproc_gateway::server::Server::start(&gate.bound).unwrap();
+    gate.threads = gate.bound.start().unwrap();
     assert_eq!(early.get("/a/").status(), 200);
 }

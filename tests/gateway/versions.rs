@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use coproc_core::threads::Stop;
 use coproc_gateway::config::{Listen, Tls};
 use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
@@ -78,8 +79,8 @@ fn http_2_without_tls_by_prior_knowledge() {
             assert_eq!(one.await.unwrap(), 200);
         }
         // Told to go away, it takes no further request.
-        gate.server.drain();
-        tokio::time::timeout(PATIENCE, gate.server.over()).await.unwrap();
+        gate.threads.stop(Stop::InOrder);
+        tokio::time::timeout(PATIENCE, gate.threads.over()).await.unwrap();
         let late = Request::get("http://gate.example/a/").body(Full::default()).unwrap();
         assert!(sender.send_request(late).await.is_err());
     });

@@ -6,9 +6,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use coproc_core::threads::Threads;
 use coproc_gateway::api::{Api, Hooks, Upstream};
 use coproc_gateway::config::{Config, Listen, StoreConfig, Tls};
-use coproc_gateway::server::{Bound, Server};
+use coproc_gateway::server::Bound;
 
 use crate::support::certificates::Certificates;
 
@@ -46,7 +47,7 @@ pub(crate) fn api(name: &str, listen_path: &str, url: &str) -> Api {
 /// A gateway on a free port.
 pub(crate) struct Gate {
     pub(crate) bound: Bound,
-    pub(crate) server: Server,
+    pub(crate) threads: Threads,
     pub(crate) address: SocketAddr,
     _folder: tempfile::TempDir,
 }
@@ -74,13 +75,13 @@ impl Gate {
         let folder = tempfile::tempdir().unwrap();
         config.store = StoreConfig::File(Some(folder.path().join("keys.redb")));
         let bound = Bound::open(config, None).unwrap();
-        let server = Server::start(&bound).unwrap();
+        let threads = bound.start().unwrap();
         let address = bound.listen().iter().find_map(|at| match at {
             Listen::Tcp(address) => Some(*address),
             Listen::Unix(_) => None,
         });
         let address = address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        Self { bound, server, address, _folder: folder }
+        Self { bound, threads, address, _folder: folder }
     }
 
     /// A connection to it.
@@ -98,7 +99,7 @@ impl Gate {
     /// Waits until the last thread has ended; false if that took too long.
     pub(crate) fn is_over(&self, limit: Duration) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let over = self.server.over();
+        let over = self.threads.over();
         runtime.block_on(async { tokio::time::timeout(limit, over).await.is_ok() })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use coproc_acomm::{DecodeError, Request, Response, Url, query_unescape};
+use coproc_core::threads::Stop;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use crate::forward::{Entrance, take};
 use crate::oneshot::{BAD_STATUS, Flow, fetch};
 use crate::serve::stopped;
-use crate::server::{Shared, Stop};
+use crate::server::Shared;
 use crate::unix::shown;
 
 type Content = BoxBody<Bytes, std::io::Error>;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use coproc_acomm::Response;
 use coproc_acomm::unix::Link;
 use coproc_core::process::watch;
+use coproc_core::threads::Stop;
 use rustix::net::{SocketFlags, accept_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -21,7 +22,7 @@ use crate::hook::deliver;
 use crate::http_server;
 use crate::nats;
 use crate::seldom::Seldom;
-use crate::server::{Bound, Shared, Sockets, Stop};
+use crate::server::{Bound, Shared, Sockets};
 use crate::tracker::Origin;
 use crate::unix::{self, shown};
 

@@ -10,8 +10,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use coproc_acomm::Url;
 use coproc_core::socket::Listener;
+use coproc_core::threads::Threads;
 use rustix::process::{Resource, getrlimit};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::admission::Admission;
 use crate::awaited::Awaited;
@@ -54,18 +55,6 @@ fn seats(config: &Coordinator) -> usize {
 /// How many of `limit` descriptors the rest of the process needs.
 fn spare(limit: u64) -> u64 {
     24 + (limit / 8).min(64)
-}
-
-/// How far the thread is to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stop {
-    Not,
-    /// Nothing more is accepted; what waits for a response gets it.
-    InOrder,
-    /// At once.
-    Now,
-    /// At once, and the doors stay open for the thread that is started next.
-    Left,
 }
 
 /// What all connections share. It outlives the actor and its thread.
@@ -228,20 +217,11 @@ impl Bound {
             port: port.as_ref().map(TcpListener::try_clone).transpose()?,
         })
     }
-}
 
-/// The thread of a coordinator. Dropping it ends the thread, and leaves the doors open.
-#[derive(Debug)]
-pub(crate) struct Server {
-    /// The thread holds a receiver for as long as it lives.
-    stop: Arc<watch::Sender<Stop>>,
-}
-
-impl Server {
     /// Starts the thread.
-    pub(crate) fn start(bound: &Bound) -> io::Result<Self> {
-        let (stop, stopped) = watch::channel(Stop::Not);
-        let (bound, sockets) = (bound.clone(), bound.sockets()?);
+    pub(crate) fn start(&self) -> io::Result<Threads> {
+        let (threads, stopped) = Threads::new();
+        let (bound, sockets) = (self.clone(), self.sockets()?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("coproc-coord".into()).spawn(move || {
             let watched = stopped.clone();
@@ -252,29 +232,6 @@ impl Server {
             runtime.shutdown_background();
             drop(watched);
         })?;
-        Ok(Self { stop: Arc::new(stop) })
-    }
-
-    /// Tells the thread how far to stop.
-    pub(crate) fn stop(&self, stop: Stop) {
-        self.stop.send_if_modified(|now| {
-            let further = *now < stop;
-            if further {
-                *now = stop;
-            }
-            further
-        });
-    }
-
-    /// Resolves when the thread has ended.
-    pub(crate) fn over(&self) -> impl Future<Output = ()> + 'static {
-        let stop = self.stop.clone();
-        async move { stop.closed().await }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop(Stop::Left);
+        Ok(threads)
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use coproc_acomm::frame::Decoder;
 use coproc_acomm::unix::{Link, ReceiveError};
 use coproc_acomm::{DecodeError, Request, Response};
+use coproc_core::threads::Stop;
 use tokio::sync::watch;
 
 use crate::forward::{Entrance, take};
 use crate::hook::deliver;
 use crate::serve::stopped;
-use crate::server::{Shared, Stop};
+use crate::server::Shared;
 
 /// A request from this machine.
 pub(crate) async fn request(shared: Arc<Shared>, mut link: Link, stop: watch::Receiver<Stop>) {

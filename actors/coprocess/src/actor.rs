@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix::{Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
-use coproc_core::broker::{Deliver, EventBroker, Order, Publish, Subscription};
+use coproc_core::broker::{BrokerIs, Deliver, EventBroker, Order, Publish, Subscription};
 use coproc_core::event::{Change, Event as Happening, EventName};
 use coproc_core::exit::ExitStatus;
 use coproc_core::probe::{Attached, Watch};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::config::{Coprocess, OnGiveUp};
 use crate::lifecycle::{self, At, Effect, Event, RunEnd, State, Unfit};
-use crate::messages::{BrokerIs, Command, GaveUp};
+use crate::messages::{Command, GaveUp};
 use crate::orders::{Asked, By};
 use crate::probing::newly_unfit;
 use crate::replicas;

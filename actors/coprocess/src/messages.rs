@@ -1,7 +1,6 @@
 //! What a coprocess is asked, and what it tells.
 
-use actix::{Addr, Message};
-use coproc_core::broker::EventBroker;
+use actix::Message;
 use coproc_core::signal::Signal;
 
 use crate::config::{Coprocess, Restarts};
@@ -41,11 +40,6 @@ pub struct Reconfigure {
     /// Whether the program is stopped, with the stop command that it had, and started again.
     pub restart: bool,
 }
-
-/// Where the broker is, after it was built anew.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct BrokerIs(pub Addr<EventBroker>);
 
 /// A coprocess whose `on_give_up` is `shutdown` has failed for good.
 #[derive(Clone, Debug, PartialEq, Eq, Message)]

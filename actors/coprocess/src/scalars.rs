@@ -44,20 +44,9 @@ impl std::fmt::Display for Restarts {
     }
 }
 
-impl Scalar for OnGiveUp {
-    const NOUN: &'static str = "something that can follow a failure";
-    const EXPECTED: &'static str = "`ignore` or `shutdown`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "ignore" => Some(Self::Ignore),
-            "shutdown" => Some(Self::Shutdown),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(OnGiveUp, "OnGiveUp", { "enum": ["ignore", "shutdown"] });
+coproc_core::impl_choice!(OnGiveUp, "OnGiveUp", "something that can follow a failure", {
+    "ignore" => Ignore, or "shutdown" => Shutdown
+});
 
 /// By what each pause is longer than the one before: at least 1.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -53,36 +53,13 @@ impl Scalar for Cron {
 
 coproc_core::impl_scalar!(Cron, "Cron", { "type": "string" });
 
-impl Scalar for Zone {
-    const NOUN: &'static str = "a zone of a schedule";
-    const EXPECTED: &'static str = "`local` or `UTC`";
+coproc_core::impl_choice!(Zone, "Zone", "a zone of a schedule", {
+    "local" => Local, or "UTC" => Utc
+});
 
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "local" => Some(Self::Local),
-            "UTC" => Some(Self::Utc),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(Zone, "Zone", { "enum": ["local", "UTC"] });
-
-impl Scalar for Overlap {
-    const NOUN: &'static str = "something that can become of a run";
-    const EXPECTED: &'static str = "`skip`, `queue` or `restart`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "skip" => Some(Self::Skip),
-            "queue" => Some(Self::Queue),
-            "restart" => Some(Self::Restart),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(Overlap, "Overlap", { "enum": ["skip", "queue", "restart"] });
+coproc_core::impl_choice!(Overlap, "Overlap", "something that can become of a run", {
+    "skip" => Skip, "queue" => Queue, or "restart" => Restart
+});
 
 /// The shortest distance of two runs.
 const SHORTEST: Span = Span::from_secs(1);

@@ -155,3 +155,29 @@ macro_rules! impl_scalar {
         }
     };
 }
+
+/// Makes an enum a [`Scalar`] that is one of a few words: `{ "skip" => Skip, or "queue" => Queue }`.
+#[macro_export]
+macro_rules! impl_choice {
+    ($type:ty, $name:literal, $noun:literal, {
+        $first:literal => $head:ident, $($word:literal => $variant:ident,)*
+        or $last:literal => $tail:ident $(,)?
+    }) => {
+        impl $crate::scalar::Scalar for $type {
+            const NOUN: &'static str = $noun;
+            const EXPECTED: &'static str =
+                concat!("`", $first, "`", $(", `", $word, "`",)* " or `", $last, "`");
+
+            fn read(text: &str) -> Option<Self> {
+                match text {
+                    $first => Some(Self::$head),
+                    $($word => Some(Self::$variant),)*
+                    $last => Some(Self::$tail),
+                    _ => None,
+                }
+            }
+        }
+
+        $crate::impl_scalar!($type, $name, { "enum": [$first, $($word,)* $last] });
+    };
+}

@@ -32,6 +32,6 @@ pub mod table;
 mod timers;
 mod worker;
 
-pub use actor::{BrokerIs, Drain, ExecActor, Kill};
+pub use actor::{ExecActor, ExecService};
 pub use figures::{Figures, Run, Snapshot};
 pub use server::{Bound, OpenError};

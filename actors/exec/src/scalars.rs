@@ -1,7 +1,8 @@
 //! Scalars of the `[exec_socket]` table.
 
-use coproc_core::count::Count;
+use coproc_core::count::Positive;
 use coproc_core::duration::Span;
+use coproc_core::impl_choice;
 use coproc_core::scalar::Scalar;
 use regex::bytes::Regex;
 
@@ -25,27 +26,6 @@ impl Scalar for Pattern {
 }
 
 coproc_core::impl_scalar!(Pattern, "Pattern", { "type": "string", "minLength": 1 });
-
-/// A whole number above zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Positive(pub u32);
-
-impl Scalar for Positive {
-    const NOUN: &'static str = "a whole number above 0";
-    const EXPECTED: &'static str = "a number from 1 to 4294967295";
-    const NUMBERS: bool = true;
-
-    fn read(text: &str) -> Option<Self> {
-        Count::read(text).filter(|count| count.0 > 0).map(|count| Self(count.0))
-    }
-}
-
-coproc_core::impl_scalar!(Positive, "Positive", {
-    "anyOf": [
-        { "type": "integer", "minimum": 1, "maximum": 4294967295u32 },
-        { "type": "string", "pattern": "^0*[1-9][0-9]*$" }
-    ]
-});
 
 /// How many threads serve a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,34 +71,11 @@ impl Scalar for Drain {
 
 coproc_core::impl_scalar!(Drain, "Drain", { "type": "string" });
 
-/// A scalar that is one of a few words.
-macro_rules! words {
-    ($type:ty, $name:literal, $noun:literal, $expected:literal, { $($word:literal => $value:expr),+ }) => {
-        impl Scalar for $type {
-            const NOUN: &'static str = $noun;
-            const EXPECTED: &'static str = $expected;
-
-            fn read(text: &str) -> Option<Self> {
-                match text {
-                    $($word => Some($value),)+
-                    _ => None,
-                }
-            }
-        }
-
-        coproc_core::impl_scalar!($type, $name, { "enum": [$($word),+] });
-    };
-}
-
-words!(Termsig, "Termsig", "a way to tell a signal", "`number` or `name`", {
-    "number" => Self::Number, "name" => Self::Name
+impl_choice!(Termsig, "Termsig", "a way to tell a signal", { "number" => Number, or "name" => Name });
+impl_choice!(ExecFailure, "ExecFailure", "an answer to a failure", {
+    "report" => Report, or "close" => Close
 });
-words!(ExecFailure, "ExecFailure", "an answer to a failure", "`report` or `close`", {
-    "report" => Self::Report, "close" => Self::Close
+impl_choice!(HalfClose, "HalfClose", "a meaning of a half-close", {
+    "stdin_eof" => StdinEof, or "disconnect" => Disconnect
 });
-words!(HalfClose, "HalfClose", "a meaning of a half-close", "`stdin_eof` or `disconnect`", {
-    "stdin_eof" => Self::StdinEof, "disconnect" => Self::Disconnect
-});
-words!(KillScope, "KillScope", "a scope of signals", "`group` or `leader`", {
-    "group" => Self::Group, "leader" => Self::Leader
-});
+impl_choice!(KillScope, "KillScope", "a scope of signals", { "group" => Group, or "leader" => Leader });

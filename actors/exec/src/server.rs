@@ -11,8 +11,9 @@ use coproc_core::exit::ExitStatus;
 use coproc_core::peers::{self, Peers};
 use coproc_core::process::Setting;
 use coproc_core::socket::{BindError, Listener};
+use coproc_core::threads::Threads;
 use rustix::process::{Resource, getrlimit};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::alive::Alive;
 use crate::allow::Allow;
@@ -28,16 +29,6 @@ const DESCRIPTORS: u64 = 5;
 /// is open while a program is started, and where there are plenty, logs and coprocesses as well.
 fn spare(limit: u64) -> u64 {
     24 + (limit / 8).min(40)
-}
-
-/// How far the threads are to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    Not,
-    /// Nothing more is accepted; programs get TERM.
-    InOrder,
-    /// Programs get KILL.
-    Now,
 }
 
 /// What a run did, for those who subscribed.
@@ -116,7 +107,7 @@ impl Bound {
             peers,
             figures: Arc::default(),
             max_connections,
-            farewells: (max_connections / threads(&config)).max(1),
+            farewells: (max_connections / number_of_threads(&config)).max(1),
             alive: Arc::default(),
             config,
         };
@@ -150,7 +141,7 @@ impl Bound {
 }
 
 /// How many threads serve.
-fn threads(config: &ExecSocket) -> u32 {
+fn number_of_threads(config: &ExecSocket) -> u32 {
     let processors = || thread::available_parallelism().map_or(1, |number| number.get() as u32);
     config.workers.unwrap_or_else(processors)
 }
@@ -178,23 +169,15 @@ fn within_limit(config: &ExecSocket) -> Result<u32, String> {
     Ok(fit.min(config.max_connections))
 }
 
-/// The threads of one socket. Dropping it kills what they run.
-#[derive(Debug)]
-pub(crate) struct Server {
-    /// Each thread holds a receiver for as long as it lives.
-    stop: Arc<watch::Sender<Stop>>,
-}
-
-impl Server {
+impl Bound {
     /// Starts the threads.
-    pub(crate) fn start(bound: &Bound, events: Option<mpsc::Sender<Happened>>) -> io::Result<Self> {
-        let (stop, stopped) = watch::channel(Stop::Not);
-        let server = Self { stop: Arc::new(stop) };
-        for number in 0..threads(&bound.served.config) {
-            let served = bound.served.clone();
-            let socket = bound.listener.socket()?;
+    pub(crate) fn start(&self, events: Option<mpsc::Sender<Happened>>) -> io::Result<Threads> {
+        let (threads, stopped) = Threads::new();
+        for number in 0..number_of_threads(&self.served.config) {
+            let served = self.served.clone();
+            let socket = self.listener.socket()?;
             let (events, stopped) = (events.clone(), stopped.clone());
-            let alive = bound.served.alive.enter();
+            let alive = self.served.alive.enter();
             thread::Builder::new().name(format!("coproc-exec-{number}")).spawn(move || {
                 let _alive = alive;
                 if let Err(error) = worker::work(served, socket, events, stopped) {
@@ -202,29 +185,6 @@ impl Server {
                 }
             })?;
         }
-        Ok(server)
-    }
-
-    /// Tells the threads how far to stop.
-    pub(crate) fn stop(&self, stop: Stop) {
-        self.stop.send_if_modified(|now| {
-            let further = *now != Stop::Now && *now != stop;
-            if further {
-                *now = stop;
-            }
-            further
-        });
-    }
-
-    /// Resolves when the last thread has ended.
-    pub(crate) fn over(&self) -> impl Future<Output = ()> + 'static {
-        let stop = self.stop.clone();
-        async move { stop.closed().await }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop(Stop::Now);
+        Ok(threads)
     }
 }

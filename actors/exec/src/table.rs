@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use coproc_core::count::Positive;
 use coproc_core::duration::Span;
 use coproc_core::flag::Flag;
 use coproc_core::mode::Mode;
@@ -17,7 +18,7 @@ use serde::de::{Deserializer, Error};
 use crate::allow_table::{AllowList, for_ever_if_zero};
 use crate::config::{ExecSocket, KillScope};
 use crate::protocol::Termsig;
-use crate::scalars::{Drain, Positive, Threads};
+use crate::scalars::{Drain, Threads};
 use crate::session::{ExecFailure, HalfClose};
 
 coproc_core::program_table! {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use coproc_core::peers::Peer;
 use coproc_core::process::{Remains, watch as watch_fd};
+use coproc_core::threads::Stop;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, accept_with, recv, shutdown};
 use tokio::io::Interest;
@@ -22,7 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::connection::Connection;
 use crate::figures::{Full, add, count};
 use crate::protocol::{Frame, Request};
-use crate::server::{Happened, Served, Stop};
+use crate::server::{Happened, Served};
 
 /// How much is read from a client at a time.
 const SCRATCH: usize = 64 << 10;
@@ -127,7 +128,7 @@ impl Worker {
             }
             tokio::select! {
                 () = self.idle.notified() => {}
-                _ = stop.changed(), if now != Stop::Now => {}
+                _ = stop.changed(), if now < Stop::Now => {}
             }
         }
         aftercare.abort();

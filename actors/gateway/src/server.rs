@@ -10,6 +10,7 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 use coproc_core::socket::{BindError, Listener};
+use coproc_core::threads::Threads;
 use rustix::net::listen;
 use tokio::sync::{mpsc, watch};
 
@@ -30,16 +31,6 @@ use crate::tls::{Acceptor, Connector, TlsError};
 
 /// How many clients may wait to be accepted on each socket.
 const QUEUE: u32 = 4096;
-
-/// How far the threads are to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stop {
-    Not,
-    /// Nothing more is accepted; what runs is answered.
-    InOrder,
-    /// At once.
-    Now,
-}
 
 /// An API with all that a request of it needs.
 #[derive(Debug)]
@@ -398,30 +389,20 @@ impl Bound {
         let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
         doors.iter().map(Door::socket).collect()
     }
-}
 
-/// The threads of a gateway. Dropping it ends them, and leaves the doors open.
-#[derive(Debug)]
-pub struct Server {
-    /// Each thread holds a receiver for as long as it lives.
-    stop: Arc<watch::Sender<Stop>>,
-}
-
-impl Server {
     /// Starts the threads.
     ///
     /// # Errors
     /// When the system gives no thread or descriptor more.
-    pub fn start(bound: &Bound) -> io::Result<Self> {
-        let (stop, stopped) = watch::channel(Stop::Not);
-        let server = Self { stop: Arc::new(stop) };
+    pub fn start(&self) -> io::Result<Threads> {
+        let (started, stopped) = Threads::new();
         let processors = || thread::available_parallelism().map_or(1, usize::from);
-        let threads = bound.shared.config.worker_threads.unwrap_or_else(processors);
+        let threads = self.shared.config.worker_threads.unwrap_or_else(processors);
         let (crew, coming) = Crew::new(threads.max(1));
         for (number, coming) in coming.into_iter().enumerate() {
             let place = (crew.clone(), coming);
             let (shared, sockets, stopped) =
-                (bound.shared.clone(), bound.sockets()?, stopped.clone());
+                (self.shared.clone(), self.sockets()?, stopped.clone());
             thread::Builder::new().name(format!("coproc-gate-{number}")).stack_size(STACK).spawn(
                 move || {
                     if let Err(error) = work(shared, number, sockets, place, stopped) {
@@ -430,39 +411,7 @@ impl Server {
                 },
             )?;
         }
-        Ok(server)
-    }
-
-    /// Tells the threads to accept nothing more and to answer what they have begun.
-    pub fn drain(&self) {
-        self.stop(Stop::InOrder);
-    }
-
-    /// Tells the threads to end at once.
-    pub fn kill(&self) {
-        self.stop(Stop::Now);
-    }
-
-    fn stop(&self, stop: Stop) {
-        self.stop.send_if_modified(|now| {
-            let further = *now < stop;
-            if further {
-                *now = stop;
-            }
-            further
-        });
-    }
-
-    /// Resolves when the last thread has ended.
-    pub fn over(&self) -> impl Future<Output = ()> + 'static {
-        let stop = self.stop.clone();
-        async move { stop.closed().await }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
+        Ok(started)
     }
 }
 

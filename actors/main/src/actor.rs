@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
-use coproc_core::broker::{EventBroker, Publish};
+use coproc_core::broker::{BrokerIs, EventBroker, Publish};
 use coproc_core::event::Event;
 use coproc_core::output::{Kind as Lines, Tap};
 use coproc_core::probe::{Attached, Notes, Role, Watch};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::{Kind, Main};
 use crate::foreground::Foreground;
-use crate::messages::{BrokerIs, MainStatus, Status};
+use crate::messages::{MainStatus, Status};
 use crate::reloading::Reloading;
 use crate::running::Ended;
 use crate::surroundings::Surroundings;

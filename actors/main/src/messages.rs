@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use actix::{Addr, Message};
-use coproc_core::broker::EventBroker;
+use actix::Message;
 use coproc_core::exit::ExitStatus;
 use coproc_core::probe::Note;
 use coproc_core::process::SpawnError;
@@ -47,11 +46,6 @@ pub struct Reconfigure(pub Box<Main>);
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Pass(pub Signal);
-
-/// Where the broker is, after it was built anew.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct BrokerIs(pub Addr<EventBroker>);
 
 /// Asks what the main process does.
 #[derive(Clone, Copy, Debug, Message)]

@@ -5,7 +5,6 @@ use coproc_core::event::EventName;
 use coproc_core::output::table::RulesTable;
 use coproc_core::probe::{ProbeTable, Role};
 use coproc_core::refusal::Refusal;
-use coproc_core::scalar::Scalar;
 use coproc_core::signal::Signal;
 use coproc_core::words::Words;
 use schemars::JsonSchema;
@@ -95,21 +94,9 @@ const WATCH_DELAY: Span = Span::from_millis(500);
 /// The word that turns the check off.
 const NO_CHECK: &str = "none";
 
-impl Scalar for Kind {
-    const NOUN: &'static str = "a kind of main process";
-    const EXPECTED: &'static str = "`nginx`, `program` or `none`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "nginx" => Some(Self::Nginx),
-            "program" => Some(Self::Program),
-            "none" => Some(Self::None),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(Kind, "Kind", { "enum": ["nginx", "program", "none"] });
+coproc_core::impl_choice!(Kind, "Kind", "a kind of main process", {
+    "nginx" => Nginx, "program" => Program, or "none" => None
+});
 
 impl MainTable {
     /// Checks what single values cannot show, and fills the defaults in. `nginx` is the binary of

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use coproc_acomm::Response;
+use coproc_core::threads::Stop;
 use tokio::sync::watch;
 
 use super::{Nats, Passed, When};
 use crate::forward::{Untaken, Way};
 use crate::hook::Try;
 use crate::router::NO_PROVIDERS;
-use crate::server::{Shared, Stop};
+use crate::server::Shared;
 use crate::tracker::Origin;
 
 /// There are none.

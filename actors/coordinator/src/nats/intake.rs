@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap, Message, Subscriber};
 use coproc_acomm::{DecodeError, Request, Response};
 use coproc_core::scalar::printable;
+use coproc_core::threads::Stop;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use super::peers::Peers;
 use crate::awaited::comes;
 use crate::forward::{Entrance, attempt, patience};
 use crate::router::NO_PROVIDERS;
-use crate::server::{Shared, Stop};
+use crate::server::Shared;
 use crate::unix::{answered, shown};
 
 /// The group in which one coordinator gets each request.

@@ -101,35 +101,13 @@ impl Scalar for PublicUrl {
 
 coproc_core::impl_scalar!(PublicUrl, "PublicUrl", { "type": "string", "pattern": "^https?://." });
 
-impl Scalar for Order {
-    const NOUN: &'static str = "an order of priorities";
-    const EXPECTED: &'static str = "`number` or `text`";
+coproc_core::impl_choice!(Order, "Order", "an order of priorities", {
+    "number" => Number, or "text" => Text
+});
 
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "number" => Some(Self::Number),
-            "text" => Some(Self::Text),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(Order, "Order", { "enum": ["number", "text"] });
-
-impl Scalar for UnixHooks {
-    const NOUN: &'static str = "a choice of Unix sockets";
-    const EXPECTED: &'static str = "`any` or `socket_dir`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "any" => Some(Self::Any),
-            "socket_dir" => Some(Self::SocketDir),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(UnixHooks, "UnixHooks", { "enum": ["any", "socket_dir"] });
+coproc_core::impl_choice!(UnixHooks, "UnixHooks", "a choice of Unix sockets", {
+    "any" => Any, or "socket_dir" => SocketDir
+});
 
 /// Hosts: an array of texts, or one text with blanks between them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use actix::{
-    Actor, AsyncContext, Context, Handler, Message, MessageResult, Recipient, WeakRecipient,
+    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient, WeakRecipient,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -31,6 +31,14 @@ pub struct Subscribe {
     /// Where orders go. Weak, so that a list of subscribers keeps nobody alive.
     pub to: WeakRecipient<Deliver>,
 }
+
+/// Where the broker is, after it was built anew.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct BrokerIs(pub Addr<EventBroker>);
+
+/// Where the broker is, for an actor and for tasks of its own.
+pub type BrokerPlace = Rc<RefCell<Addr<EventBroker>>>;
 
 /// The subscriber in this place is gone for good: nothing waits for it any more.
 #[derive(Clone, Copy, Debug, Message)]

@@ -11,7 +11,8 @@ mod log;
 mod walk;
 
 pub use actor::{
-    Cancel, EventBroker, Ongoing, OngoingWalk, Publish, Regroup, Subscribe, Unsubscribe, WhatGoesOn,
+    BrokerIs, BrokerPlace, Cancel, EventBroker, Ongoing, OngoingWalk, Publish, Regroup, Subscribe,
+    Unsubscribe, WhatGoesOn,
 };
 pub use group::Group;
 pub use log::{EventLog, Stamped};

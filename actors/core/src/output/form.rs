@@ -1,7 +1,5 @@
 //! The forms in which a line can be written.
 
-use crate::scalar::Scalar;
-
 /// The form of a line. What each looks like is the sink's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
@@ -28,23 +26,12 @@ impl Form {
     }
 }
 
-impl Scalar for Form {
-    const NOUN: &'static str = "a formatter";
-    const EXPECTED: &'static str =
-        "`TextFormatter`, `JSONFormatter`, `text`, `json`, `raw`, `prefix` or `merged`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "TextFormatter" | "text" => Some(Self::Text),
-            "JSONFormatter" | "json" => Some(Self::Json),
-            "raw" => Some(Self::Raw),
-            "prefix" => Some(Self::Prefix),
-            "merged" => Some(Self::Merged),
-            _ => None,
-        }
-    }
-}
-
-crate::impl_scalar!(Form, "Form", {
-    "enum": ["TextFormatter", "JSONFormatter", "text", "json", "raw", "prefix", "merged"]
+crate::impl_choice!(Form, "Form", "a formatter", {
+    "TextFormatter" => Text,
+    "JSONFormatter" => Json,
+    "text" => Text,
+    "json" => Json,
+    "raw" => Raw,
+    "prefix" => Prefix,
+    or "merged" => Merged
 });

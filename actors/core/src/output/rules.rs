@@ -48,20 +48,9 @@ pub enum OnFull {
     Drop,
 }
 
-impl Scalar for OnFull {
-    const NOUN: &'static str = "what becomes of lines that are too many";
-    const EXPECTED: &'static str = "`block` or `drop`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "block" => Some(Self::Block),
-            "drop" => Some(Self::Drop),
-            _ => None,
-        }
-    }
-}
-
-crate::impl_scalar!(OnFull, "OnFull", { "enum": ["block", "drop"] });
+crate::impl_choice!(OnFull, "OnFull", "what becomes of lines that are too many", {
+    "block" => Block, or "drop" => Drop
+});
 
 /// A number of lines in a time, such as `1000/s` or `100/10s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,13 +18,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use coproc_core::process::{Leader, StageReport};
+use coproc_core::threads::Stop;
 use tokio::time::Instant;
 
 use crate::arguments::Arguments;
 use crate::figures::{Permit, Run};
 use crate::protocol::{MAX_VALUE, PAIRS, Request, Stream};
 use crate::queue::{HIGH, LOW, Queue, SEND};
-use crate::server::Stop;
 use crate::session::{Input, Rules, Session, Timer};
 use crate::stdin::Stdin;
 use crate::timers::Timers;
@@ -194,7 +194,7 @@ impl Connection {
     fn poll_orders(&mut self) -> bool {
         match self.orders.take() {
             Some(Stop::InOrder) => self.tell(Input::Stop),
-            Some(Stop::Now) => self.tell(Input::Kill),
+            Some(Stop::Now | Stop::Left) => self.tell(Input::Kill),
             Some(Stop::Not) | None => return false,
         }
         true

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coproc_core::threads::Stop;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use super::crew::{Accepted, Coming, Crew, Passed};
 use super::pool::Pool;
 use super::stream::Stream;
 use crate::exchange::Scheme;
-use crate::server::{Shared, Socket, Stop, Table};
+use crate::server::{Shared, Socket, Table};
 
 /// How long a thread waits that cannot accept.
 const BREATH: Duration = Duration::from_millis(100);

@@ -19,20 +19,9 @@ pub enum Compat {
     Strict,
 }
 
-impl Scalar for Compat {
-    const NOUN: &'static str = "a way to be compatible";
-    const EXPECTED: &'static str = "`tyk` or `strict`";
-
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "tyk" => Some(Self::Tyk),
-            "strict" => Some(Self::Strict),
-            _ => None,
-        }
-    }
-}
-
-coproc_core::impl_scalar!(Compat, "Compat", { "enum": ["tyk", "strict"] });
+coproc_core::impl_choice!(Compat, "Compat", "a way to be compatible", {
+    "tyk" => Tyk, or "strict" => Strict
+});
 
 /// A hash function, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
