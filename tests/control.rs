@@ -8,22 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use support::{Place, Wrapper, alive, children, coprocess, eventually, puppet};
+use support::{Place, Wrapper, alive, children, coprocess, eventually, puppet, text};
 
 fn background(name: &str, exec: &str, rest: &str) -> String {
     coprocess(name, exec, &format!("background = true\n{rest}"))
-}
-
-/// A wrapper whose main process runs.
-fn up(place: &Place, text: &str) -> Wrapper {
-    place.config(text);
-    let wrapper = place.run();
-    wrapper.wait_for(": up");
-    wrapper
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Runs a client command that has to succeed; gives its answer.
@@ -64,7 +52,7 @@ fn events(lines: &str) -> Vec<Value> {
 #[test]
 fn the_socket_is_for_its_owner_alone_and_goes_at_the_end() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     let metadata = std::fs::metadata(place.at("run/control.sock")).unwrap();
     assert!(metadata.file_type().is_socket());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
@@ -75,7 +63,7 @@ fn the_socket_is_for_its_owner_alone_and_goes_at_the_end() {
 #[test]
 fn status_says_everything_in_file_order() {
     let place = Place::new();
-    place.config(
+    let mut wrapper = place.serving(
         &[
             coprocess("zero", "[\"sh\", \"-c\", \"exit 3\"]", "restarts = 1"),
             background("b", "\"sleep 1000\"", ""),
@@ -86,8 +74,6 @@ fn status_says_everything_in_file_order() {
         ]
         .concat(),
     );
-    let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
     wrapper.wait_for("slow: starts again");
     wrapper.wait_for("event: [coprocess.killed.failed]");
     let all = status(&place);
@@ -190,14 +176,11 @@ fn a_wrapper_without_a_file_is_found() {
 fn a_coprocess_finds_its_own_wrapper() {
     let place = Place::new();
     let exec = format!("[\"{}\", \"emit\", \"hello\"]", support::coproc());
-    let mut wrapper = up(
-        &place,
-        &[
-            background("b", "\"echo heard\"", "exec_event = \"custom.hello\""),
-            background("a", &exec, ""),
-        ]
-        .concat(),
-    );
+    let mut wrapper = place.up(&[
+        background("b", "\"echo heard\"", "exec_event = \"custom.hello\""),
+        background("a", &exec, ""),
+    ]
+    .concat());
     wrapper.wait_for("b: heard");
     assert_eq!(wrapper.stop(), 0);
 }
@@ -209,7 +192,7 @@ fn start_stop_and_restart() {
     let rest = format!(
         "exec_event = \"custom.x\"\nstop_exec = [\"sh\", \"-c\", \"sleep 0.2; echo >> {file}\"]"
     );
-    let mut wrapper = up(&place, &background("a", "\"sleep 1000\"", &rest));
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", &rest));
     let byes = || place.read("byes").len();
     ask(&place, &["start", "a"]);
     let first = of(&place, "a");
@@ -245,7 +228,7 @@ fn restart_answers_when_the_new_one_runs_however_slow_the_old_one_is() {
     let exec = "[\"sh\", \"-c\", \"trap 'sleep 0.4; exit 0' TERM; echo set; \
                 while :; do sleep 0.02; done\"]";
     let stop = "stop_exec = \"sleep 0.3\"";
-    let mut wrapper = up(&place, &background("a", exec, stop));
+    let mut wrapper = place.up(&background("a", exec, stop));
     wrapper.wait_for("a: set");
     let first = wrapper.started("a", 1);
     ask(&place, &["restart", "a"]);
@@ -258,7 +241,7 @@ fn restart_answers_when_the_new_one_runs_however_slow_the_old_one_is() {
 #[test]
 fn refusals_exit_1_with_a_reason() {
     let place = Place::new();
-    let mut wrapper = up(&place, &background("a", "\"/no/such\"", "exec_event = \"custom.x\""));
+    let mut wrapper = place.up(&background("a", "\"/no/such\"", "exec_event = \"custom.x\""));
     for action in ["start", "stop", "restart", "background", "foreground"] {
         let why = refused(&place, &[action, "nope"]);
         assert!(why.contains("`nope`") && why.contains("`a`"), "{why}");
@@ -284,7 +267,7 @@ fn refusals_exit_1_with_a_reason() {
 fn set_changes_the_policy_of_what_runs() {
     let place = Place::new();
     let rest = "time_between_restarts = \"1h\"\nrestarts = 5";
-    let mut wrapper = up(&place, &background("a", "\"sleep 1000\"", rest));
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", rest));
     ask(&place, &["set", "a", "restarts=2", "time_between_restarts=10ms", "background=false"]);
     let now = of(&place, "a");
     assert_eq!((&now["policy"], &now["background"]), (&json!("2"), &json!(false)));
@@ -301,7 +284,7 @@ fn set_changes_the_policy_of_what_runs() {
 fn fewer_restarts_end_a_pause() {
     let place = Place::new();
     let rest = "time_between_restarts = \"1h\"\nrestarts = \"unlimited\"";
-    let mut wrapper = up(&place, &background("a", "\"true\"", rest));
+    let mut wrapper = place.up(&background("a", "\"true\"", rest));
     wrapper.wait_for("a: starts again in 1h");
     ask(&place, &["set", "a", "restarts=never"]);
     wrapper.wait_for("event: [coprocess.a.stopped]");
@@ -332,7 +315,7 @@ fn signals_reach_the_group_of_a_coprocess_and_main_itself() {
     let place = Place::new();
     let exec = "[\"sh\", \"-c\", \"trap 'echo got it' USR2; echo set; \
                 while :; do sleep 0.02; done\"]";
-    let mut wrapper = up(&place, &background("a", exec, ""));
+    let mut wrapper = place.up(&background("a", exec, ""));
     wrapper.wait_for("a: set");
     for (n, name) in ["USR2", "sigusr2", "12"].into_iter().enumerate() {
         ask(&place, &["signal", "a", name]);
@@ -365,9 +348,8 @@ fn what_does_not_run_is_sent_no_signal() {
 #[test]
 fn reload_is_answered_when_it_is_over() {
     let place = Place::new();
-    place.config(&coprocess("a", "\"echo before\"", "exec_event = \"pre-reload\""));
-    let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
+    let mut wrapper =
+        place.serving(&coprocess("a", "\"echo before\"", "exec_event = \"pre-reload\""));
     ask(&place, &["reload"]);
     let seen = events(&ask(&place, &["events"]));
     let names: Vec<_> = seen.iter().map(|event| event["event"].as_str().unwrap()).collect();
@@ -380,14 +362,11 @@ fn reload_is_answered_when_it_is_over() {
 fn custom_events_start_and_stop() {
     let place = Place::new();
     let rest = "exec_event = \"custom.go\"\nstop_event = \"custom.halt\"";
-    let mut wrapper = up(
-        &place,
-        &[
-            background("a", "\"sleep 1000\"", rest),
-            background("b", "\"echo follows\"", "exec_event = \"coprocess.a.stopped\""),
-        ]
-        .concat(),
-    );
+    let mut wrapper = place.up(&[
+        background("a", "\"sleep 1000\"", rest),
+        background("b", "\"echo follows\"", "exec_event = \"coprocess.a.stopped\""),
+    ]
+    .concat());
     assert_eq!(of(&place, "a")["state"], "waiting");
     ask(&place, &["emit", "go"]);
     let first = wrapper.started("a", 1);
@@ -402,7 +381,7 @@ fn custom_events_start_and_stop() {
 #[test]
 fn events_from_the_first_on_or_after_a_number() {
     let place = Place::new();
-    let mut wrapper = up(&place, &coprocess("a", "\"true\"", ""));
+    let mut wrapper = place.up(&coprocess("a", "\"true\"", ""));
     ask(&place, &["emit", "one"]);
     let all = events(&ask(&place, &["events"]));
     let names: Vec<_> = all.iter().map(|event| event["event"].as_str().unwrap()).collect();
@@ -431,7 +410,7 @@ fn events_from_the_first_on_or_after_a_number() {
 #[test]
 fn events_as_they_happen() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     let mut follower = Wrapper::start(place.command(&["events", "--follow", "--since", "0"]));
     follower.wait_for("pre-start");
     for name in ["one", "two", "three"] {
@@ -449,7 +428,7 @@ fn events_as_they_happen() {
 #[test]
 fn a_reader_that_goes_away_ends_its_follower() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     for words in [["events", "--follow"], ["logs", "--follow"]] {
         let mut command = place.command(&words);
         command.stdout(std::process::Stdio::piped());
@@ -488,7 +467,7 @@ fn who_waits_for_the_next_line_is_not_woken_before_it_comes() {
     let place = Place::new();
     // No nginx, whose silence would be remarked on after a while.
     let main = format!("[main]\nexec = [{:?}]\nkind = \"program\"\n", puppet());
-    let mut wrapper = up(&place, &main);
+    let mut wrapper = place.up(&main);
     let mut follower = Wrapper::start(place.command(&["events", "--follow"]));
     follower.wait_for("pre-start");
     let pids = [&[wrapper.pid(), follower.pid()], &children(wrapper.pid())[..]].concat();
@@ -515,7 +494,7 @@ fn logs_of_one_of_all_and_as_they_come() {
     let place = Place::new();
     let exec = "[\"sh\", \"-c\", \"for n in 1 2 3 4 5; do echo line $n; done; echo bad >&2; \
                 trap 'echo more' USR1; while :; do sleep 0.02; done\"]";
-    let mut wrapper = up(&place, &background("a", exec, ""));
+    let mut wrapper = place.up(&background("a", exec, ""));
     wrapper.wait_for("a: bad");
     wrapper.wait_for("a: line 5");
     let last = ask(&place, &["logs", "-n", "2", "a"]);
@@ -541,7 +520,7 @@ fn logs_of_one_of_all_and_as_they_come() {
 #[test]
 fn a_second_wrapper_leaves_the_first_unharmed() {
     let place = Place::new();
-    let mut first = up(&place, "");
+    let mut first = place.up("");
     let pid = first.pid().to_string();
     let mut second = place.run();
     second.wait_for(": up");
@@ -557,7 +536,7 @@ fn a_second_wrapper_leaves_the_first_unharmed() {
 fn a_configured_socket_that_is_taken_ends_the_second_wrapper() {
     let place = Place::new();
     let control = format!("[control]\nsocket = \"{}\"\n", place.at("c.sock"));
-    let mut first = up(&place, &control);
+    let mut first = place.up(&control);
     let mut second = place.run();
     assert_eq!(second.wait(), 1);
     assert!(second.stderr().contains("c.sock"), "{}", second.stderr());
@@ -569,10 +548,10 @@ fn a_configured_socket_that_is_taken_ends_the_second_wrapper() {
 fn a_stale_socket_is_replaced_and_none_means_none() {
     let place = Place::new();
     drop(std::os::unix::net::UnixListener::bind(place.at("run/control.sock")).unwrap());
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     status(&place);
     assert_eq!(wrapper.stop(), 0);
-    let mut wrapper = up(&place, "[control]\nsocket = \"none\"\n");
+    let mut wrapper = place.up("[control]\nsocket = \"none\"\n");
     assert!(!place.path().join("run/control.sock").exists());
     let output = place.coproc(&["status"]);
     assert_eq!(output.status.code(), Some(2));
@@ -598,7 +577,7 @@ fn http(place: &Place, head: &str, body: &str) -> (String, String) {
 #[test]
 fn the_same_by_http() {
     let place = Place::new();
-    let mut wrapper = up(&place, &background("a", "\"sleep 1000\"", ""));
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", ""));
     let ok = "HTTP/1.1 200 OK";
     let (line, body) = http(&place, "GET /v1/status", "");
     assert_eq!(line, ok);
@@ -666,7 +645,7 @@ fn main_waits_for_an_event_of_its_own() {
 fn an_event_does_not_cut_a_pause_short() {
     let place = Place::new();
     let rest = "exec_event = \"custom.go\"\nrestarts = 5\ntime_between_restarts = \"1h\"";
-    let mut wrapper = up(&place, &background("a", "\"true\"", rest));
+    let mut wrapper = place.up(&background("a", "\"true\"", rest));
     ask(&place, &["emit", "go"]);
     wrapper.wait_for("a: starts again in 1h");
     ask(&place, &["emit", "go"]);
@@ -688,9 +667,7 @@ fn what_is_started_while_it_stops_runs_anew_and_holds_nobody_up() {
          echo set; while :; do sleep 0.02; done\"]"
     );
     let rest = "exec_event = \"custom.go\"\nstop_event = \"pre-reload\"";
-    place.config(&background("a", &exec, rest));
-    let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
+    let mut wrapper = place.serving(&background("a", &exec, rest));
     ask(&place, &["emit", "go"]);
     wrapper.wait_for("a: set");
     wrapper.signal(nix::sys::signal::Signal::SIGHUP);
@@ -708,7 +685,7 @@ fn what_is_started_while_it_stops_runs_anew_and_holds_nobody_up() {
 #[test]
 fn d09_a_second_life_has_all_its_restarts() {
     let place = Place::new();
-    let mut wrapper = up(&place, &background("a", "\"sleep 1000\"", "restarts = 1"));
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", "restarts = 1"));
     for life in 0..2 {
         for run in 1..=2 {
             wrapper.wait_for_nth("event: [coprocess.a.started]", life * 2 + run);
@@ -743,7 +720,7 @@ fn stopping_what_holds_an_event_lets_it_go_on_and_restarting_does_not() {
 #[test]
 fn clients_that_misbehave_keep_nobody_waiting() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     let silent: Vec<_> =
         (0..20).map(|_| UnixStream::connect(place.at("run/control.sock")).unwrap()).collect();
     let mut follower = UnixStream::connect(place.at("run/control.sock")).unwrap();
@@ -765,7 +742,7 @@ fn clients_that_misbehave_keep_nobody_waiting() {
 #[test]
 fn followers_keep_nobody_from_being_answered() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     let follow = || {
         let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
         stream.write_all(b"GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -785,7 +762,7 @@ fn followers_keep_nobody_from_being_answered() {
 #[test]
 fn who_has_said_all_is_answered() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
     stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -798,7 +775,7 @@ fn who_has_said_all_is_answered() {
 #[test]
 fn a_body_that_does_not_come_is_not_waited_for() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.up("");
     let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
     let head = "POST /v1/emit HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{";
     stream.write_all(head.as_bytes()).unwrap();

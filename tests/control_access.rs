@@ -8,22 +8,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{PATIENCE, Place, Wrapper, coproc, coprocess, eventually, is_root, skipped};
+use support::{PATIENCE, Place, Wrapper, coproc, coprocess, eventually, is_root, skipped, text};
 
 fn agent() -> String {
     coprocess("agent", "\"sleep 1000\"", "background = true")
-}
-
-/// A wrapper whose main process runs.
-fn up(place: &Place, text: &str) -> Wrapper {
-    place.config(text);
-    let wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
-    wrapper
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Runs a client command as another user, with these groups.
@@ -73,7 +61,7 @@ fn roles_are_given_by_user_and_by_group() {
     let place = Place::new();
     let control = "[control]\nmode = \"0666\"\nroles = { read = [\"41001\"], operate = [\"@42002\"], \
                    admin = [\"41003\"] }\n";
-    let mut wrapper = up(&place, &[&agent(), control].concat());
+    let mut wrapper = place.serving(&[&agent(), control].concat());
     wrapper.wait_for("event: [coprocess.agent.ready]");
     let reader = |words: &[&str]| as_user(&place, 41001, "65534", words);
     for words in [&["status"][..], &["events"], &["logs"], &["why"], &["health"]] {
@@ -115,7 +103,7 @@ fn without_roles_whoever_may_connect_may_do_everything() {
     }
     let place = Place::new();
     let control = "[control]\nmode = \"0660\"\nowner = \"41001:42001\"\n";
-    let mut wrapper = up(&place, &[&agent(), control].concat());
+    let mut wrapper = place.serving(&[&agent(), control].concat());
     let socket = std::fs::metadata(place.at("run/control.sock")).unwrap();
     assert_eq!((socket.uid(), socket.gid(), socket.mode() & 0o777), (41001, 42001, 0o660));
     succeeds(&as_user(&place, 41001, "65534", &["restart", "agent"]));
@@ -131,7 +119,7 @@ fn everybody_is_a_star() {
         return;
     }
     let place = Place::new();
-    let mut wrapper = up(&place, "[control]\nmode = \"0666\"\nroles = { read = \"*\" }\n");
+    let mut wrapper = place.serving("[control]\nmode = \"0666\"\nroles = { read = \"*\" }\n");
     succeeds(&as_user(&place, 41009, "65534", &["status"]));
     lacks(&as_user(&place, 41009, "65534", &["reload"]), "operate");
     assert_eq!(wrapper.stop(), 0);
@@ -191,7 +179,7 @@ fn a_member_without_a_name_is_an_error_of_check() {
 fn a_file_in_the_sockets_place_is_left_alone() {
     let place = Place::new();
     place.write("run/control.sock", "mine");
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.serving("");
     wrapper.wait_for("there is no control socket");
     assert_eq!(place.read("run/control.sock"), "mine");
     assert_eq!(wrapper.stop(), 0);
@@ -209,7 +197,7 @@ fn with_tokens(place: &Place, more: &str) -> (Wrapper, SocketAddr) {
     place.write("a", ADMIN);
     let control = "[control]\nlisten = \"127.0.0.1:0\"\n\
                    token_files = { read = \"r\", operate = \"o\", admin = \"a\" }\n";
-    let wrapper = up(place, &[&agent(), control, more].concat());
+    let wrapper = place.serving(&[&agent(), control, more].concat());
     let line = wrapper.wait_for("are told on http://");
     assert!(line.contains("and everything to who shows a token"), "{line}");
     let address = line.split_once("http://").unwrap().1.split_once('/').unwrap().0;

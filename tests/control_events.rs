@@ -8,19 +8,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{PATIENCE, Place, Wrapper, coprocess, eventually};
-
-/// A wrapper whose main process serves.
-fn up(place: &Place, text: &str) -> Wrapper {
-    place.config(text);
-    let wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
-    wrapper
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use support::{PATIENCE, Place, Wrapper, coprocess, eventually, text};
 
 /// A stream of server-sent events.
 struct Stream(BufReader<UnixStream>);
@@ -100,7 +88,7 @@ fn emit(place: &Place, name: &str) {
 #[test]
 fn server_sent_events_are_numbered_and_resumed() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.serving("");
     let mut stream = Stream::open(&place, "", "");
     let (id, kind, data) = stream.message().unwrap();
     assert_eq!((id, kind.as_str(), &data["event"]), (Some(1), "", &"pre-start".into()));
@@ -136,7 +124,7 @@ fn lines_of_the_log_come_as_server_sent_events() {
         )
     };
     let one = |name: &str| coprocess(name, &script(name), "background = true");
-    let mut wrapper = up(&place, &[one("a"), one("b")].concat());
+    let mut wrapper = place.serving(&[one("a"), one("b")].concat());
     wrapper.wait_for("msg=\"a: a 1\"");
     let mut stream = Stream::of(&place, "/v1/logs?name=a", "");
     let mut next = || {
@@ -154,7 +142,7 @@ fn lines_of_the_log_come_as_server_sent_events() {
 #[test]
 fn what_a_stream_cannot_tell_any_more_is_said() {
     let place = Place::new();
-    let mut wrapper = up(&place, "");
+    let mut wrapper = place.serving("");
     let mut stream = Stream::open(&place, "?since=100000", "");
     let (id, kind, data) = stream.message().unwrap();
     assert_eq!((id, kind.as_str(), &data["seen"]), (None, "anew", &100_000.into()));
@@ -172,7 +160,7 @@ fn what_a_stream_cannot_tell_any_more_is_said() {
 #[test]
 fn a_silent_stream_shows_that_it_is_there() {
     let place = Place::new();
-    let mut wrapper = up(&place, "[control]\nheartbeat = \"20ms\"\n");
+    let mut wrapper = place.serving("[control]\nheartbeat = \"20ms\"\n");
     let mut stream = Stream::open(&place, "", "");
     let mut beats = 0;
     while beats < 3 {
@@ -248,8 +236,7 @@ fn is(output: &Output, status: i32, why: &str) {
 #[test]
 fn waiting_for_what_is_so_already_or_cannot_be() {
     let place = Place::new();
-    let mut wrapper = up(
-        &place,
+    let mut wrapper = place.serving(
         &[
             coprocess("agent", "\"sleep 1000\"", "background = true"),
             coprocess("once", "\"true\"", ""),
@@ -283,7 +270,7 @@ fn waiting_ends_with_the_change_that_is_waited_for() {
     let place = Place::new();
     let ready = format!("ready = {{ file = {:?}, interval = \"20ms\" }}", place.at("up"));
     let rest = format!("background = true\nexec_event = \"custom.go\"\n{ready}");
-    let mut wrapper = up(&place, &coprocess("later", "\"sleep 1000\"", &rest));
+    let mut wrapper = place.serving(&coprocess("later", "\"sleep 1000\"", &rest));
     let start =
         |words: &[&str]| Wrapper::start(place.command(&[&["wait", "later"], words].concat()));
     let mut waiting =
@@ -304,7 +291,7 @@ fn waiting_ends_with_the_change_that_is_waited_for() {
 #[test]
 fn those_who_wait_keep_nobody_from_being_answered() {
     let place = Place::new();
-    let mut wrapper = up(&place, &coprocess("later", "\"true\"", "exec_event = \"custom.go\""));
+    let mut wrapper = place.serving(&coprocess("later", "\"true\"", "exec_event = \"custom.go\""));
     let ask = || {
         let mut stream = UnixStream::connect(place.at("run/control.sock")).unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();

@@ -105,15 +105,11 @@ fn w56_a_string_is_split_and_a_list_taken_word_by_word() {
 #[test]
 fn w57_background_as_text() {
     let place = Place::new();
-    place.config(
-        &[
-            coprocess("fore", "\"sleep 0.5\"", "background = \"false\""),
-            coprocess("back", "\"sleep 1000\"", "background = \"true\""),
-        ]
-        .concat(),
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&[
+        coprocess("fore", "\"sleep 0.5\"", "background = \"false\""),
+        coprocess("back", "\"sleep 1000\"", "background = \"true\""),
+    ]
+    .concat());
     assert!(wrapper.position("fore: ended") < wrapper.position("back: started"));
     assert!(alive(wrapper.started("back", 1)), "main did not wait for it");
     assert_eq!(wrapper.stop(), 0);
@@ -134,17 +130,13 @@ fn w57_other_words_and_numbers_are_no_booleans() {
 #[test]
 fn w58_the_number_of_restarts() {
     let place = Place::new();
-    place.config(
-        &[
-            coprocess("a", "\"echo hi\"", "restarts = \"2\""),
-            coprocess("b", "\"echo hi\"", "restarts = 2"),
-            coprocess("c", "\"echo hi\"", "restarts = \"never\""),
-            coprocess("d", "\"echo hi\"", "restarts = \"0\""),
-        ]
-        .concat(),
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&[
+        coprocess("a", "\"echo hi\"", "restarts = \"2\""),
+        coprocess("b", "\"echo hi\"", "restarts = 2"),
+        coprocess("c", "\"echo hi\"", "restarts = \"never\""),
+        coprocess("d", "\"echo hi\"", "restarts = \"0\""),
+    ]
+    .concat());
     assert_eq!(wrapper.stop(), 0);
     let runs = ["a", "b", "c", "d"].map(|name| wrapper.count(&format!("msg=\"{name}: hi\"")));
     assert_eq!(runs, [3, 3, 1, 1], "{}", wrapper.dump());
@@ -314,9 +306,8 @@ fn w66_inserted_text_is_not_read_again_and_own_names_win() {
 #[test]
 fn w68_an_unknown_user_in_the_background_is_told() {
     let place = Place::new();
-    place.config(&coprocess("a", "\"true\"", "user = \"no-such-user\"\nbackground = true"));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper =
+        place.up(&coprocess("a", "\"true\"", "user = \"no-such-user\"\nbackground = true"));
     let line = wrapper.wait_for("a: `true` cannot be started");
     assert!(line.contains("level=error") && line.contains("no-such-user"), "{line}");
     assert_eq!(wrapper.stop(), 0);
@@ -397,9 +388,7 @@ fn w79_what_cannot_be_started_is_tried_again() {
 #[test]
 fn w80_a_failing_program_before_the_start_is_no_obstacle() {
     let place = Place::new();
-    place.config(&coprocess("a", "[\"sh\", \"-c\", \"exit 7\"]", ""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&coprocess("a", "[\"sh\", \"-c\", \"exit 7\"]", ""));
     let line = wrapper.wait_for("a: ended with exit status 7");
     assert!(line.contains("level=info"), "{line}");
     assert_eq!(wrapper.stop(), 0);
@@ -456,9 +445,7 @@ fn cpu(pid: i32) -> f64 {
 fn w83_a_program_that_cannot_live_makes_no_storm() {
     let place = Place::new();
     let rest = "restarts = \"unlimited\"\nbackground = true";
-    place.config(&coprocess("a", "\"true\"", rest));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&coprocess("a", "\"true\"", rest));
     let before = (Instant::now(), wrapper.count("msg=\"a: started"));
     wrapper.wait_for_nth("msg=\"a: started", before.1 + 20);
     let (seconds, pid) = (before.0.elapsed().as_secs_f64(), wrapper.pid());
@@ -593,9 +580,7 @@ fn w67_the_users_own_groups() {
         return;
     }
     let place = Place::new();
-    place.config(&coprocess("a", "\"id\"", "user = \"www-data\""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&coprocess("a", "\"id\"", "user = \"www-data\""));
     assert_eq!(wrapper.stop(), 0);
     let id = wrapper.said("a");
     let id = id.iter().find(|text| text.starts_with("uid=")).unwrap();
@@ -622,23 +607,11 @@ fn main_starts_after_its_own_event_even_if_that_comes_during_the_boot() {
 #[test]
 fn coprocesses_that_start_each_other_do_not_spin() {
     let place = Place::new();
-    place.config(
-        &[
-            coprocess(
-                "ping",
-                "\"true\"",
-                "background = true\nexec_event = \"coprocess.pong.stopped\"",
-            ),
-            coprocess(
-                "pong",
-                "\"true\"",
-                "background = true\nexec_event = \"coprocess.ping.stopped\"",
-            ),
-        ]
-        .concat(),
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&[
+        coprocess("ping", "\"true\"", "background = true\nexec_event = \"coprocess.pong.stopped\""),
+        coprocess("pong", "\"true\"", "background = true\nexec_event = \"coprocess.ping.stopped\""),
+    ]
+    .concat());
     let began = Instant::now();
     assert!(place.coproc(&["start", "ping"]).status.success());
     wrapper.wait_for_nth("ping: started", 6);

@@ -12,7 +12,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::exec::Server;
-use support::{PATIENCE, Place, alive, eventually};
+use support::{PATIENCE, Place, alive, eventually, text};
 
 /// `coproc exec` with these words, not yet started. Tests that run in the background of a shell inherit
 /// an ignored INT, and the client would leave it so.
@@ -82,10 +82,6 @@ fn peak(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

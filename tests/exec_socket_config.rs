@@ -44,12 +44,8 @@ fn status(place: &Place) -> Value {
 #[test]
 fn several_sockets_beside_a_main_process() {
     let place = Place::new();
-    place.config(
-        "[exec_socket.one]\npath = \"${run_path}/one.sock\"\n\
-         [exec_socket.two]\npath = \"two.sock\"\nenv = { WHO = \"two\" }\nmode = \"0600\"\n",
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up("[exec_socket.one]\npath = \"${run_path}/one.sock\"\n\
+         [exec_socket.two]\npath = \"two.sock\"\nenv = { WHO = \"two\" }\nmode = \"0600\"\n");
     assert_eq!(ask(&place, "run/one.sock", &["sh", "-c", "echo .$WHO"]).stdout(), ".\n");
     assert_eq!(ask(&place, "two.sock", &["sh", "-c", "echo .$WHO"]).stdout(), ".two\n");
     assert_eq!(fs::metadata(place.at("two.sock")).unwrap().permissions().mode() & 0o777, 0o600);

@@ -230,9 +230,7 @@ fn the_pid_file_and_the_name_mean_the_outer_process() {
     let place = Place::new();
     // A crashed wrapper left one; that a process of this pid lives means nothing.
     place.write("run/coproc.pid", "1\n");
-    place.config(&coprocess("a", "\"echo ${wrapper_pid}\"", ""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&coprocess("a", "\"echo ${wrapper_pid}\"", ""));
     let pid = wrapper.pid().to_string();
     wrapper.wait_for(&format!("msg=\"a: {pid}\""));
     for file in ["run/coproc.pid", "run/nginx-wrapper.pid"] {

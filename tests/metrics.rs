@@ -12,9 +12,7 @@ const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A wrapper that listens on `listen`, and where it really does.
 fn listening(place: &Place, listen: &str, text: &str) -> (Wrapper, Vec<SocketAddr>) {
-    place.config(&format!("{text}\n[control]\nlisten = {listen}\n"));
-    let wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
+    let wrapper = place.serving(&format!("{text}\n[control]\nlisten = {listen}\n"));
     let addresses = addresses(&wrapper);
     (wrapper, addresses)
 }
@@ -51,7 +49,7 @@ fn value(metrics: &str, sample: &str) -> f64 {
 #[test]
 fn metrics_of_a_whole_tree() {
     let place = Place::new();
-    place.config(
+    let mut wrapper = place.serving(
         &[
             background("agent", "\"sleep 1000\"", "restarts = 3"),
             coprocess("once", "[\"sh\", \"-c\", \"echo one; exit 3\"]", ""),
@@ -60,8 +58,6 @@ fn metrics_of_a_whole_tree() {
         ]
         .concat(),
     );
-    let mut wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
     for life in 0..2 {
         place.coproc(&["signal", "agent", "KILL"]);
         wrapper.wait_for_nth("event: [coprocess.agent.ready]", 2 * life + 2);
@@ -119,12 +115,10 @@ fn metrics_of_a_whole_tree() {
 fn metrics_of_a_coordinator() {
     let place = Place::new();
     let port = support::free_port();
-    place.config(&format!(
+    let mut wrapper = place.up(&format!(
         "[coordinator]\nservice_name = \"c\"\nsocket_dir = \"${{run_path}}/../d\"\n\
          external_port = {port}\n[coordinator.nats]\nurl = \"nats://127.0.0.1:1\"\n"
     ));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
     std::fs::create_dir(place.path().join("d/foo")).unwrap();
     let _provider =
         std::os::unix::net::UnixListener::bind(place.path().join("d/foo/1-f.sock")).unwrap();

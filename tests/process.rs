@@ -249,19 +249,15 @@ fn what_cannot_be_executed_says_the_step_and_the_reason() {
     let failing = |name: &str, exec: &str, rest: &str| {
         coprocess(name, &format!("\"{exec}\""), &format!("background = true\n{rest}"))
     };
-    place.config(
-        &[
-            failing("missing", "no-such-program", ""),
-            failing("text", &place.at("text"), ""),
-            failing("plain", &place.at("plain"), ""),
-            failing("staged", &place.at("plain"), "umask = \"0022\""),
-            failing("folder", "true", "cwd = \"/no/such/folder\""),
-            failing("limit", "true", "limits = { nofile = 1 }\ngroup = \"no-such-group\""),
-        ]
-        .concat(),
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&[
+        failing("missing", "no-such-program", ""),
+        failing("text", &place.at("text"), ""),
+        failing("plain", &place.at("plain"), ""),
+        failing("staged", &place.at("plain"), "umask = \"0022\""),
+        failing("folder", "true", "cwd = \"/no/such/folder\""),
+        failing("limit", "true", "limits = { nofile = 1 }\ngroup = \"no-such-group\""),
+    ]
+    .concat());
     for (name, step, reason) in [
         ("missing", "finding the program failed", "not"),
         ("text", "finding the program failed", "execut"),

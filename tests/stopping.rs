@@ -31,9 +31,7 @@ fn reload(wrapper: &Wrapper, n: usize) {
 #[test]
 fn a_file_that_never_comes_keeps_nobody_from_leaving() {
     let place = Place::new();
-    place.config("");
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up("");
     let config = place.path().join("coproc.toml");
     std::fs::remove_file(&config).unwrap();
     nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -53,9 +51,7 @@ fn a_file_that_never_comes_keeps_nobody_from_leaving() {
 #[test]
 fn w64_without_a_stop_event_it_is_stopped_at_the_exit() {
     let place = Place::new();
-    place.config(&background("a", "\"sleep 1000\"", "stop_exec = \"echo bye\""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", "stop_exec = \"echo bye\""));
     let pid = wrapper.started("a", 1);
     assert_eq!(wrapper.stop(), 0);
     assert!(!alive(pid));
@@ -66,9 +62,7 @@ fn w64_without_a_stop_event_it_is_stopped_at_the_exit() {
 fn w69_the_stop_command_comes_before_the_signal() {
     let place = Place::new();
     let rest = "stop_exec = \"echo bye\"\nstop_event = \"exit\"";
-    place.config(&background("x", "\"sleep 1000\"", rest));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("x", "\"sleep 1000\"", rest));
     assert_eq!(wrapper.stop(), 0);
     wrapper.wait_for("stop-x: bye");
     let ended = wrapper.position("stop-x: ended with exit status 0");
@@ -80,9 +74,7 @@ fn w69_the_stop_command_comes_before_the_signal() {
 #[test]
 fn w70_a_stop_command_of_one_word() {
     let place = Place::new();
-    place.config(&background("x", "\"sleep 1000\"", "stop_exec = \"whoami\""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("x", "\"sleep 1000\"", "stop_exec = \"whoami\""));
     assert_eq!(wrapper.stop(), 0);
     let me = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name;
     assert_eq!(wrapper.count(&format!("msg=\"stop-x: {me}\"")), 1, "{}", wrapper.dump());
@@ -92,15 +84,11 @@ fn w70_a_stop_command_of_one_word() {
 #[test]
 fn w71_a_stop_command_that_cannot_be_started() {
     let place = Place::new();
-    place.config(
-        &[
-            background("a", "\"sleep 1000\"", "stop_exec = \"/no/such x\""),
-            background("b", "\"sleep 1000\"", "stop_exec = \"echo later\""),
-        ]
-        .concat(),
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&[
+        background("a", "\"sleep 1000\"", "stop_exec = \"/no/such x\""),
+        background("b", "\"sleep 1000\"", "stop_exec = \"echo later\""),
+    ]
+    .concat());
     let pids = [wrapper.started("a", 1), wrapper.started("b", 1)];
     assert_eq!(wrapper.stop(), 0);
     let line = wrapper.wait_for("stop-a: `/no/such` cannot be started");
@@ -115,9 +103,7 @@ fn w71_a_stop_command_that_hangs() {
     let place = Place::new();
     let rest = "stop_exec = [\"sh\", \"-c\", \"sleep 1000 & echo inner $!; wait\"]\n\
                 stop_exec_timeout = \"300ms\"";
-    place.config(&background("a", "\"sleep 1000\"", rest));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", rest));
     let pid = wrapper.started("a", 1);
     assert_eq!(wrapper.stop(), 0);
     let line = wrapper.wait_for("stop-a: did not end within 300ms");
@@ -179,9 +165,8 @@ fn w72_the_steps_last_as_long_as_stop_timeout_says() {
 #[test]
 fn w73_three_coprocesses_end_side_by_side() {
     let place = Place::new();
-    place.config(&["a", "b", "c"].map(|name| background(name, "\"sleep 1000\"", "")).concat());
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper =
+        place.up(&["a", "b", "c"].map(|name| background(name, "\"sleep 1000\"", "")).concat());
     let began = Instant::now();
     assert_eq!(wrapper.stop(), 0);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
@@ -262,9 +247,7 @@ fn w77_an_exec_event_that_comes_again_is_ignored() {
 #[test]
 fn w78_a_stop_event_that_never_came_leaves_nothing_behind() {
     let place = Place::new();
-    place.config(&background("a", "\"sleep 1000\"", "stop_event = \"reload\""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", "stop_event = \"reload\""));
     let pid = wrapper.started("a", 1);
     assert_eq!(wrapper.stop(), 0);
     assert!(!alive(pid));
@@ -275,9 +258,7 @@ fn w78_a_stop_event_that_never_came_leaves_nothing_behind() {
 fn w85_the_whole_group_is_stopped() {
     let place = Place::new();
     let exec = "[\"sh\", \"-c\", \"sleep 300 & echo inner $!; wait\"]";
-    place.config(&background("a", exec, ""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("a", exec, ""));
     let line = wrapper.wait_for("a: inner ");
     let inner = line.rsplit_once(' ').unwrap().1.trim_end_matches('"').parse().unwrap();
     assert!(alive(inner));
@@ -289,9 +270,7 @@ fn w85_the_whole_group_is_stopped() {
 fn w85_what_a_leader_leaves_behind_goes_with_it() {
     let place = Place::new();
     let exec = "[\"sh\", \"-c\", \"sleep 300 & echo inner $!\"]";
-    place.config(&coprocess("a", exec, ""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&coprocess("a", exec, ""));
     let line = wrapper.wait_for("a: inner ");
     let inner = line.rsplit_once(' ').unwrap().1.trim_end_matches('"').parse().unwrap();
     eventually("the rest of the group is gone", || !alive(inner));
@@ -306,22 +285,18 @@ fn stop_commands_run_in_file_order_whatever_the_state() {
     let stop = |text: &str| {
         format!("stop_exec = [\"sh\", \"-c\", \"sleep 0.1; echo {text}\"]\nstop_event = \"exit\"")
     };
-    place.config(
-        &[
-            coprocess("ended", "\"true\"", &stop("deregister")),
-            background("agent", "\"sleep 1000\"", &stop("leave")),
-            background("failed", "\"/no/such\"", &stop("tidy")),
-            coprocess("never", "\"true\"", &format!("exec_event = \"custom.x\"\n{}", stop("last"))),
-            background(
-                "paused",
-                "\"true\"",
-                &format!("restarts = 1\ntime_between_restarts = \"1h\"\n{}", stop("pause")),
-            ),
-        ]
-        .concat(),
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&[
+        coprocess("ended", "\"true\"", &stop("deregister")),
+        background("agent", "\"sleep 1000\"", &stop("leave")),
+        background("failed", "\"/no/such\"", &stop("tidy")),
+        coprocess("never", "\"true\"", &format!("exec_event = \"custom.x\"\n{}", stop("last"))),
+        background(
+            "paused",
+            "\"true\"",
+            &format!("restarts = 1\ntime_between_restarts = \"1h\"\n{}", stop("pause")),
+        ),
+    ]
+    .concat());
     wrapper.wait_for("paused: starts again in 1h");
     assert_eq!(wrapper.stop(), 0);
     let places = [
@@ -353,9 +328,7 @@ fn a_program_that_ends_on_its_stop_command_is_not_restarted() {
     let stop = format!(
         "restarts = \"unlimited\"\nstop_exec = [\"sh\", \"-c\", \"touch {file}; sleep 0.5\"]"
     );
-    place.config(&background("a", &exec, &stop));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("a", &exec, &stop));
     assert_eq!(wrapper.stop(), 0);
     assert_eq!(wrapper.count("a: left"), 1);
     assert_eq!(wrapper.count("msg=\"a: started"), 1);
@@ -484,9 +457,7 @@ fn a_stop_event_other_than_exit_stops_at_that_event() {
 #[test]
 fn a_stopped_program_is_continued_and_ended() {
     let place = Place::new();
-    place.config(&background("a", "\"sleep 1000\"", ""));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&background("a", "\"sleep 1000\"", ""));
     let pid = wrapper.started("a", 1);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
     eventually("it is stopped", || support::state(pid) == Some('T'));
@@ -547,15 +518,11 @@ fn d26_failures_to_start_while_everything_ends() {
 #[test]
 fn what_starts_at_the_exit_runs_to_its_end_or_is_stopped() {
     let place = Place::new();
-    place.config(
-        &[
-            coprocess("last", "\"echo farewell\"", "exec_event = \"exit\""),
-            background("stays", "\"sleep 1000\"", "exec_event = \"exit\""),
-        ]
-        .concat(),
-    );
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
+    let mut wrapper = place.up(&[
+        coprocess("last", "\"echo farewell\"", "exec_event = \"exit\""),
+        background("stays", "\"sleep 1000\"", "exec_event = \"exit\""),
+    ]
+    .concat());
     assert_eq!(wrapper.stop(), 0);
     wrapper.wait_for("last: farewell");
     assert!(!alive(wrapper.started("stays", 1)));
@@ -579,7 +546,7 @@ fn coprocesses_are_stopped_when_main_ends_by_itself() {
 fn a_start_during_the_stop_command_is_not_lost() {
     let place = Place::new();
     let stop_exec = format!("until test -e {}; do sleep 0.01; done", place.at("go"));
-    place.config(&coprocess(
+    let mut wrapper = place.up(&coprocess(
         "slow",
         "\"sleep 1000\"",
         &format!(
@@ -587,8 +554,6 @@ fn a_start_during_the_stop_command_is_not_lost() {
              stop_exec = [\"sh\", \"-c\", {stop_exec:?}]"
         ),
     ));
-    let mut wrapper = place.run();
-    wrapper.wait_for(": up");
     assert!(place.coproc(&["emit", "up"]).status.success());
     let before = wrapper.started("slow", 1);
     let mut stopping = place.command(&["stop", "slow"]).spawn().unwrap();

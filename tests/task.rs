@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use coproc_provider::{Answer, Config, Provider, Request, Value, json};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{PATIENCE, Place, Wrapper, alive, coprocess, eventually, puppet};
+use support::{PATIENCE, Place, Wrapper, alive, coprocess, eventually, puppet, text};
 use tokio::sync::oneshot;
 
 /// The example of the provider's crate, which cargo builds beside the tests.
@@ -33,18 +33,6 @@ fn greeting(place: &Place, rest: &str) -> String {
     let exec = format!("[\"{}\", \"-n\", \"greeter\", \"-s\", \"{}\"]", greeter(), place.at("s"));
     let rest = format!("background = true\nrestarts = \"unlimited\"\ntasks = [\"Greet\"]\n{rest}");
     coprocess("greeter", &exec, &rest)
-}
-
-/// A wrapper with a coordinator.
-fn up(place: &Place, text: &str) -> Wrapper {
-    place.config(text);
-    let wrapper = place.run();
-    wrapper.wait_for(": up");
-    wrapper
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Runs `coproc task`, with something on its standard input; gives status, answer and complaint.
@@ -139,7 +127,7 @@ fn twenty_lines_are_a_provider() {
     assert!(lines.lines().count() <= 20);
 
     let place = Place::new();
-    let mut wrapper = up(&place, &[coordinator(&place, ""), greeting(&place, "")].concat());
+    let mut wrapper = place.up(&[coordinator(&place, ""), greeting(&place, "")].concat());
     let greeting = "{\"greeting\":\"Hello, you!\"}\n";
     assert_eq!(done(&place, &["Greet", "{ \"name\": \"you\" }"]), greeting);
     assert_eq!(done(&place, &["Greet", "-a", "name=you"]), greeting);
@@ -157,7 +145,7 @@ fn twenty_lines_are_a_provider() {
 #[test]
 fn c65_arguments_of_every_form() {
     let place = Place::new();
-    let _wrapper = up(&place, &coordinator(&place, ""));
+    let _wrapper = place.up(&coordinator(&place, ""));
     let _provider = Provides::start(&place, "e", echoing);
     let words = [
         "StreamEcho",
@@ -202,7 +190,7 @@ fn c66_what_goes_wrong_is_told_by_the_status() {
     assert_eq!(task(&place, &["--list"]).0, 3);
     assert_eq!(task(&place, &["--socket", "/x/none.sock", "Echo"]).0, 3);
 
-    let _wrapper = up(&place, &coordinator(&place, ""));
+    let _wrapper = place.up(&coordinator(&place, ""));
     let _provider = Provides::start(&place, "e", echoing);
     assert_eq!(failed(&place, &["Nope"]), "error: no providers available for task\n");
     assert_eq!(done(&place, &["StreamEcho", "--timeout", "0"]), "null\n");
@@ -225,7 +213,7 @@ fn c66_what_goes_wrong_is_told_by_the_status() {
 #[test]
 fn c67_streams_go_there_and_back() {
     let place = Place::new();
-    let _wrapper = up(&place, &coordinator(&place, ""));
+    let _wrapper = place.up(&coordinator(&place, ""));
     let _provider = Provides::start(&place, "e", echoing);
     let (code, answer, complaint) = task_with(&place, &["StreamEcho", "-s"], b"abc");
     assert_eq!((code, answer.as_str(), complaint.as_str()), (0, "abc", ""));
@@ -240,7 +228,7 @@ fn c67_streams_go_there_and_back() {
 #[test]
 fn who_gives_up_leaves_nothing_behind() {
     let place = Place::new();
-    let _wrapper = up(&place, &coordinator(&place, ""));
+    let _wrapper = place.up(&coordinator(&place, ""));
     let _provider = Provides::start(&place, "e", echoing);
     let response = || std::fs::read_dir(place.path().join("s/response")).unwrap().count();
     assert_eq!(response(), 1);
@@ -256,7 +244,7 @@ fn who_gives_up_leaves_nothing_behind() {
 #[test]
 fn what_a_killed_one_left_goes_with_the_next() {
     let place = Place::new();
-    let _wrapper = up(&place, &coordinator(&place, ""));
+    let _wrapper = place.up(&coordinator(&place, ""));
     let _provider = Provides::start(&place, "e", echoing);
     let count =
         |folder: &str| std::fs::read_dir(place.path().join("s").join(folder)).unwrap().count();
@@ -290,7 +278,7 @@ fn what_a_killed_one_left_goes_with_the_next() {
 #[test]
 fn what_a_provider_says_does_nothing_to_the_terminal() {
     let place = Place::new();
-    let _wrapper = up(&place, &coordinator(&place, ""));
+    let _wrapper = place.up(&coordinator(&place, ""));
     let says = |provider: Provider| {
         provider.task("Says", |_| async { Err::<Value, _>("no\u{1b}[2J\r\u{9b}1m\n\tmore") })
     };
@@ -309,7 +297,7 @@ fn a_coprocess_finds_its_coordinator() {
         greeting(&place, ""),
         coprocess("asks", &asks, "exec_event = \"coprocess.greeter.ready\""),
     ];
-    let wrapper = up(&place, &config.concat());
+    let wrapper = place.up(&config.concat());
     wrapper.wait_for("Hello, agent!");
 }
 
@@ -317,7 +305,7 @@ fn a_coprocess_finds_its_coordinator() {
 fn a_task_waits_for_a_provider_that_is_restarted() {
     let place = Place::new();
     let pause = "time_between_restarts = \"300ms\"";
-    let wrapper = up(&place, &[coordinator(&place, ""), greeting(&place, pause)].concat());
+    let wrapper = place.up(&[coordinator(&place, ""), greeting(&place, pause)].concat());
     let words = ["Greet", "-a", "name=you"];
     done(&place, &words);
     for n in 1..=2 {
@@ -342,7 +330,7 @@ fn a_task_that_waits_is_refused_when_its_provider_is_given_up() {
         "\"sleep 1000\"",
         "background = true\nrestarts = \"unlimited\"\ntasks = [\"Late\"]",
     );
-    let wrapper = up(&place, &[coordinator(&place, ""), never].concat());
+    let wrapper = place.up(&[coordinator(&place, ""), never].concat());
     let mut waiting = Wrapper::start(place.command(&["task", "Late"]));
     wrapper.wait_for("waits for `Late`");
     assert!(place.coproc(&["stop", "never"]).status.success());
@@ -355,7 +343,7 @@ fn programs_are_run_and_their_output_streamed() {
     let place = Place::new();
     let exec =
         "exec = { allow = [\"/bin/echo\", \"/usr/bin/tr\", \"/bin/sh\"], timeout = \"20s\" }";
-    let wrapper = up(&place, &coordinator(&place, exec));
+    let wrapper = place.up(&coordinator(&place, exec));
     wrapper.wait_for("coproc's own tasks are offered");
     let echo = r#"{"argv": ["echo", "a  b", "$HOME"]}"#;
     assert_eq!(done(&place, &["exec", echo]), "a  b $HOME\n");
@@ -384,7 +372,7 @@ fn programs_are_run_as_their_user() {
     }
     let place = Place::new();
     let exec = "exec = { allow = [\"/bin/sh\"], user = \"nobody\" }";
-    let wrapper = up(&place, &coordinator(&place, exec));
+    let wrapper = place.up(&coordinator(&place, exec));
     wrapper.wait_for("coproc's own tasks are offered");
     let script = r#"{"argv": ["sh", "-c", "id -un > /dev/stdout"]}"#;
     assert_eq!(done(&place, &["exec", script]), "nobody\n");
@@ -394,7 +382,7 @@ fn programs_are_run_as_their_user() {
 fn what_is_not_allowed_is_not_run() {
     let place = Place::new();
     let exec = "exec = { allow = [\"/bin/sh\"], timeout = \"300ms\", max_running = 1 }";
-    let wrapper = up(&place, &coordinator(&place, exec));
+    let wrapper = place.up(&coordinator(&place, exec));
     wrapper.wait_for("coproc's own tasks are offered");
     let touch = json!({ "argv": ["touch", place.at("made")] }).to_string();
     assert_eq!(failed(&place, &["exec", &touch]), "error: `touch` is not allowed\n");
@@ -417,7 +405,7 @@ fn what_is_not_allowed_is_not_run() {
 fn coprocesses_are_asked_and_told() {
     let place = Place::new();
     let agent = coprocess("agent", "\"sleep 1000\"", "background = true");
-    let wrapper = up(&place, &[coordinator(&place, "coprocess = true"), agent].concat());
+    let wrapper = place.up(&[coordinator(&place, "coprocess = true"), agent].concat());
     wrapper.wait_for("coproc's own tasks are offered");
     let ask =
         |args: &str| serde_json::from_str::<Value>(&done(&place, &["coprocess", args])).unwrap();

@@ -96,16 +96,13 @@ impl Drop for Screen {
 /// A wrapper whose main process serves.
 fn up(place: &Place) -> Wrapper {
     let talks = "[\"sh\", \"-c\", \"echo hello from the agent; exec sleep 1000\"]";
-    place.config(
+    place.serving(
         &[
             coprocess("agent", talks, "background = true"),
             coprocess("flaky", "[\"sh\", \"-c\", \"echo oh no; exit 3\"]", ""),
         ]
         .concat(),
-    );
-    let wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
-    wrapper
+    )
 }
 
 fn agent(place: &Place) -> Value {

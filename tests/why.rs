@@ -28,19 +28,12 @@ fn of(place: &Place, name: &str) -> Value {
     processes[0].clone()
 }
 
-fn up(place: &Place, text: &str) -> Wrapper {
-    place.config(text);
-    let wrapper = place.run_with(&[], &[("F_EV", "1")]);
-    wrapper.wait_for("event: [start-worker]");
-    wrapper
-}
-
 #[test]
 fn all_is_as_wanted_and_says_so() {
     let place = Place::new();
     let agent = background("agent", "\"sleep 1000\"", "restarts = \"unlimited\"");
     let backup = background("backup", "\"true\"", "exec_event = \"custom.backup\"");
-    let mut wrapper = up(&place, &format!("{agent}{backup}"));
+    let mut wrapper = place.serving(&format!("{agent}{backup}"));
     assert_eq!(ask(&place, &["why"]), "all is as wanted\n");
     let agent = ask(&place, &["why", "agent"]);
     assert!(agent.starts_with("agent: running: runs for "), "{agent}");
@@ -61,7 +54,7 @@ fn a_probe_tells_its_last_answer_and_its_next_try() {
         format!("ready = {{ tcp = \"127.0.0.1:{port}\", interval = \"1h\", within = \"2h\" }}");
     let after = background("after", "\"true\"", "exec_event = \"coprocess.agent.ready\"");
     let mut wrapper =
-        up(&place, &format!("{}{after}", background("agent", "\"sleep 1000\"", &ready)));
+        place.serving(&format!("{}{after}", background("agent", "\"sleep 1000\"", &ready)));
     eventually("one try was made", || of(&place, "agent")["heard"]["tries"] == 1);
     let agent = of(&place, "agent");
     assert_eq!((&agent["reason"], &agent["as_wanted"]), (&json!("not-ready"), &json!(false)));
@@ -92,7 +85,7 @@ fn pauses_ends_and_failures_name_the_exit() {
         background("missing", "\"no-such-program-anywhere\"", ""),
         background("done", "\"true\"", ""),
     ];
-    let mut wrapper = up(&place, &config.concat());
+    let mut wrapper = place.serving(&config.concat());
     wrapper.wait_for("slow: starts again");
     wrapper.wait_for("event: [coprocess.flaky.failed]");
     wrapper.wait_for("event: [coprocess.missing.failed]");
@@ -130,7 +123,7 @@ fn who_stopped_it_is_named() {
         background("other", "\"sleep 1000\"", "stop_event = \"custom.enough\""),
         background("deaf", stubborn, "stop_timeout = \"2h\""),
     ];
-    let wrapper = up(&place, &config.concat());
+    let wrapper = place.serving(&config.concat());
     wrapper.wait_for("deaf: deaf");
     ask(&place, &["stop", "agent"]);
     let agent = of(&place, "agent");

@@ -28,7 +28,11 @@ impl Root {
     pub(super) fn leave(&self, status: u8) {
         let stop = self.stop();
         if let Some(stop) = &stop {
-            tracing::info!(target: "pm", "{}", stop.sentence());
+            match stop.slowest {
+                Some(_) => tracing::info!(target: "pm", "{}", stop.sentence()),
+                // A program that is run once is no news when it has ended by itself.
+                None => tracing::debug!(target: "pm", "{}", stop.sentence()),
+            }
         }
         let world = self.world.clone();
         let Some(place) = self.record.clone() else { return finish(world) };

@@ -17,14 +17,12 @@ fn supervising(server: &Server) -> Rig {
         "\"sleep 1000\"",
         "background = true\nrestarts = \"unlimited\"\ntasks = [\"foo\"]",
     );
-    place.config(&format!(
+    let wrapper = place.up(&format!(
         "[coordinator]\nservice_name = \"coord\"\nsocket_dir = \"${{run_path}}/../d\"\n\
          external_port = {port}\nrequest_timeout = 20\n\
          [coordinator.nats]\nurl = \"{}\"\n{provider}",
         server.url()
     ));
-    let wrapper = place.run();
-    wrapper.wait_for(": up");
     wrapper.wait_for("NATS: connected");
     Rig { place, port, wrapper }
 }

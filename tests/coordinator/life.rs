@@ -12,11 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::rig::{Answer, Hook, Rig, failed, ok, unix};
-use crate::support::{Place, Wrapper, eventually, free_port};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use crate::support::{Place, Wrapper, eventually, free_port, text};
 
 #[test]
 fn c47_term_ends_it_and_its_sockets() {

@@ -8,12 +8,10 @@ use crate::support::{Place, free_port};
 /// A coordinator beside the puppet.
 pub(crate) fn up(keys: &str) -> Rig {
     let (place, port) = (Place::new(), free_port());
-    place.config(&format!(
+    let wrapper = place.up(&format!(
         "[coordinator]\nservice_name = \"coord\"\nsocket_dir = \"${{run_path}}/../d\"\n\
          external_port = {port}\n{keys}\n"
     ));
-    let wrapper = place.run();
-    wrapper.wait_for(": up");
     Rig { place, port, wrapper }
 }
 

@@ -176,12 +176,33 @@ impl Place {
         self.run_with(&[], &[])
     }
 
+    /// Starts `coproc run` with this config, and waits until the puppet is up.
+    pub fn up(&self, text: &str) -> Wrapper {
+        self.config(text);
+        let wrapper = self.run();
+        wrapper.wait_for(": up");
+        wrapper
+    }
+
+    /// The same until it serves, as nginx's log would tell.
+    pub fn serving(&self, text: &str) -> Wrapper {
+        self.config(text);
+        let wrapper = self.run_with(&[], &[("F_EV", "1")]);
+        wrapper.wait_for("event: [start-worker]");
+        wrapper
+    }
+
     /// Starts `coproc run` with further words and variables.
     pub fn run_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Wrapper {
         let mut command = self.command(&["run"]);
         command.args(words).envs(variables.iter().copied());
         Wrapper::start(command)
     }
+}
+
+/// What a program wrote.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The lines of a stream as far as they have come, and whether it has ended.
