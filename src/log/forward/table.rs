@@ -65,6 +65,24 @@ impl Scalar for Target {
             _ => None,
         }
     }
+
+    /// Credentials are not shown.
+    fn complaint(text: &str) -> String {
+        let shown = match text.rsplit_once('@') {
+            Some((_, place)) => format!("…@{}", printable(place)),
+            None => printable(text),
+        };
+        format!("`{shown}` is not {}", Self::NOUN)
+    }
+
+    fn remedy(text: &str) -> &'static str {
+        match text.contains('@') {
+            true => {
+                "a place without credentials; OTLP takes them as `headers = { Authorization = \"…\" }`"
+            }
+            false => Self::EXPECTED,
+        }
+    }
 }
 
 /// `HOST:PORT`.
@@ -223,5 +241,12 @@ mod tests {
         ] {
             assert_eq!(Target::read(text).map(|to| to.to_string()).as_deref(), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn credentials_are_not_shown_again() {
+        let complaint = Target::complaint("http://user:s3cret@c:4318/");
+        assert_eq!(complaint, "`…@c:4318/` is not a place to forward lines to");
+        assert!(Target::remedy("http://user:s3cret@c:4318/").starts_with("a place without"));
     }
 }
