@@ -11,9 +11,10 @@ pub use self::alone::{
     Completions, Coordinator, Debug, DebugFormat, Exec, ExecServer, Man, Run, SchemaArgs, Task,
 };
 use self::asking::ANEW;
+#[cfg(feature = "top")]
+pub use self::asking::Top;
 pub use self::asking::{
-    Client, Events, Logs, OneName, Reload, SendSignal, Set, Status, StatusFormat, Stop, Top, Wait,
-    Why,
+    Client, Events, Logs, OneName, Reload, SendSignal, Set, Status, StatusFormat, Stop, Wait, Why,
 };
 use crate::doctor::Doctor;
 use crate::import::Import;
