@@ -227,6 +227,37 @@ fn calls_that_were_begun_late_kill_nobody_and_those_given_up_are_not_run() {
 }
 
 #[test]
+fn more_calls_than_a_worker_can_do_leave_it_doing_what_it_can() {
+    let [interpreter, _] = interpreters();
+    let tables = format!("interpreter = \"{interpreter}\"\nworkers = 1\nthreads = 2");
+    let stage = Stage::with("hook_timeout = \"1s\"", &tables, HOOKS, pre("Sleep"));
+    eventually("the worker runs", || stage.logged("gateway-python-1 is up") == 1);
+    let (begun, good) = (Instant::now(), AtomicUsize::new(0));
+    let end = Duration::from_secs(5);
+    thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                while begun.elapsed() < end {
+                    let asked = stage.rig.request("GET", "/api/get").header("Seconds", "0.25");
+                    let status = asked.send().status();
+                    // By then as many calls wait as ever will, and each has waited as long as it may.
+                    if status == 200 && begun.elapsed() > Duration::from_secs(2) {
+                        good.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let good = good.into_inner();
+    assert!(
+        good >= 8,
+        "{good} of two dozen that could be answered were\n{}",
+        stage.rig.wrapper.dump()
+    );
+    assert_eq!(stage.logged("is killed"), 0);
+}
+
+#[test]
 fn a_copy_of_a_worker_that_a_hook_makes_takes_no_calls() {
     let [interpreter, _] = interpreters();
     let stage = Stage::start(&interpreter, HOOKS, "workers = 1", pre("Fork"));
@@ -258,6 +289,20 @@ fn a_file_that_is_wrong_is_told_and_takes_no_other_down() {
     std::fs::write(stage.hooks.path().join("broken.py"), "x = 1\ndef (\n").unwrap();
     eventually("it is told", || stage.logged("broken.py:2: SyntaxError") > 0);
     assert_eq!(stage.rig.get("/api/get").status(), 200);
+}
+
+#[test]
+fn a_file_that_never_ends_is_mended_by_its_change() {
+    let [interpreter, _] = interpreters();
+    let stage =
+        Stage::start(&interpreter, HOOKS, "workers = 1\nstart_timeout = \"1s\"", pre("Stamp"));
+    eventually("the worker runs", || stage.logged("gateway-python-1 is up") == 1);
+    let endless = stage.hooks.path().join("endless.py");
+    std::fs::write(&endless, "import time\ntime.sleep(3600)\n").unwrap();
+    eventually("its successor does not come", || stage.logged("did not come back") == 1);
+    std::fs::remove_file(endless).unwrap();
+    eventually("another one has come", || stage.logged("gateway-python-1 is up") == 2);
+    assert_eq!(stage.rig.get("/api/get").status(), 200, "{}", stage.rig.wrapper.dump());
 }
 
 #[test]

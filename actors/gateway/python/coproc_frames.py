@@ -8,7 +8,7 @@ import struct
 import threading
 
 HELLO, DISPATCH, REPLY, ERROR, EVENT, LOG, GET = 1, 2, 3, 4, 5, 6, 7
-SET, TRIGGER, VALUE, LANE, DRAIN, SLOW, CANCEL = 8, 9, 10, 11, 12, 13, 14
+SET, TRIGGER, VALUE, LANE, DRAIN, SLOW, CANCEL, READY = 8, 9, 10, 11, 12, 13, 14, 15
 
 HEAD = struct.Struct("<IIB")
 LENGTH = struct.Struct("<I")

@@ -32,6 +32,8 @@ class Turns:
     def __init__(self, control, run, threads):
         self.control = control
         self.run = run
+        self.threads = threads
+        # Calls that wait, the newest first.
         self.pending = []
         self.turn = None
         self.lanes = {}
@@ -78,10 +80,13 @@ class Turns:
         if pending:
             # They waited for a hook that took its time, and may have been given up meanwhile.
             self._read(0)
+        # Where more wait than are taken up next, the oldest may be given up before they are answered, and so
+        # may all that come after them: the newest are not.
+        which = 0 if len(pending) > self.threads else -1
         while True:
             since = 0
             while pending:
-                call = pending.pop()
+                call = pending.pop(which)
                 connection, number, kind, payload = call
                 turn.call = call
                 turn.count += 1

@@ -88,6 +88,8 @@ def main():
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
+    # The gateway knows of it from here on, though its hooks may take long to load.
+    control = frames.Control(frames.connect(calls=True))
     own = []
     if len(sys.argv) > 1:
         folder = sys.argv[1]
@@ -98,17 +100,15 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     number, bundles = coproc_bundle.of_list(os.path.join(here, "bundles.json"))
     hooks = Hooks(own, bundles)
-    control = frames.Control(
-        frames.connect(
-            calls=True,
-            python=platform.python_version(),
-            messages=coproc_messages.MAKER,
-            lack=coproc_messages.LACK,
-            bundles=number,
-            hooks=sorted(name for hash, name in hooks.known if hash),
-            problems=hooks.problems,
-        )
-    )
+    ready = {
+        "python": platform.python_version(),
+        "messages": coproc_messages.MAKER,
+        "lack": coproc_messages.LACK,
+        "bundles": number,
+        "hooks": sorted(name for hash, name in hooks.known if hash),
+        "problems": hooks.problems,
+    }
+    control.send(frames.frame(0, frames.READY, json.dumps(ready).encode()))
     threads = int(os.environ.get("COPROC_PYTHON_THREADS", "4"))
     coproc_turns.Turns(control, hooks.call, threads).watch()
     leave()

@@ -44,10 +44,12 @@ pub enum Kind {
     Slow = 13,
     /// To a worker: nobody waits for this call any more.
     Cancel = 14,
+    /// From a worker, once: its hooks are loaded, and which there are, as JSON.
+    Ready = 15,
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Hello,
         Self::Dispatch,
         Self::Reply,
@@ -62,6 +64,7 @@ impl Kind {
         Self::Drain,
         Self::Slow,
         Self::Cancel,
+        Self::Ready,
     ];
 
     fn of(byte: u8) -> Option<Self> {

@@ -1,4 +1,5 @@
-//! The workers that are connected: which one takes the next call, and how long one is waited for.
+//! The workers that are connected: which one takes the next call, how long one is waited for, and who still
+//! loads its hooks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use crate::driver::breaker::{Input, Limits, State, step};
 #[derive(Debug)]
 pub(super) struct Crew {
     workers: ArcSwap<Vec<Arc<Worker>>>,
+    /// Names and processes of those that load their hooks.
+    loading: Mutex<Vec<(String, i32)>>,
     /// Counts those that came.
     came: watch::Sender<u64>,
     /// Held while the list is changed.
@@ -32,6 +35,7 @@ impl Crew {
     pub(super) fn new(limits: Limits, patience: Duration, threads: usize) -> Self {
         Self {
             workers: ArcSwap::default(),
+            loading: Mutex::default(),
             came: watch::channel(0).0,
             changing: Mutex::default(),
             breaker: Mutex::new(State::Closed { failures: 0 }),
@@ -43,6 +47,17 @@ impl Crew {
 
     pub(super) fn workers(&self) -> Vec<Arc<Worker>> {
         self.workers.load().to_vec()
+    }
+
+    /// Notes one that loads its hooks, until what is returned is dropped.
+    pub(super) fn begin_loading(&self, name: &str, pid: i32) -> Loading<'_> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), pid));
+        Loading { crew: self, pid }
+    }
+
+    /// Names and processes of those that load their hooks.
+    pub(super) fn loading(&self) -> Vec<(String, i32)> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds one that has come.
@@ -130,6 +145,19 @@ impl Crew {
         let (next, may) = step(*state, input, Instant::now(), &self.limits);
         *state = next;
         may
+    }
+}
+
+/// A worker that loads its hooks.
+pub(super) struct Loading<'a> {
+    crew: &'a Crew,
+    pid: i32,
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        let mut loading = self.crew.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        loading.retain(|(_, pid)| *pid != self.pid);
     }
 }
 

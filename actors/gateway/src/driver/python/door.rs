@@ -60,6 +60,11 @@ struct Hello {
     /// Whether calls come in over it; else hooks ask the gateway over it.
     #[serde(default)]
     calls: bool,
+}
+
+/// What a worker says when it can be called.
+#[derive(Debug, Deserialize)]
+struct Ready {
     /// Which Python it is.
     #[serde(default)]
     python: String,
@@ -159,13 +164,24 @@ async fn serve(shared: &Arc<Shared>, mut stream: UnixStream) -> io::Result<()> {
     if !hello.calls {
         return attendant::serve(shared, &hello.worker, stream, decoder).await;
     }
-    welcome(&hello, &shared.told_lack);
+    let Hello { worker: name, pid, .. } = hello;
+    let loading = shared.crew.begin_loading(&name, pid);
+    // It may take its time: models of many megabytes are loaded with hooks.
+    let Some(loaded) = next(&mut stream, &mut decoder).await? else { return Ok(()) };
+    let ready: Option<Ready> = (loaded.kind == Kind::Ready)
+        .then(|| serde_json::from_slice(&loaded.payload).ok())
+        .flatten();
+    let Some(ready) = ready else {
+        return Err(io::Error::other(format!("{name} does not say what it has loaded")));
+    };
+    welcome(&name, pid, &ready, &shared.told_lack);
     let stream = stream.into_std()?;
     let control = stream.try_clone()?;
     let mut stream = UnixStream::from_std(stream)?;
     let max = shared.config.max_message;
-    let worker = Arc::new(Worker::new(hello.worker, hello.pid, hello.bundles, control, max));
+    let worker = Arc::new(Worker::new(name, pid, ready.bundles, control, max));
     shared.crew.add(worker.clone());
+    drop(loading);
     // Nothing is said here any more: what is waited for is the end.
     let ended = loop {
         match next(&mut stream, &mut decoder).await {
@@ -183,8 +199,8 @@ async fn serve(shared: &Arc<Shared>, mut stream: UnixStream) -> io::Result<()> {
 }
 
 /// Tells of a worker; of what all of them lack `told` says whether it was told already.
-fn welcome(hello: &Hello, told: &Once) {
-    let Hello { worker, pid, python, messages, lack, hooks, problems, .. } = hello;
+fn welcome(worker: &str, pid: i32, ready: &Ready, told: &Once) {
+    let Ready { python, messages, lack, hooks, problems, .. } = ready;
     if !lack.is_empty() {
         told.call_once(|| {
             tracing::warn!(

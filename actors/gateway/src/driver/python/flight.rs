@@ -79,7 +79,7 @@ impl Call {
         let Self { shared, seat: Seat(worker), .. } = self;
         tracing::warn!(target: "gateway", "{} is killed: a hook missed its deadline", worker.name);
         shared.crew.remove(worker);
-        shared.kill(worker);
+        shared.kill(&worker.name, worker.pid);
     }
 
     /// Waits for an answer that nobody else waits for. One that has not begun has been given up.

@@ -202,9 +202,9 @@ impl Shared {
         self.closed.load(Ordering::Relaxed)
     }
 
-    fn kill(&self, worker: &Worker) {
+    fn kill(&self, worker: &str, pid: i32) {
         if let Some(supervisor) = self.supervisor.get() {
-            supervisor.kill(&worker.name, worker.pid);
+            supervisor.kill(worker, pid);
         }
     }
 }
@@ -331,7 +331,7 @@ impl Python {
                     let worker = seat.0.clone();
                     tracing::warn!(target: "gateway", "{} does not take calls", worker.name);
                     self.shared.crew.remove(&worker);
-                    self.shared.kill(&worker);
+                    self.shared.kill(&worker.name, worker.pid);
                 }
             }
         };

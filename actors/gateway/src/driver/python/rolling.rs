@@ -11,6 +11,11 @@ use super::worker::Worker;
 pub(super) async fn roll(shared: &Shared) {
     loop {
         shared.renewal.notified().await;
+        for (name, pid) in shared.crew.loading() {
+            // It may have read what was there before, or never come to an end of it.
+            tracing::info!(target: "gateway", "{name} loads its hooks anew: they changed meanwhile");
+            shared.kill(&name, pid);
+        }
         for worker in shared.crew.workers() {
             if !renew(shared, &worker).await {
                 tracing::error!(
@@ -35,7 +40,7 @@ async fn renew(shared: &Shared, worker: &Arc<Worker>) -> bool {
     if !gone {
         tracing::warn!(target: "gateway", "{} is killed: it does not make way", worker.name);
         shared.crew.remove(worker);
-        shared.kill(worker);
+        shared.kill(&worker.name, worker.pid);
     }
     let back = || {
         let workers = shared.crew.workers();
