@@ -94,7 +94,7 @@ fn sentence(problem: &Problem, values: &[Value]) -> String {
             let value = values.iter().rev().find(|value| value.name == key);
             value.map(|value| value.by.clone())
         }
-        Some(Origin::Env { variable }) => Some(variable.clone()),
+        Some(Origin::Env { variable, .. }) => Some(variable.clone()),
         Some(Origin::File(_) | Origin::Default) | None => None,
     };
     let by = by.map_or_else(String::new, |by| format!(" (by {by})"));

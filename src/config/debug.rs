@@ -2,15 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use coproc_core::count::Count;
-use coproc_core::flag::Flag;
-use coproc_core::scalar::Scalar;
-
 use super::core::TABLES;
 use super::origin::Origin;
-use super::report::{MASK, secret, secret_path};
+use super::secrets::{MASK, secret, secret_path};
 use super::tree::{Data, Node, Path, dotted};
-use super::{Config, Loaded};
+use super::{Config, Loaded, computed, typed};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,68 +31,6 @@ struct Shown {
 /// Tables whose keys are the user's own; they are shown as one value.
 const MAPS: [&[&str]; 3] =
     [&["env"], &["log", "formatter_options"], &["gateway", "event_handlers"]];
-
-/// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 27] = [
-    "bundle_insecure_skip_verify",
-    "bundle_remove_unused",
-    "install_requirements",
-    "enable_bundle_downloader",
-    "skip_verify_existing_plugin_bundle",
-    "bundle_refresh",
-    "fresh_state",
-    "enable_coprocess",
-    "grpc_health_check",
-    "hash_keys",
-    "ignore_canonical_mime_header_key",
-    "hide_generator_header",
-    "close_connections",
-    "server_timing",
-    "access_log",
-    "coprocess",
-    "allow_unix_hooks_from_http",
-    "keep_ids",
-    "rotate",
-    "strict_http",
-    "log_arguments",
-    "notify",
-    "background",
-    "subreaper",
-    "nginx_is_plus",
-    "delete_run_path_on_exit",
-    "delete_templated_conf_on_exit",
-];
-pub(super) const COUNTS: &[&str] = &[
-    "threads",
-    "bundle_max_files",
-    "instructions",
-    "grpc_channels",
-    "grpc_max_in_flight",
-    "grpc_queue",
-    "grpc_breaker_failures",
-    "min_token_length",
-    "max_cached_sessions",
-    "max_in_flight",
-    "max_streams",
-    "max_headers",
-    "upstream_idle",
-    "max_running",
-    "vcpu_count",
-    "queue",
-    "keep",
-    "count",
-    "successes",
-    "failures",
-    "fd",
-    "max_connections",
-    "max_connections_per_user",
-    "max_queue",
-    "workers",
-    "external_port",
-    "max_inflight",
-    "max_clients",
-    "max_requests",
-];
 
 /// Renders the config. `config` is the one with facts.
 pub fn debug(loaded: &Loaded, config: &Config, format: Format) -> String {
@@ -134,7 +68,7 @@ fn values(loaded: &Loaded, config: &Config) -> Vec<Shown> {
             paths.push(vec![key]);
         }
     }
-    let computed = computed(loaded, config);
+    let computed = computed::computed(loaded, config);
     for (path, _) in &computed {
         if !paths.contains(path) {
             paths.push(path.clone());
@@ -158,66 +92,6 @@ fn values(loaded: &Loaded, config: &Config) -> Vec<Shown> {
         .collect::<Vec<_>>();
     values.sort_by(|a, b| a.key.cmp(&b.key));
     values
-}
-
-/// Values that depend on others or on the machine.
-pub(super) fn computed(loaded: &Loaded, config: &Config) -> Vec<(Path, Json)> {
-    let facts = &config.facts;
-    let mut out: Vec<(&[&str], Json)> = vec![
-        (&["host_id"], facts.host_id.as_str().into()),
-        (&["nginx_binary"], facts.nginx_binary.as_str().into()),
-        (&["nginx_version"], facts.nginx_version.as_str().into()),
-        (&["nginx_is_plus"], facts.nginx_is_plus.into()),
-        (&["last_reload_time"], coproc_core::scope::NOT_RELOADED.into()),
-        (&["modules_path"], facts.modules_path.as_str().into()),
-        (&["vcpu_count"], facts.vcpu_count.into()),
-        (&["run_path"], config.run_path.display().to_string().into()),
-        (&["conf_path"], config.conf_path.display().to_string().into()),
-        (&["main", "exec"], config.main.exec.clone().into()),
-        (
-            &["main", "kind"],
-            match config.main.kind {
-                coproc_main::config::Kind::Nginx => "nginx".into(),
-                coproc_main::config::Kind::Program => "program".into(),
-                coproc_main::config::Kind::None => "none".into(),
-            },
-        ),
-        (&["main", "check"], config.main.check().map_or("none".into(), Into::into)),
-        (
-            &["control", "socket"],
-            match &config.control.socket {
-                Some(path) => path.display().to_string().into(),
-                None => "none".into(),
-            },
-        ),
-    ];
-    if loaded.template {
-        let table = loaded.root.template.as_ref();
-        let suffix = table.and_then(|t| t.template_suffix.as_deref()).unwrap_or(".tmpl");
-        let unset =
-            |key: &str| loaded.stack.node(&["template".to_owned(), key.to_owned()]).is_none();
-        if unset("conf_template_path") {
-            out.push((
-                &["template", "conf_template_path"],
-                super::template::default_source(suffix).into(),
-            ));
-        }
-        if unset("conf_output_path") {
-            let path = config.conf_path.display().to_string();
-            out.push((&["template", "conf_output_path"], path.into()));
-        }
-        let words = table.and_then(|table| table.run_path_subdirs.clone());
-        if let Some(words) = words {
-            out.push((&["template", "run_path_subdirs"], words.0.into()));
-        }
-    }
-    // An empty list would read as if none were in force, where unset means all.
-    let said = loaded.stack.said(&["enabled_plugins".to_owned()]).is_some();
-    let words = loaded.root.enabled_plugins.as_ref().filter(|_| said);
-    out.push((&["enabled_plugins"], words.map_or(Json::Null, |words| words.0.clone().into())));
-    out.into_iter()
-        .map(|(path, value)| (path.iter().map(|key| (*key).to_owned()).collect(), value))
-        .collect()
 }
 
 /// The paths of all values below a table, in all layers.
@@ -307,19 +181,11 @@ fn merged_map(loaded: &Loaded, path: &Path) -> Node {
 
 /// A value in its key's own type.
 fn typed(key: &str, node: &Node) -> Json {
-    if let Data::Text(text) = &node.data {
-        if FLAGS.contains(&key)
-            && let Some(flag) = Flag::read(text)
-        {
-            return flag.0.into();
-        }
-        if COUNTS.contains(&key)
-            && let Some(count) = Count::read(text)
-        {
-            return count.0.into();
-        }
-    }
-    node.to_json(&secret)
+    let typed = match &node.data {
+        Data::Text(text) => typed::typed(key, text),
+        _ => None,
+    };
+    typed.unwrap_or_else(|| node.to_json(&secret))
 }
 
 /// Go's notation of a value.

@@ -5,7 +5,6 @@ use std::path::Path as File;
 
 use coproc_core::process::secret;
 
-use super::file::CONFIG_VARIABLE;
 use super::near::nearest;
 use super::origin::Origin;
 use super::report::Problem;
@@ -23,6 +22,9 @@ pub(super) struct Known<'a> {
 pub(super) const PREFIX: &str = "COPROC_";
 const OLD_PREFIX: &str = "NW_";
 
+/// The variable that names the config file.
+pub const CONFIG_VARIABLE: &str = "COPROC_CONFIG";
+
 /// Variables that start with the prefix and are no keys.
 const OTHERS: [&str; 6] = [
     CONFIG_VARIABLE,
@@ -37,7 +39,7 @@ const OTHERS: [&str; 6] = [
 const OF_FILE: &str = "_FILE";
 
 /// The keys that end so themselves.
-pub(super) const OWN_FILES: [&str; 1] = ["env_file"];
+const OWN_FILES: [&str; 1] = ["env_file"];
 
 /// Tables whose keys nginx-wrapper's variables may join with an underscore as well, since shells
 /// cannot assign a name with a dot in it.
@@ -78,7 +80,7 @@ pub(super) fn old(variables: &[(String, String)], known: &Known<'_>) -> Layer {
         {
             path[1] = key;
         }
-        let origin = Origin::Env { variable: variable.clone() };
+        let origin = Origin::Env { variable: variable.clone(), is_secret: false };
         layer.set(&path, Node::text(value.as_str(), origin));
     }
     layer
@@ -111,7 +113,9 @@ pub(super) fn new(
             path.push(segment.to_lowercase());
         }
         let mut value = Cow::Borrowed(value.as_str());
-        if let Some(plain) = of_file(&mut path) {
+        let plain = of_file(&mut path);
+        let is_secret = plain.is_some();
+        if let Some(plain) = plain {
             let other = format!("{PREFIX}{plain}");
             if variables.iter().any(|(name, value)| *name == other && !value.is_empty()) {
                 let what = format!("`{other}` is set as well");
@@ -157,7 +161,7 @@ pub(super) fn new(
                 }
             }
         }
-        let origin = Origin::Env { variable: variable.clone() };
+        let origin = Origin::Env { variable: variable.clone(), is_secret };
         layer.set(&path, Node::text(value, origin));
     }
     layer
@@ -174,12 +178,6 @@ fn of_file(path: &mut Path) -> Option<String> {
     }
     *last = plain;
     Some(path.join("__").to_ascii_uppercase())
-}
-
-/// Whether a variable names a file whose content nobody is to see.
-pub(super) fn is_of_file(variable: &str) -> bool {
-    let own = |key: &str| variable.to_ascii_lowercase().ends_with(key);
-    variable.starts_with(PREFIX) && variable.ends_with(OF_FILE) && !OWN_FILES.into_iter().any(own)
 }
 
 /// The key that a segment stands for: the one that looks the same with every character that a

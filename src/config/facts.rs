@@ -114,7 +114,7 @@ impl Loaded {
         }
         config.scope = Arc::new(self.scope(&config, Some(wrapper_pid)));
         if config.template.is_some() {
-            config.template_values = super::template::values(self, &config);
+            config.template_values = super::values::values(self, &config);
         }
         Ok(config)
     }
@@ -132,7 +132,7 @@ impl Loaded {
             program.clone_from(&config.facts.nginx_binary);
         }
         if config.template.is_some() {
-            config.template_values = super::template::values(self, &config);
+            config.template_values = super::values::values(self, &config);
         }
         config
     }

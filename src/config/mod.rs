@@ -1,6 +1,7 @@
 //! The config: its sources, their precedence, and what they resolve to.
 
 mod after;
+mod computed;
 mod core;
 mod debug;
 mod defaults;
@@ -18,10 +19,13 @@ mod python;
 mod report;
 mod resolve;
 mod schema;
+mod secrets;
 mod stack;
 mod template;
 mod toml;
 mod tree;
+mod typed;
+mod values;
 mod yaml;
 
 use std::ffi::{OsStr, OsString};
@@ -45,12 +49,14 @@ use crate::log::LogConfig;
 
 pub use self::core::{RootTable, is_top_level};
 pub use self::debug::{Format, debug, origin_of};
+pub use self::env::CONFIG_VARIABLE;
 pub use self::facts::{Facts, FactsError};
-pub use self::file::{CONFIG_VARIABLE, DEFAULT_FILES, order_of_coprocesses, top_level_values};
+pub use self::file::{DEFAULT_FILES, order_of_coprocesses, top_level_values};
 pub(crate) use self::near::nearest;
 pub use self::origin::{Origin, Place, Source};
-pub use self::report::{ConfigErrors, Problem, secret};
+pub use self::report::{ConfigErrors, Problem};
 pub use self::schema::schema;
+pub use self::secrets::secret;
 
 use self::report::Weight;
 use self::stack::Stack;

@@ -131,6 +131,8 @@ pub enum Origin {
     Env {
         /// Its full name.
         variable: String,
+        /// Whether it names a file whose content is the value, which nobody is to see.
+        is_secret: bool,
     },
     /// The command line.
     Flag {
@@ -150,7 +152,7 @@ impl Origin {
 
     /// Whether what it said is secret, whatever the key.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::Env { variable } if super::env::is_of_file(variable))
+        matches!(self, Self::Env { is_secret: true, .. })
     }
 
     /// As `coproc debug --format json` shows it.
@@ -158,7 +160,7 @@ impl Origin {
         match self {
             Self::Default => json!({ "kind": "default", "where": null }),
             Self::File(place) => json!({ "kind": "file", "where": place.to_string() }),
-            Self::Env { variable } => json!({ "kind": "env", "where": variable }),
+            Self::Env { variable, .. } => json!({ "kind": "env", "where": variable }),
             Self::Flag { flag } => json!({ "kind": "flag", "where": flag }),
         }
     }
@@ -169,7 +171,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(place) => place.fmt(f),
-            Self::Env { variable } => f.write_str(variable),
+            Self::Env { variable, .. } => f.write_str(variable),
             Self::Flag { flag } => f.write_str(flag),
         }
     }

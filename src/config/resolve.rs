@@ -430,7 +430,7 @@ impl Problem {
         match self.origin() {
             None | Some(Origin::Default) => (0, String::new(), 0, 0),
             Some(Origin::File(place)) => (1, place.path().to_owned(), place.line(), place.column()),
-            Some(Origin::Env { variable }) => (2, variable.clone(), 0, 0),
+            Some(Origin::Env { variable, .. }) => (2, variable.clone(), 0, 0),
             Some(Origin::Flag { flag }) => (3, flag.clone(), 0, 0),
         }
     }

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::near::nearest;
 use super::origin::Origin;
-use super::report::{MASK, Problem, secret, secret_path};
+use super::report::Problem;
+use super::secrets::{MASK, secret, secret_path};
 use super::tree::{Data, Entry, Layer, Node, Path, dotted};
 
 /// All layers, the defaults first.

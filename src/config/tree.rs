@@ -4,6 +4,7 @@ use figment::value::{Dict, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::origin::Origin;
+use super::secrets::MASK;
 
 /// The keys on the way to a value.
 pub(super) type Path = Vec<String>;
@@ -69,7 +70,7 @@ impl Node {
                 let mut pairs = entries
                     .iter()
                     .map(|entry| match secret(&entry.key) {
-                        true => format!("{}:{}", entry.key, super::report::MASK),
+                        true => format!("{}:{}", entry.key, MASK),
                         false => format!("{}:{}", entry.key, entry.node.show(secret)),
                     })
                     .collect::<Vec<_>>();
@@ -95,7 +96,7 @@ impl Node {
             Data::Table(entries) => entries
                 .iter()
                 .map(|entry| match secret(&entry.key) {
-                    true => (entry.key.clone(), Json::from(super::report::MASK)),
+                    true => (entry.key.clone(), Json::from(MASK)),
                     false => (entry.key.clone(), entry.node.to_json(secret)),
                 })
                 .collect::<serde_json::Map<_, _>>()

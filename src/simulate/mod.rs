@@ -3,6 +3,7 @@
 
 mod args;
 mod expect;
+mod miss;
 mod show;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use coproc_core::duration::rough;
 use serde_json::{Value, json};
 
-use super::expect::Miss;
+use super::miss::Miss;
 use crate::plans;
 use crate::wrapper::{End, Outcome};
 

@@ -8,9 +8,8 @@ use coproc_core::output::Rules;
 use coproc_core::probe::Probe;
 use coproc_core::process::Context;
 
-use crate::lifecycle::Readiness;
-use crate::replicas::Replica;
 use crate::schedule::Schedule;
+use crate::state::Readiness;
 
 /// One configured coprocess.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +71,15 @@ impl Coprocess {
             None => Readiness::Spawned,
         }
     }
+}
+
+/// Which of several that are alike a coprocess is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// The name of all of them.
+    pub of: Name,
+    /// Which it is, from 1.
+    pub number: u32,
 }
 
 /// How long something may take at most.

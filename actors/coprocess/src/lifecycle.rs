@@ -23,7 +23,7 @@ use coproc_core::signal::Signal;
 use tokio::time::Instant;
 
 use crate::config::Policy;
-use crate::policy::{self, Next, SHORT_RUN, SHORT_RUN_PAUSE};
+use crate::policy::{self, Next, Past, SHORT_RUN, SHORT_RUN_PAUSE};
 pub use crate::state::{Failure, Readiness, RunEnd, State, StopStep, Unfit, Wanted, Why};
 
 /// What can happen to a coprocess.
@@ -394,7 +394,15 @@ fn go_on(
         machine.streak = 0;
         machine.recent.clear();
     }
-    match policy::next(machine, length, at, policy) {
+    let past = Past {
+        length,
+        restarts: machine.restarts,
+        streak: machine.streak,
+        recent: &mut machine.recent,
+        now: at.now,
+        chance: at.chance,
+    };
+    match policy::next(past, policy) {
         Next::Again(pause) if pause.is_zero() => start_again(machine, at, effects),
         Next::Again(pause) => {
             machine.streak = machine.streak.saturating_add(1);

@@ -1,16 +1,34 @@
 //! Whether a coprocess is started again after a run, and how soon. Pure.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use coproc_core::exit::ExitStatus;
+use tokio::time::Instant;
 
 use crate::config::{Policy, Restarts};
-use crate::lifecycle::{At, Failure, Machine, RunEnd};
+use crate::state::{Failure, RunEnd};
 
 /// A run shorter than this is followed by a pause of at least [`SHORT_RUN_PAUSE`], so that a
 /// program that cannot live never makes the wrapper spin.
 pub(crate) const SHORT_RUN: Duration = Duration::from_secs(1);
 pub(crate) const SHORT_RUN_PAUSE: Duration = Duration::from_millis(100);
+
+/// A run that ended, and what was before.
+pub(crate) struct Past<'a> {
+    /// How long it was.
+    pub(crate) length: Duration,
+    /// How often it was started again since it was last started anew.
+    pub(crate) restarts: u32,
+    /// Pauses in a row without a healthy run between them.
+    pub(crate) streak: u32,
+    /// When it was started again; what no limit counts any more is taken out.
+    pub(crate) recent: &'a mut VecDeque<Instant>,
+    /// The time.
+    pub(crate) now: Instant,
+    /// A number from 0 to 1, for jitter.
+    pub(crate) chance: f64,
+}
 
 /// What follows a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +58,22 @@ impl Policy {
     }
 }
 
-/// What `policy` says after a run of this length.
-pub(crate) fn next(machine: &mut Machine, length: Duration, at: At, policy: &Policy) -> Next {
-    if !policy.restarts.allows(machine.restarts) {
+/// What `policy` says after a run.
+pub(crate) fn next(past: Past<'_>, policy: &Policy) -> Next {
+    let Past { length, restarts, streak, recent, now, chance } = past;
+    if !policy.restarts.allows(restarts) {
         return Next::GiveUp(Failure::Exhausted);
     }
     match policy.restart_limit {
         Some(limit) => {
-            machine.recent.retain(|again| at.now.duration_since(*again) < limit.window);
-            if machine.recent.len() >= limit.count as usize {
+            recent.retain(|again| now.duration_since(*again) < limit.window);
+            if recent.len() >= limit.count as usize {
                 return Next::GiveUp(Failure::TooOften);
             }
         }
-        None => machine.recent.clear(),
+        None => recent.clear(),
     }
-    Next::Again(pause(machine.streak, length, at.chance, policy))
+    Next::Again(pause(streak, length, chance, policy))
 }
 
 fn pause(streak: u32, length: Duration, chance: f64, policy: &Policy) -> Duration {

@@ -2,7 +2,7 @@
 
 use coproc_core::name::{Name, NameError};
 
-use crate::config::Coprocess;
+use crate::config::{Coprocess, Replica};
 
 /// The most that one coprocess can have; each has a name that others may not have.
 pub const MOST: u32 = 1024;
@@ -12,15 +12,6 @@ pub const VARIABLE: &str = "COPROC_REPLICA";
 
 /// The name that stands for its number in commands.
 pub const IN_COMMANDS: &str = "replica";
-
-/// One of the instances.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// The name of all of them.
-    pub of: Name,
-    /// Which it is, from 1.
-    pub number: u32,
-}
 
 /// The name of one of them: that of all, and its number.
 ///

@@ -392,6 +392,18 @@ fn t73_a_url_is_mandatory() {
 }
 
 #[test]
+fn the_server_as_a_whole_has_no_query() {
+    for rules in [TYK, STRICT] {
+        let mut request = draft("/get?a=1", &[], "");
+        go_on(&mut request, rules, |object| {
+            object.url = "*".to_owned();
+            object.add_params.insert("b".to_owned(), "2".to_owned());
+        });
+        assert_eq!((request.target.path.as_str(), request.target.query), ("*", None));
+    }
+}
+
+#[test]
 fn t74_q5_a_query_within_the_url_does_not_count() {
     let mut request = draft("/get?a=1", &[], "");
     go_on(&mut request, TYK, |object| object.url = "/other?b=2".to_owned());

@@ -6,8 +6,7 @@
 
 use gotmpl::parse::{Expr, ListNode, Node, Parser, Pos};
 
-use crate::engine::{Delimiters, Fault};
-use crate::marks::place;
+use crate::source::{Delimiters, Fault, place};
 
 /// The text of the action behind the file; nobody writes control characters by chance.
 const LAST: &str = "\u{1}\u{2}";

@@ -5,11 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::listing::{Id, id};
+use crate::listing::{Id, PASSING, id};
 use crate::owner::Owner;
-
-/// How the names of files begin that are the wrapper's own; no pattern of an `include` matches them.
-pub(crate) const PASSING: &str = ".coproc-";
 
 /// The mode of rendered files.
 const RENDERED: u32 = 0o640;

@@ -18,10 +18,11 @@ mod owner;
 mod plan;
 mod publish;
 mod renderer;
+mod source;
 mod text;
 mod values;
 
-pub use engine::Fault;
 pub use owner::Owner;
 pub use renderer::{RenderError, Renderer, Settings};
+pub use source::Fault;
 pub use text::Text;

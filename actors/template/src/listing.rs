@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::beside::PASSING;
+/// How the names of files begin that are the wrapper's own; no pattern of an `include` matches them.
+pub(crate) const PASSING: &str = ".coproc-";
 
 /// One file or folder below the source.
 #[derive(Clone, Debug, PartialEq, Eq)]

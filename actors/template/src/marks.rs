@@ -7,7 +7,7 @@ use gotmpl::parse::{
     ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, Number, PipeNode, Pos, SmolStr,
 };
 
-use crate::engine::Fault;
+use crate::source::{Fault, place};
 
 /// The name of the function that notes the place; no template can call it, for its blank.
 pub(crate) const MARK: &str = " mark";
@@ -117,17 +117,6 @@ impl Marker<'_> {
     fn fault(&self, what: String) -> Fault {
         Fault { line: self.at.0, column: self.at.1, what }
     }
-}
-
-/// Line and column of a place in the source.
-pub(crate) fn place(source: &str, offset: usize) -> (usize, usize) {
-    let mut end = offset.min(source.len());
-    while !source.is_char_boundary(end) {
-        end -= 1;
-    }
-    let before = &source[..end];
-    let begin = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[begin..].chars().count() + 1)
 }
 
 fn mark(pos: Pos, (line, column): (usize, usize)) -> Node {

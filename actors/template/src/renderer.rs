@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
 
-use crate::beside::PASSING;
-use crate::engine::{self, Delimiters, Fault};
+use crate::engine;
+use crate::listing::PASSING;
 use crate::listing::{self, Unreadable, id, kind};
 use crate::memory::Published;
 use crate::owner::Owner;
 use crate::plan::{self, Action, Nameless, Planned};
 use crate::publish::{Exchange, Failed, Ready};
+use crate::source::{Delimiters, Fault};
 use crate::values::value;
 
 /// How many files a warning names.

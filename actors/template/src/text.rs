@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::engine::{Delimiters, Fault, Prepared};
+use crate::engine::Prepared;
+use crate::source::{Delimiters, Fault};
 use crate::values::value;
 
 /// A template that is parsed, with the delimiters `{{` and `}}`.

@@ -90,6 +90,20 @@ impl Step {
     }
 }
 
+/// A step of the stage that failed.
+pub(super) struct Failure {
+    pub(super) step: Step,
+    pub(super) errno: nix::Error,
+    /// What of the plan it is about, where the step does not say it.
+    pub(super) subject: Vec<u8>,
+}
+
+impl From<(Step, nix::Error)> for Failure {
+    fn from((step, errno): (Step, nix::Error)) -> Self {
+        Self { step, errno, subject: Vec::new() }
+    }
+}
+
 /// A program that could not be started. Nothing of it is left behind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct SpawnError {

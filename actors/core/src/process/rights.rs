@@ -7,7 +7,7 @@ use rustix::thread::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::stage::Failure;
+use super::error::Failure;
 use super::{Capabilities, Context, Step};
 
 /// The rights that a config speaks of.

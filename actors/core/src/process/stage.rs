@@ -14,6 +14,7 @@ use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::credentials::Credentials;
+use super::error::Failure;
 use super::rights::Rights;
 use super::{Cgroup, Context, Resource, SpawnError, Step};
 
@@ -99,19 +100,6 @@ pub fn run(arguments: &[OsString]) -> u8 {
     // Without the pipe nobody is left to tell.
     let _ = pipe.write_all(&report);
     super::super::exit::NOT_EXECUTABLE
-}
-
-pub(super) struct Failure {
-    pub(super) step: Step,
-    pub(super) errno: nix::Error,
-    /// What of the plan it is about, where the step does not say it.
-    pub(super) subject: Vec<u8>,
-}
-
-impl From<(Step, nix::Error)> for Failure {
-    fn from((step, errno): (Step, nix::Error)) -> Self {
-        Self { step, errno, subject: Vec::new() }
-    }
 }
 
 fn become_program(

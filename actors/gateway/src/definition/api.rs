@@ -119,7 +119,7 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
     if url.is_none() && proxy.is_text("target_url") {
         let what = match target {
             "" => "is required".to_owned(),
-            target if is_loop(target) => {
+            target if versions::is_loop(target) => {
                 "loops to other APIs (`tyk://`) are not supported".to_owned()
             }
             target => format!("`{}` is not the address of an upstream", printable(target)),
@@ -131,11 +131,6 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
     }
     let url = url.filter(|_| good)?;
     Some((path.to_owned(), Upstream { url, strip_listen_path: strip, preserve_host }))
-}
-
-/// Whether a URL means another API, or the same once more.
-pub(super) fn is_loop(url: &str) -> bool {
-    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tyk://"))
 }
 
 /// A URL of HTTP with a host, without credentials, query and fragment.

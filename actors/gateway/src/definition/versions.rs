@@ -6,13 +6,17 @@ use http::{HeaderName, HeaderValue};
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::api::is_loop;
 use super::fields::{Fault, Fields};
 use super::unguarded;
 use crate::api::{PathRule, Template};
 
 /// The version that counts.
 const DEFAULT: &str = "Default";
+
+/// Whether a URL means another API, or the same once more.
+pub(super) fn is_loop(url: &str) -> bool {
+    url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tyk://"))
+}
 
 /// What the version of a definition says.
 #[derive(Debug, Default)]

@@ -128,6 +128,10 @@ fn target(
             .map_err(|error| format!("its url `{}`: {error}", request.url.escape_debug()))?;
         Target { path: uri.path, query: uri.query }
     };
+    if new.path == "*" {
+        // The server as a whole has no query (RFC 9112, section 3.2.4).
+        return Ok(Some(Target { query: None, ..new }));
+    }
     let parsed = |target: &Target| target.query.as_deref().map(Query::parse).unwrap_or_default();
     let found = parsed(&new);
     let wanted = if rules.strict && !edited {

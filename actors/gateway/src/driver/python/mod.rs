@@ -42,7 +42,6 @@ use bundles::Bundles;
 use codec::Kind;
 use crew::Crew;
 use flight::Flight;
-use worker::Worker;
 
 pub use door::OpenError;
 
