@@ -1,6 +1,7 @@
 //! Lines on their way to others: to syslog, or to a collector that speaks OTLP. Each place has a bounded
 //! queue and a thread of its own, so that none holds up the log or another.
 
+mod connect;
 mod courier;
 mod http;
 mod message;
