@@ -20,9 +20,8 @@ mod servers;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
+use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError};
 use coproc_gateway::config::{Config, Listen, StoreConfig};
 use coproc_gateway::driver::grpc::GrpcConfig;
 use coproc_gateway::server::Bound;
@@ -200,28 +199,11 @@ fn gateway(upstream: &str, threads: &str, port: &str, plugin: Option<&str>) {
 /// An API with hooks that lets everybody in.
 fn api(upstream: &str, hooks: Hooks) -> Api {
     Api {
-        name: "bench".into(),
-        id: "b1".into(),
         org: "bench".into(),
-        listen_path: "/bench/".into(),
-        upstream: Upstream {
-            url: format!("http://127.0.0.1:{upstream}/").parse().unwrap(),
-            strip_listen_path: true,
-            preserve_host: false,
-        },
-        auth: None,
         hooks,
-        ignored: Vec::new(),
-        config_data: None,
-        bundle_hash: String::new(),
-        bundle: Vec::new(),
-        events: Vec::new(),
-        session_lifetime: Duration::ZERO,
-        lifetime_respects_expiration: false,
-        strip_auth_data: false,
         disable_rate_limit: true,
         disable_quota: true,
-        response_headers: Vec::new(),
+        ..Api::new("bench", "/bench/", format!("http://127.0.0.1:{upstream}/").parse().unwrap())
     }
 }
 

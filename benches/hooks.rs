@@ -26,7 +26,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
+use coproc_gateway::api::{Api, BodyWanted, Hook, OnError};
 use coproc_gateway::driver::grpc::{Grpc, GrpcConfig};
 use coproc_gateway::driver::lua::{Lua, LuaConfig};
 use coproc_gateway::driver::native::{Native, NativeConfig};
@@ -398,26 +398,8 @@ fn draft() -> Draft {
 fn api() -> Api {
     Api {
         name: "orders".to_owned(),
-        id: "o1".to_owned(),
         org: "53ac07777cbb8c2d53000002".to_owned(),
-        listen_path: "/orders/".to_owned(),
-        upstream: Upstream {
-            url: Uri::from_static("http://127.0.0.1:9001/"),
-            strip_listen_path: true,
-            preserve_host: false,
-        },
-        auth: None,
-        hooks: Hooks::default(),
-        ignored: Vec::new(),
-        config_data: None,
         bundle_hash: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
-        bundle: Vec::new(),
-        events: Vec::new(),
-        session_lifetime: Duration::ZERO,
-        lifetime_respects_expiration: false,
-        strip_auth_data: false,
-        disable_rate_limit: false,
-        disable_quota: false,
-        response_headers: Vec::new(),
+        ..Api::new("o1", "/orders/", Uri::from_static("http://127.0.0.1:9001/"))
     }
 }

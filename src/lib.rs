@@ -24,6 +24,7 @@ mod reasons;
 pub mod reference;
 pub mod signals;
 pub mod simulate;
+mod status;
 pub mod task;
 #[cfg(feature = "top")]
 mod top;

@@ -5,6 +5,13 @@ mod support;
 use serde_json::Value;
 use support::Place;
 
+/// A folder with this config, whose run path is in it.
+fn place(text: &str) -> Place {
+    let place = Place::new();
+    place.write("coproc.toml", &format!("run_path = \"{}\"\n{text}", place.at("run")));
+    place
+}
+
 /// What is said of a key, and the exit status.
 fn told(place: &Place, key: &str) -> (Value, Option<i32>) {
     let output = place.coproc(&["doctor", "--format", "json"]);
@@ -15,17 +22,11 @@ fn told(place: &Place, key: &str) -> (Value, Option<i32>) {
 
 #[test]
 fn programs_are_looked_for_and_nothing_is_started() {
-    let place = Place::new();
-    place.write("broken", "no program");
-    place.write(
-        "coproc.toml",
-        &format!(
-            "run_path = \"{}\"\n[main]\nexec = \"sleep 1\"\n[coprocess.a]\nname = \"a\"\n\
-             exec = \"./broken\"\nstop_exec = \"no-such-program-anywhere\"\nrestarts = \"never\"\n\
-             exec_event = \"start\"\n",
-            place.at("run")
-        ),
+    let place = place(
+        "[main]\nexec = \"sleep 1\"\n[coprocess.a]\nname = \"a\"\nexec = \"./broken\"\n\
+         stop_exec = \"no-such-program-anywhere\"\nrestarts = \"never\"\nexec_event = \"start\"\n",
     );
+    place.write("broken", "no program");
     let (main, code) = told(&place, "main.exec");
     assert_eq!((&main["grade"], code), (&"ok".into(), Some(1)), "{main}");
     let (broken, _) = told(&place, "coprocess.a.exec");
@@ -39,8 +40,7 @@ fn programs_are_looked_for_and_nothing_is_started() {
 
 #[test]
 fn without_problems_it_exits_with_0_and_says_so() {
-    let place = Place::new();
-    place.write("coproc.toml", &format!("run_path = \"{}\"\n", place.at("run")));
+    let place = place("");
     let output = place.coproc(&["doctor", "--", "sleep", "1"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}");
@@ -78,18 +78,13 @@ fn a_wrong_config_exits_with_2() {
 
 #[test]
 fn what_programs_need_beside_them_is_looked_for() {
-    let place = Place::new();
-    place.write("there.env", "A=1");
-    place.write(
-        "coproc.toml",
-        &format!(
-            "run_path = \"{}\"\n[main]\nexec = \"sleep\"\nready = {{ exec = \"no-such-probe\" }}\n\
-             [coprocess.a]\nname = \"a\"\nexec = \"sleep\"\nrestarts = \"never\"\nexec_event = \"start\"\n\
-             replicas = 2\ncwd = \"/no/such/folder\"\nenv_file = \"there.env\"\n\
-             secrets = {{ PASSWORD = \"/no/such/secret\" }}\n",
-            place.at("run")
-        ),
+    let place = place(
+        "[main]\nexec = \"sleep\"\nready = { exec = \"no-such-probe\" }\n\
+         [coprocess.a]\nname = \"a\"\nexec = \"sleep\"\nrestarts = \"never\"\nexec_event = \"start\"\n\
+         replicas = 2\ncwd = \"/no/such/folder\"\nenv_file = \"there.env\"\n\
+         secrets = { PASSWORD = \"/no/such/secret\" }\n",
     );
+    place.write("there.env", "A=1");
     for (key, grade) in [
         ("main.ready.exec", "problem"),
         ("coprocess.a.cwd", "problem"),

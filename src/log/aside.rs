@@ -9,6 +9,9 @@ use super::writing::Writing;
 /// The name of the thread, as `ps -L` shows it.
 const THREAD: &str = "coproc-log";
 
+/// What a sudden burst may leave behind of a batch in memory, in bytes.
+pub(super) const KEPT: usize = 128 * 1024;
+
 /// The thread, and what it was given.
 #[derive(Debug)]
 pub(super) struct Aside {
@@ -113,7 +116,7 @@ impl Aside {
 
     fn take_back(&mut self, mut batch: Vec<u8>) {
         batch.clear();
-        batch.shrink_to(super::sink::KEPT);
+        batch.shrink_to(KEPT);
         self.spare = batch;
         self.busy = false;
     }

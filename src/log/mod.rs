@@ -7,6 +7,7 @@ mod events;
 mod format;
 mod forward;
 mod go_time;
+mod level;
 mod sink;
 pub mod table;
 mod turns;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use coproc_core::output::{Level, Limits, Line, Output, OutputThread, Record, Sink};
 use coproc_core::zone;
 
-use super::aside::Aside;
+use super::aside::{Aside, KEPT};
 use super::config::LogConfig;
 use super::destination::Place;
 use super::format::{Format, Surroundings};
@@ -17,9 +17,6 @@ use super::writing::Writing;
 
 /// So much is gathered before it is written, even within one batch.
 const BATCH: usize = 64 * 1024;
-
-/// What a sudden burst may leave behind in memory.
-pub(super) const KEPT: usize = 2 * BATCH;
 
 /// A log that runs.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::config::{Destination, JsonOptions, LogConfig, Options, Rotation, TextOptions};
 use super::forward::table::ForwardTable;
+use super::level::LevelWord;
 
 /// The log: coproc's own lines, and those of the main process and of all coprocesses.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -59,25 +60,6 @@ pub struct LogTable {
     #[schemars(example = serde_json::json!({ "siem": { "to": "tcp://logs.example.test:601" } }))]
     pub forward: Option<BTreeMap<String, ForwardTable>>,
 }
-
-/// The name of a level.
-#[derive(Clone, Copy, Debug)]
-pub struct LevelWord(pub Level);
-
-impl Scalar for LevelWord {
-    const NOUN: &'static str = "a log level";
-    const EXPECTED: &'static str =
-        "`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `FATAL` or `PANIC`, in any case";
-
-    fn read(text: &str) -> Option<Self> {
-        text.parse().ok().map(Self)
-    }
-}
-
-coproc_core::impl_scalar!(LevelWord, "Level", {
-    "type": "string",
-    "pattern": "^([Tt][Rr][Aa][Cc][Ee]|[Dd][Ee][Bb][Uu][Gg]|[Ii][Nn][Ff][Oo]|[Ww][Aa][Rr][Nn]([Ii][Nn][Gg])?|[Ee][Rr][Rr][Oo][Rr]|[Ff][Aa][Tt][Aa][Ll]|[Pp][Aa][Nn][Ii][Cc])$"
-});
 
 /// The options of both formatters, and what they do.
 pub const OPTIONS: [(&str, &str); 13] = [

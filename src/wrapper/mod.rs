@@ -20,6 +20,7 @@ mod keys;
 mod leaving;
 pub mod lifecycle;
 mod metrics;
+mod news;
 mod oom;
 mod paths;
 mod performing;

@@ -11,21 +11,18 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use actix_rt::task::JoinHandle;
 use coproc_control::connections::Guests;
 use coproc_control::server::{ControlActor, Entrances};
-use coproc_coprocess::messages::GaveUp;
 use coproc_core::broker::{Deliver, EventBroker, EventLog, Publish, Walked};
 use coproc_core::event::{Event, Phase};
 use coproc_core::exit::{ExitStatus, FAILURE};
 use coproc_core::name::MAIN;
 use coproc_core::output::Output;
-use coproc_core::process::SpawnError;
-use coproc_core::signal::Signal;
 use coproc_core::supervision::Rebuilds;
 use coproc_core::world::World;
 use coproc_exec as exec;
 use coproc_gateway::driver::grpc::Presence;
 use coproc_main::actor::MainActor;
 use coproc_main::config::Kind;
-use coproc_main::messages::{MainNews, Pass, ReloadMain};
+use coproc_main::messages::ReloadMain;
 use coproc_main::reload::Tally;
 use coproc_main::surroundings::Preparation;
 use tokio::sync::{oneshot, watch};
@@ -41,7 +38,6 @@ use super::why::MainStop;
 use crate::builtin::Offers;
 use crate::config::{Config, Loaded};
 use crate::log::Figures;
-use crate::signals::{GRACEFUL_STOP, OsSignal};
 
 /// How long what was killed may take to die before the wrapper leaves without it.
 pub(super) const DEATH: Duration = Duration::from_secs(1);
@@ -283,17 +279,10 @@ impl Root {
     }
 
     /// Tells standard error what ends the wrapper.
-    fn complain(&self, text: &str) {
+    pub(super) fn complain(&self, text: &str) {
         if self.world.is_none() {
             crate::console::complain(&format!("error: {text}\n"));
         }
-    }
-
-    fn main_failed(&mut self, error: &SpawnError, ctx: &mut Context<Self>) {
-        tracing::error!(target: "run", fatal = true, "{error}");
-        self.complain(&error.to_string());
-        self.leaves_because(Cause::MainNotStarted(error.to_string()));
-        self.happened(Input::MainGone(error.code), ctx);
     }
 }
 
@@ -381,95 +370,5 @@ impl Handler<Deliver> for Root {
         if deliver.take().is_some() {
             self.happened(Input::MainEvent, ctx);
         }
-    }
-}
-
-impl Handler<OsSignal> for Root {
-    type Result = ();
-
-    fn handle(&mut self, OsSignal(signal): OsSignal, ctx: &mut Context<Self>) {
-        let words = signal.description();
-        tracing::debug!(target: "signals", "signal received: {words}");
-        match signal {
-            Signal::TERM | Signal::INT | Signal::QUIT => {
-                tracing::info!(target: "signals", "shutting down");
-                tracing::info!(target: "pm", "shutdown cause: {words}");
-                self.leaves_because(Cause::Signal(signal));
-                self.happened(Input::Stop(signal), ctx);
-            }
-            signal if signal.number() == GRACEFUL_STOP => {
-                self.leaves_because(Cause::Signal(signal));
-                self.happened(Input::Stop(Signal::QUIT), ctx);
-            }
-            Signal::HUP | Signal::USR2 => {
-                self.reload(format!("the main process received HUP ({words})"), None);
-            }
-            Signal::USR1 => {
-                self.output.reopen();
-                self.log_exec_sockets();
-                if let (Kind::Nginx, Some(main)) = (self.config.main.kind, &self.main) {
-                    main.do_send(Pass(signal));
-                }
-            }
-            other => {
-                if let Some(main) = &self.main {
-                    main.do_send(Pass(other));
-                }
-            }
-        }
-    }
-}
-
-impl Handler<MainNews> for Root {
-    type Result = ();
-
-    fn handle(&mut self, news: MainNews, ctx: &mut Context<Self>) {
-        let (pid, status, daemonised) = match news {
-            MainNews::Failed(error) => return self.main_failed(&error, ctx),
-            MainNews::FileChanged(path) => return self.reload(format!("`{path}` changed"), None),
-            MainNews::Unfit(why) => {
-                tracing::error!(target: "pm", "the main process {why}: shutting down with status {FAILURE}");
-                self.leaves_because(Cause::MainUnfit(why));
-                return self.happened(Input::GaveUp(FAILURE), ctx);
-            }
-            MainNews::Exited { pid, status, daemonised } => (pid, status, daemonised),
-        };
-        self.main_pid = Some(pid);
-        self.main_exit = Some(status);
-        self.main_gone = Some(Instant::now());
-        let mut code = status.shell_code();
-        if daemonised {
-            let text = "nginx left the foreground: its configuration says `daemon on;`, which has \
-                        to go or to be `daemon off;`";
-            tracing::error!(target: "nginx-run", fatal = true, "{text}");
-            self.complain(text);
-            self.leaves_because(Cause::MainLeft);
-            code = FAILURE;
-        }
-        self.leaves_because(Cause::MainEnded(status));
-        match status {
-            ExitStatus::Code(0) => {
-                tracing::debug!(target: "nginx-run", "{pid} ended with {status}")
-            }
-            // It did as it was told.
-            ExitStatus::Signal(signal)
-                if signal != Signal::KILL
-                    && self.main_stop.is_some_and(|stop| stop.signal == signal) =>
-            {
-                tracing::info!(target: "nginx-run", "{pid} ended with {status}");
-            }
-            _ => tracing::error!(target: "nginx-run", "{pid} ended with {status}"),
-        }
-        self.happened(Input::MainGone(code), ctx);
-    }
-}
-
-impl Handler<GaveUp> for Root {
-    type Result = ();
-
-    fn handle(&mut self, GaveUp { name, code }: GaveUp, ctx: &mut Context<Self>) {
-        tracing::error!(target: "pm", "`{name}` has failed for good: shutting down with status {code}");
-        self.leaves_because(Cause::GaveUp(name));
-        self.happened(Input::GaveUp(code), ctx);
     }
 }

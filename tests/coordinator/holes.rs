@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::rig::{Answer, Hook, Rig, body, failed, frame, ok, unix};
+use crate::rig::{Answer, Hook, Rig, body, failed, frame, ok, take_message, unix};
 use crate::support::{self, PATIENCE, Place, Wrapper, eventually, free_port};
 use crate::wrapped::up;
 
@@ -108,11 +108,7 @@ fn k10_acks_and_responses_may_come_in_pieces() {
     let response_socket = rig.response();
     let provider = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut head = [0; 4];
-        stream.read_exact(&mut head).unwrap();
-        let mut message = vec![0; u32::from_be_bytes(head) as usize];
-        stream.read_exact(&mut message).unwrap();
-        let request: Value = serde_json::from_slice(&message).unwrap();
+        let request = take_message(&mut stream).unwrap();
         let hop = request["id"].as_str().unwrap();
         slow(&mut stream, &ok(hop));
         let mut stream = UnixStream::connect(response_socket).unwrap();

@@ -6,9 +6,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Stdio;
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::rig::{Answer, Rig, call, frame, ok, unix};
+use crate::rig::{Answer, Rig, call, frame, ok, take_message, unix};
 use crate::support::{Place, eventually, free_port};
 
 /// Runs `coproc task`; gives status, answer and complaint.
@@ -36,11 +36,7 @@ fn stream_echo(rig: &Rig) -> thread::JoinHandle<()> {
     let (response, streams) = (rig.response(), rig.at("streams/StreamEcho"));
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut head = [0; 4];
-        stream.read_exact(&mut head).unwrap();
-        let mut message = vec![0; u32::from_be_bytes(head) as usize];
-        stream.read_exact(&mut message).unwrap();
-        let request: Value = serde_json::from_slice(&message).unwrap();
+        let request = take_message(&mut stream).unwrap();
         let id = request["id"].as_str().unwrap();
         stream.write_all(&frame(ok(id).to_string().as_bytes())).unwrap();
         drop(stream);

@@ -180,6 +180,15 @@ pub(crate) fn frame(text: &[u8]) -> Vec<u8> {
     [&u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat()
 }
 
+/// Reads one message; `None` from a stream that has ended.
+pub(crate) fn take_message(stream: &mut UnixStream) -> Option<Value> {
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).ok()?;
+    let mut message = vec![0; u32::from_be_bytes(head) as usize];
+    stream.read_exact(&mut message).unwrap();
+    Some(serde_json::from_slice(&message).unwrap())
+}
+
 /// What follows the length.
 pub(crate) fn body(frame: &[u8]) -> &[u8] {
     assert!(frame.len() >= 4, "no frame came: {frame:?}");
@@ -297,13 +306,7 @@ impl Drop for Provider {
 }
 
 fn serve(mut stream: UnixStream, seen: &Seen<Value>, answer: &Answer) {
-    let mut head = [0; 4];
-    if stream.read_exact(&mut head).is_err() {
-        return;
-    }
-    let mut message = vec![0; u32::from_be_bytes(head) as usize];
-    stream.read_exact(&mut message).unwrap();
-    let request: Value = serde_json::from_slice(&message).unwrap();
+    let Some(request) = take_message(&mut stream) else { return };
     let id = request["id"].as_str().unwrap_or_default().to_owned();
     let ack = |value: Value| frame(value.to_string().as_bytes());
     seen.add(numbered(request.clone()));

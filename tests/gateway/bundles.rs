@@ -391,22 +391,40 @@ fn what_a_server_says_is_bounded_in_every_way() {
     Stage::with(&keys(""), "b.zip").is_down("answered with 302 Found");
 }
 
+/// A server that is reached over TLS alone.
+struct Behind {
+    server: Server,
+    certificates: Certificates,
+    store: Store,
+    gate: Gate,
+}
+
+impl Behind {
+    fn start() -> Self {
+        let certificates = Certificates::new();
+        let server = Server::start(ok("", &of_hooks(json!({ "pre": [hook("One")] }))));
+        let address = ([127, 0, 0, 1], server.port).into();
+        let gate = Gate::with(address, |config| config.tls = certificates.tls());
+        Self { server, certificates, store: Store::new(), gate }
+    }
+
+    /// The keys of a gateway that asks it by this name.
+    fn keys(&self, host: &str) -> String {
+        format!(
+            "middleware_path = \"{}\"\nbundle_base_url = \"https://{host}:{}/a/\"\n",
+            self.store.at("middleware").display(),
+            self.gate.address.port(),
+        )
+    }
+}
+
 #[test]
 fn a_server_behind_tls_proves_who_it_is() {
-    let certificates = Certificates::new();
-    let store = Store::new();
-    let server = Server::start(ok("", &of_hooks(json!({ "pre": [hook("One")] }))));
-    let behind = ([127, 0, 0, 1], server.port).into();
-    let gate = Gate::with(behind, |config| config.tls = certificates.tls());
-    let keys = format!(
-        "middleware_path = \"{}\"\nbundle_base_url = \"https://localhost:{}/a/\"\n",
-        store.at("middleware").display(),
-        gate.address.port(),
-    );
-    let stage = Stage::with(&keys, "b.zip");
-    stage.is_down("invalid peer certificate");
-    assert!(server.asked().is_empty());
-    let ca = certificates.file("ca.pem");
+    let behind = Behind::start();
+    let keys = behind.keys("localhost");
+    Stage::with(&keys, "b.zip").is_down("invalid peer certificate");
+    assert!(behind.server.asked().is_empty());
+    let ca = behind.certificates.file("ca.pem");
     let stage = Stage::with(&format!("{keys}upstream_ca = \"{}\"\n", ca.display()), "b.zip");
     stage.is_up();
     assert_eq!(stage.called(), ["One"]);
@@ -414,17 +432,8 @@ fn a_server_behind_tls_proves_who_it_is() {
 
 #[test]
 fn a_server_need_not_prove_who_it_is_where_that_is_said() {
-    let certificates = Certificates::new();
-    let store = Store::new();
-    let server = Server::start(ok("", &of_hooks(json!({ "pre": [hook("One")] }))));
-    let behind = ([127, 0, 0, 1], server.port).into();
-    let gate = Gate::with(behind, |config| config.tls = certificates.tls());
-    let keys = format!(
-        "middleware_path = \"{}\"\nbundle_base_url = \"https://127.0.0.1:{}/a/\"\n\
-         bundle_insecure_skip_verify = true\n",
-        store.at("middleware").display(),
-        gate.address.port(),
-    );
+    let behind = Behind::start();
+    let keys = behind.keys("127.0.0.1") + "bundle_insecure_skip_verify = true\n";
     let stage = Stage::with(&keys, "b.zip");
     stage.is_up();
     assert_eq!(stage.called(), ["One"]);

@@ -1,7 +1,7 @@
 //! Every bound, and upstreams that fail.
 
 use std::io::Write;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use coproc_gateway::config::Limits;
@@ -12,6 +12,18 @@ const SHORT: Duration = Duration::from_millis(100);
 
 fn gate(up: &Peer, change: impl FnOnce(&mut Limits)) -> Gate {
     Gate::with(up.address, |config| change(&mut config.limits))
+}
+
+/// An upstream that sends for as long as somebody takes it, and tells each time that nobody does.
+fn pouring() -> (Peer, Receiver<()>) {
+    let (ended, ends) = channel();
+    let up = upstream(move |mut client| {
+        client.head();
+        client.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        while client.stream.get_mut().write_all(&[b'x'; 1 << 16]).is_ok() {}
+        let _ = ended.send(());
+    });
+    (up, ends)
 }
 
 const GET: &str = "GET /a/ HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -126,13 +138,7 @@ fn a_body_that_stands_still_is_given_up() {
 
 #[test]
 fn a_client_that_takes_nothing_is_given_up() {
-    let (ended, ends) = channel();
-    let up = upstream(move |mut client| {
-        client.head();
-        client.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
-        while client.stream.get_mut().write_all(&[b'x'; 1 << 16]).is_ok() {}
-        let _ = ended.send(());
-    });
+    let (up, ends) = pouring();
     let gate = gate(&up, |limits| limits.client_timeout = SHORT);
     let mut client = gate.connect();
     client.send(GET);
@@ -163,13 +169,7 @@ fn get_on(stream: u8) -> Vec<u8> {
 
 #[test]
 fn a_client_of_http_2_that_gives_no_room_is_given_up() {
-    let (ended, ends) = channel();
-    let up = upstream(move |mut client| {
-        client.head();
-        client.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
-        while client.stream.get_mut().write_all(&[b'x'; 1 << 16]).is_ok() {}
-        let _ = ended.send(());
-    });
+    let (up, ends) = pouring();
     let gate = gate(&up, |limits| limits.client_timeout = SHORT);
     let mut client = gate.connect();
     let stream = client.stream.get_mut();

@@ -154,28 +154,6 @@ fn t19_t20_t21_t22_a_session_and_its_quota_are_the_hooks() {
 }
 
 #[test]
-fn t29_t30_a_session_is_remembered_by_a_header() {
-    let hooks = "
-function Once(request, session, metadata, spec)
-  local value = request.headers.Authorization
-  if value == 'good' and tyk.get_data('seen') == '' then
-    tyk.store_data('seen', 'yes', 60)
-    session.rate, session.per = 1000, 1
-    session.id_extractor_deadline = os.time() + 60
-    metadata.token = value
-  end
-  return request, session, metadata
-end";
-    let extractor = json!({ "extract_from": "header", "extract_with": "value",
-        "extractor_config": { "header_name": "Authorization" } });
-    let stage = Stage::start(hooks, |port| {
-        checked(port, json!({ "auth_check": hook("Once"), "id_extractor": extractor }))
-    });
-    let all = ["good", "good", "other"].map(|key| stage.get(key).status());
-    assert_eq!(all, [200, 200, 403], "{}", stage.rig.wrapper.dump());
-}
-
-#[test]
 fn t35_t77_without_a_session_nobody_is_let_in_and_the_handler_hears_of_it() {
     let hooks = "
 function Refuse(request, session, metadata, spec)

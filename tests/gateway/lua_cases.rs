@@ -104,13 +104,27 @@ fn once(value: &str, good: &str) -> String {
     )
 }
 
+/// A gateway with such a hook behind an extractor.
+fn remembering(value: &str, good: &str, extractor: Value) -> Stage {
+    Stage::start(&once(value, good), |port| {
+        checked(port, json!({ "auth_check": hook("h"), "id_extractor": extractor }))
+    })
+}
+
+#[test]
+fn t29_t30_a_session_is_remembered_by_a_header() {
+    let extractor = json!({ "extract_from": "header", "extract_with": "value",
+        "extractor_config": { "header_name": "Authorization" } });
+    let stage = remembering("request.headers.Authorization", "good", extractor);
+    let all = ["good", "good", "other"].map(|key| stage.get(key).status());
+    assert_eq!(all, [200, 200, 403], "{}", stage.rig.wrapper.dump());
+}
+
 #[test]
 fn t31_a_session_is_remembered_by_a_form() {
     let extractor = json!({ "extract_from": "form", "extract_with": "value",
         "extractor_config": { "param_name": "auth" } });
-    let stage = Stage::start(&once("request.body:match('auth=(%w+)')", "good"), |port| {
-        checked(port, json!({ "auth_check": hook("h"), "id_extractor": extractor }))
-    });
+    let stage = remembering("request.body:match('auth=(%w+)')", "good", extractor);
     let all = ["auth=good", "auth=good", "auth=bad"].map(|form| {
         let request = stage.rig.request("POST", "/api/post");
         request.body("application/x-www-form-urlencoded", form.as_bytes().to_vec()).send().status()
@@ -123,10 +137,7 @@ fn t32_a_session_is_remembered_by_a_part_of_a_header() {
     let extractor = json!({ "extract_from": "header", "extract_with": "regex",
         "extractor_config": { "header_name": "Authorization", "regex_expression": "[0-9]+",
             "regex_match_index": 0 } });
-    let hooks = once("request.headers.Authorization:match('-(%d+)')", "12345");
-    let stage = Stage::start(&hooks, |port| {
-        checked(port, json!({ "auth_check": hook("h"), "id_extractor": extractor }))
-    });
+    let stage = remembering("request.headers.Authorization:match('-(%d+)')", "12345", extractor);
     let all = ["prefix-12345", "prefix-12345", "prefix-123456"].map(|key| stage.get(key).status());
     assert_eq!(all, [200, 200, 403], "{}", stage.rig.wrapper.dump());
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use coproc_core::threads::Threads;
-use coproc_gateway::api::{Api, Hooks, Upstream};
+use coproc_gateway::api::Api;
 use coproc_gateway::config::{Config, Listen, StoreConfig, Tls};
 use coproc_gateway::server::Bound;
 
@@ -20,27 +20,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn api(name: &str, listen_path: &str, url: &str) -> Api {
     Api {
         name: name.into(),
-        id: format!("id-{name}"),
         org: "test".into(),
-        listen_path: listen_path.into(),
-        upstream: Upstream {
-            url: url.parse().unwrap(),
-            strip_listen_path: true,
-            preserve_host: false,
-        },
-        auth: None,
-        hooks: Hooks::default(),
-        ignored: Vec::new(),
-        config_data: None,
-        bundle_hash: String::new(),
-        bundle: Vec::new(),
-        events: Vec::new(),
-        session_lifetime: Duration::ZERO,
-        lifetime_respects_expiration: false,
-        strip_auth_data: false,
         disable_rate_limit: true,
         disable_quota: true,
-        response_headers: Vec::new(),
+        ..Api::new(&format!("id-{name}"), listen_path, url.parse().unwrap())
     }
 }
 

@@ -23,6 +23,9 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long a connection over TCP may take to be made.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
+/// How much of a refusal is read, in bytes: it is one sentence.
+const REFUSAL: usize = 64 * 1024;
+
 /// Where a wrapper is.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -246,7 +249,10 @@ where
         };
         let Ok(data) = frame.into_data() else { continue };
         if !status.is_success() {
-            refusal.extend_from_slice(&data);
+            refusal.extend_from_slice(&data[..data.len().min(REFUSAL - refusal.len())]);
+            if refusal.len() == REFUSAL {
+                break;
+            }
         } else if !each(&data) {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 pub enum Entrance {
     /// The control socket, where everything can be asked.
     Socket,
-    /// A port of `control.listen`, where only health and metrics can.
+    /// A port of `control.listen`, where health and metrics can, and with a token everything.
     Port,
 }
 

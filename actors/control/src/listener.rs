@@ -9,7 +9,7 @@ use coproc_core::socket::{self, Listener};
 use rustix::process::geteuid;
 
 /// How many clients may wait to be accepted.
-const BACKLOG: u32 = 128;
+pub(crate) const BACKLOG: u32 = 128;
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,12 @@
-//! A TCP port on which only health and metrics are told.
+//! A TCP port on which everybody is told health and metrics, and who shows a token everything.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+use coproc_core::port::{self, PortError};
 use rustix::net::sockopt::set_tcp_user_timeout;
+
+use crate::listener::BACKLOG;
 
 /// How long what was sent may stay unread, in milliseconds, before the connection is closed: nobody
 /// keeps a seat by asking and not listening.
@@ -16,31 +19,19 @@ pub struct Port {
     address: SocketAddr,
 }
 
-/// A port that cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[error("`{address}` cannot be bound: {error}")]
-pub struct PortError {
-    /// Which.
-    pub address: SocketAddr,
-    /// The system's word.
-    pub error: io::Error,
-}
-
 impl Port {
     /// Binds `address`; for port 0 the system chooses one.
     ///
     /// # Errors
-    /// When it is taken, is no address of this machine, or is not for this user.
+    /// As [`PortError`] says.
     pub fn bind(address: SocketAddr) -> Result<Self, PortError> {
-        let bind = || -> io::Result<Self> {
-            let socket = TcpListener::bind(address)?;
-            socket.set_nonblocking(true)?;
-            // Connections have it from the socket that they come in by.
-            set_tcp_user_timeout(&socket, UNREAD_TIME)?;
-            let address = socket.local_addr()?;
-            Ok(Self { socket, address })
-        };
-        bind().map_err(|error| PortError { address, error })
+        let socket = port::bind(address, BACKLOG)?;
+        // Connections have it from the socket that they come in by.
+        let limited = set_tcp_user_timeout(&socket, UNREAD_TIME).map_err(io::Error::from);
+        let address = limited
+            .and_then(|()| socket.local_addr())
+            .map_err(|error| PortError { address, error })?;
+        Ok(Self { socket, address })
     }
 
     /// Where it really is.

@@ -38,7 +38,8 @@ pub enum Request {
     Emit(String),
     /// Something about the gateway's keys.
     Keys(KeysOrder),
-    /// Whether a process, or all replicas that share a name, are as it is waited for; answered when it is so, or cannot come to be so by itself.
+    /// Whether a process, or all replicas that share a name, are as it is waited for; answered when it
+    /// is so, or cannot come to be so by itself.
     Wait(String, Until),
     /// By which names lines of a process, or of the replicas that share a name, are logged; a list.
     LoggersOf(String),
@@ -136,7 +137,7 @@ pub struct KeysOrder {
 /// A request that cannot be fulfilled, with HTTP's word for the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// 400, 404, 409 or 503.
+    /// A status of HTTP: 400 and above.
     pub status: u16,
     /// A sentence.
     pub why: String,

@@ -116,7 +116,7 @@ pub(crate) async fn logs(
         Form::Pushed { heartbeat } => heartbeat,
     };
     let follow = !matches!(form, Form::Lines { follow: false });
-    let mut future = follow.then(|| shared.sources.output.follow(&names));
+    let future = follow.then(|| shared.sources.output.follow(&names));
     let past = shared.sources.output.history(&names, count);
     let past = match tokio::time::timeout(HISTORY_TIME, past).await {
         Ok(Ok(past)) => past,
@@ -124,7 +124,7 @@ pub(crate) async fn logs(
         Err(_) => return Err(Refused::new(503, "the log's destination is stuck")),
     };
     let past: Vec<Bytes> = past.iter().map(|line| form.of(line)).collect();
-    let Some(mut future) = future.take() else {
+    let Some(mut future) = future else {
         return Ok(response(200, LINES, Answer::Whole(Some(past.concat().into()))));
     };
     let (lines, body) = mpsc::channel(CHUNKS);

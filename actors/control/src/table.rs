@@ -127,12 +127,16 @@ impl ControlTable {
     pub fn resolve(self, folder: &Path, run_path: &Path) -> Result<ControlConfig, Vec<Refusal>> {
         let set = self.socket.filter(|socket| !socket.is_empty());
         let owner = self.owner.map(|Text(owner)| owner).filter(|owner| !owner.is_empty());
-        let roles = self.roles.map(RolesTable::resolve).transpose()?;
+        let mut refusals = Vec::new();
+        let roles = self.roles.map(|roles| roles.resolve(&mut refusals));
         let token_files = self.token_files.unwrap_or_default();
         let heartbeat = self.heartbeat.map_or(HEARTBEAT, Span::get);
         if !heartbeat.is_zero() && heartbeat < LEAST_HEARTBEAT {
             let wrong = Refusal::wrong("heartbeat", format!("`{heartbeat:?}` is too short"));
-            return Err(vec![wrong.expected("`0`, or 10ms at least")]);
+            refusals.push(wrong.expected("`0`, or 10ms at least"));
+        }
+        if !refusals.is_empty() {
+            return Err(refusals);
         }
         Ok(ControlConfig {
             configured: set.is_some() || owner.is_some(),
@@ -153,8 +157,7 @@ impl ControlTable {
 }
 
 impl RolesTable {
-    fn resolve(self) -> Result<Members, Vec<Refusal>> {
-        let mut refusals = Vec::new();
+    fn resolve(self, refusals: &mut Vec<Refusal>) -> Members {
         let mut list = |role: Role, words: Option<Words>| {
             let Words(members) = words.unwrap_or_default();
             let named = |member: &String| {
@@ -170,12 +173,11 @@ impl RolesTable {
             }
             members
         };
-        let members = [
+        Members([
             list(Role::Read, self.read),
             list(Role::Operate, self.operate),
             list(Role::Admin, self.admin),
-        ];
-        if refusals.is_empty() { Ok(Members(members)) } else { Err(refusals) }
+        ])
     }
 }
 
@@ -222,5 +224,18 @@ impl JsonSchema for Addresses {
                 { "type": "string" }
             ]
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let json = r#"{"heartbeat": "1ms", "roles": {"read": ["@"], "operate": [""]}}"#;
+        let table: ControlTable = serde_json::from_str(json).unwrap();
+        let refusals = table.resolve(Path::new("/"), Path::new("/run")).unwrap_err();
+        assert_eq!(refusals.len(), 3, "{refusals:?}");
     }
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use coproc_core::accounts::gid;
+use coproc_core::port::{self, PortError};
 use coproc_core::socket::{BindError, Listener};
 use nix::unistd::{Gid, chown};
-use rustix::net::listen;
 
 use crate::config::Coordinator;
 use crate::router::RESERVED;
@@ -25,13 +25,8 @@ pub enum OpenError {
     #[error(transparent)]
     Socket(#[from] BindError),
     /// The port cannot be bound.
-    #[error("`{address}` cannot be bound: {error}")]
-    Port {
-        /// Which.
-        address: SocketAddr,
-        /// The system's word.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// A folder cannot be made.
     #[error("the folder `{folder}` cannot be made: {error}")]
     Folder {
@@ -72,21 +67,13 @@ pub(crate) fn open(config: &Coordinator) -> Result<Doors, OpenError> {
     let bind = |path: &Path| Listener::bind(path, config.socket_mode, (None, group), QUEUE);
     let response = bind(&config.response())?;
     let internal = bind(&config.internal())?;
-    let port = match config.listen {
-        None => None,
-        Some(ip) => {
-            let address = SocketAddr::new(ip, config.external_port);
-            let bind = || -> io::Result<_> {
-                let port = TcpListener::bind(address)?;
-                // std's own queue is short: who comes in a crowd would be reset.
-                listen(&port, i32::try_from(QUEUE).unwrap_or(i32::MAX))?;
-                port.set_nonblocking(true)?;
-                Ok((port.local_addr()?, port))
-            };
-            Some(bind().map_err(|error| OpenError::Port { address, error })?)
-        }
+    let bind = |ip| -> Result<_, PortError> {
+        let address = SocketAddr::new(ip, config.external_port);
+        let port = port::bind(address, QUEUE)?;
+        let bound = port.local_addr().map_err(|error| PortError { address, error })?;
+        Ok((bound, port))
     };
-    let (address, port) = port.unzip();
+    let (address, port) = config.listen.map(bind).transpose()?.unzip();
     Ok(Doors {
         internal: Mutex::new(Some(internal)),
         response: Mutex::new(Some(response)),

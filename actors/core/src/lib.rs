@@ -15,6 +15,7 @@ pub mod mode;
 pub mod name;
 pub mod output;
 pub mod peers;
+pub mod port;
 pub mod probe;
 pub mod process;
 pub mod refusal;

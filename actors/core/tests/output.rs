@@ -65,15 +65,7 @@ impl Sink for Seen {
     fn line(&mut self, line: &Line<'_>) {
         let mut state = self.lock();
         state.thread.get_or_insert_with(|| fs::read_link("/proc/thread-self").unwrap());
-        state.lines.push(LogLine {
-            time: line.time,
-            logger: line.logger.into(),
-            stream: line.stream,
-            level: line.level,
-            text: line.text.into(),
-            part: line.part,
-            missed: 0,
-        });
+        state.lines.push(line.kept(line.logger.into(), 0));
         self.0.1.notify_all();
     }
 

@@ -4,11 +4,12 @@ them, and fields that nobody knows survive."""
 
 import struct
 
+from coproc_values import List, Map, MessageMap, Messages, checked
+
 _DOUBLE = struct.Struct("<d")
 
 _DEFAULTS = {"string": "", "bytes": b"", "bool": False, "int32": 0, "int64": 0, "double": 0.0, "HookType": 0}
 _WIRES = {"string": 2, "bytes": 2, "bool": 0, "int32": 0, "int64": 0, "HookType": 0, "double": 1}
-_KINDS = {"string": str, "bytes": bytes, "bool": int, "int32": int, "int64": int, "HookType": int}
 
 
 class DecodeError(Exception):
@@ -44,105 +45,6 @@ def put_varint(out, value):
         out.append(value & 127 | 128)
         value >>= 7
     out.append(value)
-
-
-def checked(kind, name, value):
-    """A value of the right type."""
-    if kind == "double":
-        if isinstance(value, (int, float)):
-            return float(value)
-    elif kind == "string" and isinstance(value, bytes):
-        return value.decode()
-    elif isinstance(value, _KINDS[kind]):
-        if kind == "bool":
-            return bool(value)
-        bits = {"int32": 31, "HookType": 31, "int64": 63}.get(kind)
-        if bits and not -(1 << bits) <= value < 1 << bits:
-            raise ValueError("%s: %r is out of range" % (name, value))
-        return value
-    elif kind == "bytes" and isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    raise TypeError("%s: %r is no %s" % (name, value, kind))
-
-
-class List(list):
-    """Values of one type."""
-
-    __slots__ = ("kind",)
-
-    def append(self, value):
-        list.append(self, checked(self.kind, "a value", value))
-
-    def extend(self, values):
-        for value in values:
-            self.append(value)
-
-    MergeFrom = extend
-
-
-class Messages(list):
-    """Messages of one type."""
-
-    __slots__ = ("kind",)
-
-    def add(self, **values):
-        made = self.kind(**values)
-        list.append(self, made)
-        return made
-
-    def append(self, value):
-        if not isinstance(value, self.kind):
-            raise TypeError("%r is no %s" % (value, self.kind.__name__))
-        self.add().CopyFrom(value)
-
-    def extend(self, values):
-        for value in values:
-            self.append(value)
-
-    MergeFrom = extend
-
-
-class Map(dict):
-    """Texts by texts. As in `protobuf`, one that is not there is empty, and is there once it was asked
-    for."""
-
-    __slots__ = ()
-
-    def __setitem__(self, key, value):
-        if type(key) is not str or type(value) is not str:
-            key, value = checked("string", "a key", key), checked("string", "a value", value)
-        dict.__setitem__(self, key, value)
-
-    def __missing__(self, key):
-        self[key] = ""
-        return ""
-
-    def update(self, *others, **values):
-        for key, value in dict(*others, **values).items():
-            self[key] = value
-
-    MergeFrom = update
-
-
-class MessageMap(dict):
-    """Messages by texts; one that is not there is made."""
-
-    __slots__ = ("kind",)
-
-    def __missing__(self, key):
-        made = self.kind()
-        dict.__setitem__(self, checked("string", "a key", key), made)
-        return made
-
-    def __setitem__(self, key, value):
-        raise ValueError("messages in maps are changed, and not set: use CopyFrom")
-
-    def get_or_create(self, key):
-        return self[key]
-
-    def MergeFrom(self, other):
-        for key, value in other.items():
-            self[key].CopyFrom(value)
 
 
 class Field:
@@ -221,8 +123,9 @@ class Message:
         self.__dict__[name] = value
 
     def __eq__(self, other):
-        same = type(self) is type(other)
-        return same and self.SerializeToString() == other.SerializeToString()
+        if type(self) is not type(other) or list(self.ListFields()) != list(other.ListFields()):
+            return False
+        return self.__dict__.get("_rest") == other.__dict__.get("_rest")
 
     __hash__ = None
 
@@ -230,9 +133,9 @@ class Message:
         return "%s(%r)" % (type(self).__name__, {f.name: v for f, v in self.ListFields()})
 
     def HasField(self, name):
-        field = self.FIELDS[name]
-        if not field.message or field.shape != "one":
-            raise ValueError("%s has no presence" % name)
+        field = self.FIELDS.get(name)
+        if field is None or not field.message or field.shape != "one":
+            raise ValueError("%s.%s has no presence" % (type(self).__name__, name))
         value = self.__dict__.get(name)
         return value._is_there() if value is not None else name in self.__dict__.get("_came", ())
 
@@ -318,8 +221,6 @@ class Message:
                 if length > 127:
                     length, at = varint(data, at - 1)
                 start, at = at, at + length
-                if at > end:
-                    raise IndexError("it ends too early")
             elif wire == 0:
                 value, at = varint(data, at)
             elif wire == 1:
@@ -328,6 +229,8 @@ class Message:
                 value, at = None, at + 4
             else:
                 raise IndexError("there is no wire type %d" % wire)
+            if at > end:
+                raise IndexError("it ends too early")
             field = numbers.get(tag >> 3)
             if field is None or wire != field.wire and not (field.kind == "double" and wire == 1):
                 own["_rest"] = own.get("_rest", b"") + bytes(data[begin:at])
@@ -384,6 +287,8 @@ class Message:
                 length, at = varint(data, at - 1)
             piece = data[at : at + length]
             at += length
+            if at > end:
+                raise IndexError("it ends too early")
             if tag == 10:
                 key = piece.decode()
             elif tag == 18:

@@ -209,6 +209,30 @@ impl Hooks {
 }
 
 impl Api {
+    /// An API without hooks that lets everybody in; its listen path is taken off.
+    pub fn new(id: &str, listen_path: &str, url: Uri) -> Self {
+        Self {
+            name: id.to_owned(),
+            id: id.to_owned(),
+            org: String::new(),
+            listen_path: listen_path.to_owned(),
+            upstream: Upstream { url, strip_listen_path: true, preserve_host: false },
+            auth: None,
+            hooks: Hooks::default(),
+            ignored: Vec::new(),
+            config_data: None,
+            bundle_hash: String::new(),
+            bundle: Vec::new(),
+            events: Vec::new(),
+            session_lifetime: Duration::ZERO,
+            lifetime_respects_expiration: false,
+            strip_auth_data: false,
+            disable_rate_limit: false,
+            disable_quota: false,
+            response_headers: Vec::new(),
+        }
+    }
+
     /// Whether requests to a path below the listen path are let in unasked; `path` begins with a slash.
     pub fn ignores(&self, method: &str, path: &str) -> bool {
         self.ignored.iter().any(|rule| rule.fits(method, path))
@@ -237,31 +261,9 @@ pub struct PathRule {
 pub(crate) mod tests {
     use super::*;
 
-    /// An API without hooks that lets everybody in.
+    /// An API of the organisation `o1`.
     pub(crate) fn api(id: &str) -> Api {
-        Api {
-            name: id.to_owned(),
-            id: id.to_owned(),
-            org: "o1".into(),
-            listen_path: "/api/".into(),
-            upstream: Upstream {
-                url: Uri::from_static("http://127.0.0.1:1/"),
-                strip_listen_path: true,
-                preserve_host: false,
-            },
-            auth: None,
-            hooks: Hooks::default(),
-            ignored: Vec::new(),
-            config_data: None,
-            bundle_hash: String::new(),
-            bundle: Vec::new(),
-            events: Vec::new(),
-            session_lifetime: Duration::ZERO,
-            lifetime_respects_expiration: false,
-            strip_auth_data: false,
-            disable_rate_limit: false,
-            disable_quota: false,
-            response_headers: Vec::new(),
-        }
+        let url = Uri::from_static("http://127.0.0.1:1/");
+        Api { org: "o1".into(), ..Api::new(id, "/api/", url) }
     }
 }

@@ -36,6 +36,7 @@ pub mod store;
 pub mod table;
 pub mod tls;
 pub mod trace;
+mod url;
 pub mod wire;
 
 pub use proxy::Snapshot;

@@ -1,7 +1,7 @@
 //! A gateway whose sockets are bound, what its threads share, and the threads.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::mpsc::RecvTimeoutError;
@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use arc_swap::ArcSwap;
+use coproc_core::port::{self, PortError};
 use coproc_core::socket::{BindError, Listener};
 use coproc_core::threads::Threads;
-use rustix::net::listen;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::Admin;
@@ -189,13 +189,8 @@ pub enum OpenError {
     #[error(transparent)]
     Socket(#[from] BindError),
     /// A port cannot be bound.
-    #[error("`{address}` cannot be bound: {error}")]
-    Port {
-        /// Which.
-        address: SocketAddr,
-        /// The system's word.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// There is no thread that reads the APIs.
     #[error("there is no thread for the gateway: {0}")]
     Thread(io::Error),
@@ -225,17 +220,7 @@ impl Door {
     fn open(listen_at: &Listen, mode: u32) -> Result<Self, OpenError> {
         match listen_at {
             Listen::Unix(path) => Ok(Self::Unix(Listener::bind(path, mode, (None, None), QUEUE)?)),
-            Listen::Tcp(address) => {
-                let bind = || -> io::Result<_> {
-                    let port = TcpListener::bind(address)?;
-                    // std's own queue is short: who comes in a crowd would be reset.
-                    listen(&port, i32::try_from(QUEUE).unwrap_or(i32::MAX))?;
-                    port.set_nonblocking(true)?;
-                    Ok(port)
-                };
-                let opened = bind().map_err(|error| OpenError::Port { address: *address, error });
-                opened.map(Self::Tcp)
-            }
+            Listen::Tcp(address) => Ok(Self::Tcp(port::bind(*address, QUEUE)?)),
         }
     }
 

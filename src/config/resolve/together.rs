@@ -17,7 +17,7 @@ use coproc_exec::config::ExecSocket;
 use coproc_main::config::Main;
 use coproc_template::Settings;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::after::{self, Known, event_of};
 use crate::config::near::nearest;
 use crate::config::tree::Path;

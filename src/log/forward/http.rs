@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::syslog::connect;
+use super::connect;
 use crate::log::config::Collector;
 
 /// What a head may have of bytes.
@@ -32,7 +32,7 @@ pub(super) fn post(
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::Error::from(ErrorKind::TimedOut)) } else { Ok(left) }
     };
-    let mut stream = connect(&place.authority, patience)?;
+    let mut stream = connect::tcp(&place.authority, patience)?;
     let mut request = format!(
         "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: coproc/{}\r\nConnection: close\r\n\
          Content-Length: {}\r\n{head}\r\n",

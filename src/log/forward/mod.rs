@@ -1,6 +1,7 @@
 //! Lines on their way to others: to syslog, or to a collector that speaks OTLP. Each place has a bounded
 //! queue and a thread of its own, so that none holds up the log or another.
 
+mod connect;
 mod courier;
 mod http;
 mod message;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use coproc_core::output::{Level, Line, LogLine};
+use coproc_core::output::{Level, Line};
 
 use super::config::{ForwardConfig, Target};
 use courier::{Courier, Transport};
@@ -52,18 +53,9 @@ impl Forward {
 
     /// Takes a line, or drops it if too many wait.
     pub(super) fn line(&self, line: &Line<'_>) {
-        if line.level < self.level {
-            return;
+        if line.level >= self.level {
+            self.queue.push(line.kept(line.logger.into(), 0));
         }
-        self.queue.push(LogLine {
-            time: line.time,
-            logger: line.logger.into(),
-            stream: line.stream,
-            level: line.level,
-            text: line.text.into(),
-            part: line.part,
-            missed: 0,
-        });
     }
 
     /// What is to be said of it in the log.

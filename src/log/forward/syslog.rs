@@ -2,7 +2,7 @@
 //! message has its length before it (RFC 6587, 3.4.1).
 
 use std::io::{self, Write};
-use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use coproc_core::output::LogLine;
 use rustix::io::Errno;
 
 use super::courier::{Failure, Transport};
-use super::message;
+use super::{connect, message};
 use crate::log::config::Way;
 
 /// A datagram that is too long for the way is cut to what each receiver has to take.
@@ -48,20 +48,8 @@ impl Syslog {
                 socket.set_write_timeout(Some(patience))?;
                 Ok(Socket::Unix(socket))
             }
-            Way::Udp(place) => {
-                let mut last = None;
-                for address in place.to_socket_addrs()? {
-                    let own = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-                    let connected = UdpSocket::bind(own)
-                        .and_then(|socket| socket.connect(address).map(|()| socket));
-                    match connected {
-                        Ok(socket) => return Ok(Socket::Udp(socket)),
-                        Err(error) => last = Some(error),
-                    }
-                }
-                Err(last.unwrap_or_else(nowhere))
-            }
-            Way::Tcp(place) => connect(place, patience).map(Socket::Tcp),
+            Way::Udp(place) => connect::udp(place).map(Socket::Udp),
+            Way::Tcp(place) => connect::tcp(place, patience).map(Socket::Tcp),
         }
     }
 
@@ -148,26 +136,6 @@ impl Transport for Syslog {
         let result = self.send_all(lines, patience, &mut sent);
         (sent, result.map_err(Failure::from))
     }
-}
-
-/// Connects to the first address of a place that takes it.
-pub(super) fn connect(place: &str, patience: Duration) -> io::Result<TcpStream> {
-    let mut last = None;
-    for address in place.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, patience) {
-            Ok(stream) => {
-                // Batches are whole writes.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(nowhere))
-}
-
-fn nowhere() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
 
 /// Has the other side closed the connection? What it may have to say is not read.

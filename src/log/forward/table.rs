@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::log::config::{Collector, ForwardConfig, Target, Way};
-use crate::log::table::LevelWord;
+use crate::log::level::LevelWord;
 
 /// A place that all lines are forwarded to, beside the log's own.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -87,6 +87,28 @@ plain = PLAIN["Object"].FromString(unknown)
 plain.hook_name = "h"
 assert plain.SerializeToString().endswith(unknown)
 
+# Neither the order in which fields were set nor that of a map counts, and all else does.
+for make in (PROTOBUF, PLAIN):
+    one, other = make["Object"](hook_name="h", hook_type=1), make["Object"](hook_type=1, hook_name="h")
+    for key in ("a", "b"):
+        one.metadata[key] = "1"
+    for key in ("b", "a"):
+        other.metadata[key] = "1"
+    one.request.body = other.request.body = "b"
+    assert one == other and one == make["Object"].FromString(other.SerializeToString())
+    other.session.SetInParent()
+    assert one != other and one != make["Event"]()
+    assert make["Object"]() != make["Object"].FromString(unknown)
+
+# A part that is longer than what it is part of: what comes next is not its.
+for broken in (b"\x2a\x05\x0a\x01a\x12\x05", b"\x1a\x02\x22\x05", b"\x22\x02\x08\xff"):
+    for make, error in ((PROTOBUF, Exception), (PLAIN, coproc_plain.DecodeError)):
+        try:
+            repr(make["Object"].FromString(broken + b"\x12\x06abcdef"))
+        except error:
+            continue
+        raise AssertionError("read: %r" % broken)
+
 # What is wrong is refused by both.
 for make in (PROTOBUF, PLAIN):
     object = make["Object"]()
@@ -98,6 +120,8 @@ for make in (PROTOBUF, PLAIN):
         lambda: setattr(object, "hook_name", 1),
         lambda: setattr(object, "unknown", 1),
         lambda: setattr(object, "request", object.request),
+        lambda: object.HasField("unknown"),
+        lambda: object.HasField("hook_name"),
         lambda: object.request.set_headers.__setitem__("a", 1),
         lambda: object.request.delete_headers.append(1),
         lambda: setattr(object.request.return_overrides, "response_code", 1 << 31),

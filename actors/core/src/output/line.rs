@@ -26,6 +26,21 @@ pub struct Line<'a> {
     pub form: Option<Form>,
 }
 
+impl Line<'_> {
+    /// A copy to keep, under a name that is its logger's. `missed` as [`LogLine::missed`].
+    pub fn kept(&self, logger: Arc<str>, missed: u64) -> LogLine {
+        LogLine {
+            time: self.time,
+            logger,
+            stream: self.stream,
+            level: self.level,
+            text: self.text.into(),
+            part: self.part,
+            missed,
+        }
+    }
+}
+
 /// Which piece of a line a [`Line`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

@@ -142,15 +142,8 @@ impl Follower {
             }
             Err(TrySendError::Closed(())) => return Offered::Gone,
         };
-        permit.send(LogLine {
-            time: line.time,
-            logger: name.cloned().unwrap_or_else(|| line.logger.into()),
-            stream: line.stream,
-            level: line.level,
-            text: line.text.into(),
-            part: line.part,
-            missed: std::mem::take(&mut self.missed),
-        });
+        let name = name.cloned().unwrap_or_else(|| line.logger.into());
+        permit.send(line.kept(name, std::mem::take(&mut self.missed)));
         Offered::Taken
     }
 }

@@ -79,11 +79,10 @@ fn path(name: &str) -> Result<String, String> {
 
 /// The folder of one bundle among several: its name without what follows the last dot.
 fn folder(name: &str) -> String {
-    let (above, last) =
-        name.rsplit_once(['/', '\\']).map_or(("", name), |(above, last)| (above, last));
+    let (above, last) = name.rsplit_once(['/', '\\']).unwrap_or(("", name));
     let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
-    // A file that is called as its extension has no other name.
-    let stem = if stem.is_empty() { last } else { stem };
+    // Nothing names no folder, and dots alone may name another one.
+    let stem = if stem.bytes().all(|byte| byte == b'.') { last } else { stem };
     let whole = if above.is_empty() { stem.to_owned() } else { format!("{above}/{stem}") };
     whole.replace(['/', '\\'], "__")
 }
@@ -120,6 +119,10 @@ mod tests {
         }
         assert_eq!(names("/a//./b.zip"), ["a/b.zip"]);
         assert_eq!(names("..a.zip"), ["..a.zip"]);
+        // Several have a folder each, which is below that of them all.
+        let parts = Names::parse("...zip,..zip,.zip").unwrap().unwrap().parts;
+        let folders: Vec<_> = parts.iter().filter_map(|part| part.folder.as_deref()).collect();
+        assert_eq!(folders, ["...zip", "..zip", ".zip"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use rustix::fs::{Mode, OFlags};
 
 use super::place::Stamp;
+use crate::url;
 
 /// What does not stand for itself in the path of a URL.
 const ESCAPED: &AsciiSet = &CONTROLS
@@ -64,14 +65,7 @@ impl Base {
             let path = percent_decode_str(path).decode_utf8().ok()?;
             return path.starts_with('/').then(|| Self::Folder(PathBuf::from(&*path)));
         }
-        let url: Uri = text.parse().ok()?;
-        let authority = url.authority()?;
-        let good = matches!(url.scheme_str(), Some("http" | "https"))
-            && !authority.host().is_empty()
-            && !authority.as_str().contains('@')
-            && url.query().is_none()
-            && !text.contains('#');
-        good.then_some(Self::Server(url))
+        url::read(text).map(Self::Server)
     }
 
     /// Where a bundle is, as errors tell it.
@@ -134,6 +128,7 @@ mod tests {
             "http://u:p@h/",
             "http://h/?a",
             "http://h/#a",
+            "http://h:0/",
             "http://",
         ] {
             assert_eq!(Base::parse(text), None, "{text}");

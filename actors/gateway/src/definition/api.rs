@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use coproc_core::scalar::printable;
-use http::Uri;
 use serde_json::Value;
 
 use super::fields::{Fault, Fields, Notes};
@@ -12,6 +11,7 @@ use crate::api::{Api, Hooks, Upstream};
 use crate::bundle::Names;
 use crate::event::Kind;
 use crate::session::hash::md5;
+use crate::url;
 
 /// The handler that delivers an event to a plugin.
 const TO_PLUGIN: &str = "cp_dynamic_handler";
@@ -115,7 +115,7 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
         let fault = proxy.wrong("listen_path", what);
         top.notes.fault(fault.expected("a path that begins with `/`, without blanks"));
     }
-    let url = upstream(target);
+    let url = url::read(target);
     if url.is_none() && proxy.is_text("target_url") {
         let what = match target {
             "" => "is required".to_owned(),
@@ -131,21 +131,6 @@ fn proxy(top: &Fields<'_>) -> Option<(String, Upstream)> {
     }
     let url = url.filter(|_| good)?;
     Some((path.to_owned(), Upstream { url, strip_listen_path: strip, preserve_host }))
-}
-
-/// A URL of HTTP with a host, without credentials, query and fragment.
-fn upstream(text: &str) -> Option<Uri> {
-    if text.contains('#') {
-        return None;
-    }
-    let url: Uri = text.parse().ok()?;
-    let authority = url.authority()?;
-    let good = matches!(url.scheme_str(), Some("http" | "https"))
-        && !authority.host().is_empty()
-        && !authority.as_str().contains('@')
-        && url.query().is_none()
-        && authority.port().is_none_or(|port| port.as_u16() > 0);
-    good.then_some(url)
 }
 
 /// Reads `event_handlers` of the gateway itself: the events, and what is wrong. Pure.

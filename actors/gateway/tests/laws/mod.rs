@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError, Upstream};
+use coproc_gateway::api::{Api, BodyWanted, Hook, Hooks, OnError};
 use coproc_gateway::exchange::{Draft, Scheme, Target, Whole};
 use coproc_gateway::object::{self, Rules, Spec, Verdict};
 use coproc_gateway::wire::{HookType, Object};
@@ -79,27 +78,10 @@ pub fn hook(body: BodyWanted) -> Hook {
 pub fn api() -> Api {
     Api {
         name: "orders".to_owned(),
-        id: "o1".to_owned(),
         org: "org".to_owned(),
-        listen_path: "/orders/".to_owned(),
-        upstream: Upstream {
-            url: Uri::from_static("http://127.0.0.1:9001/"),
-            strip_listen_path: true,
-            preserve_host: false,
-        },
-        auth: None,
         hooks: Hooks { pre: vec![Arc::new(hook(BodyWanted::Full))], ..Hooks::default() },
-        ignored: Vec::new(),
-        config_data: None,
         bundle_hash: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
-        bundle: Vec::new(),
-        events: Vec::new(),
-        session_lifetime: Duration::ZERO,
-        lifetime_respects_expiration: false,
-        strip_auth_data: false,
-        disable_rate_limit: false,
-        disable_quota: false,
-        response_headers: Vec::new(),
+        ..Api::new("o1", "/orders/", Uri::from_static("http://127.0.0.1:9001/"))
     }
 }
 

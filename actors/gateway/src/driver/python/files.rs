@@ -12,7 +12,7 @@ macro_rules! files {
 }
 
 /// All files by their paths below the folder.
-const FILES: [(&str, &str); 13] = files![
+const FILES: [(&str, &str); 14] = files![
     "worker.py",
     "coproc_bundle.py",
     "coproc_calls.py",
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 13] = files![
     "coproc_modules.py",
     "coproc_plain.py",
     "coproc_turns.py",
+    "coproc_values.py",
     "gateway.py",
     "tyk/__init__.py",
     "tyk/decorators.py",
