@@ -63,7 +63,9 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
                 StatusFormat::Text => Show::Told(status::table),
                 StatusFormat::Json => Show::Raw,
             };
-            (&status.client, Call::get(&["status"], &[]), show)
+            let query: Vec<_> =
+                status.name.clone().map(|name| ("name", name)).into_iter().collect();
+            (&status.client, Call::get(&["status"], &query), show)
         }
         Command::Why(why) => {
             let show = match (why.format, &why.name) {

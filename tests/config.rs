@@ -346,6 +346,12 @@ case!(fn after_nobody_and_after_each_other: ["check"] {
 case!(fn replicas_that_cannot_be: ["check"] {
     "coproc.toml": "[coprocess.web]\nname = \"web\"\nexec = \"a\"\nrestarts = \"never\"\nexec_event = \"start\"\nreplicas = 3\n[coprocess.other]\nname = \"web-2\"\nexec = \"a\"\nrestarts = \"never\"\nexec_event = \"coprocess.web-4.ready\"\n[coprocess.all]\nname = \"all\"\nexec = \"a\"\nrestarts = \"never\"\nreplicas = 1025\nexec_event = \"coprocess.web.ready\"\nstop_event = \"coprocess.web-3.failed\"\n"
 });
+case!(fn no_replicas_at_all: ["check"] {
+    "coproc.toml": "[coprocess.web]\nname = \"web\"\nexec = \"a\"\nrestarts = \"never\"\nexec_event = \"start\"\nreplicas = 0\n"
+});
+case!(fn places_that_are_listened_on_twice: ["check"] {
+    "coproc.toml": "[control]\nlisten = [\"127.0.0.1:9090\", \"[::1]:9090\", \"127.0.0.1:0\", \"127.0.0.1:0\"]\n[gateway]\nlisten = [\"0.0.0.0:9090\", \"127.0.0.1:8080\", \"127.0.0.1:8080\", \"unix:///a\", \"unix:/a\"]\n"
+});
 case!(fn exec_socket_event: ["check"] {
     "coproc.toml": "[main]\nexec_event = \"exec.ended\"\n"
 });

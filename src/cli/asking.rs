@@ -41,6 +41,10 @@ pub struct Status {
     /// The form.
     #[arg(long, value_enum, default_value_t = StatusFormat::Text)]
     pub format: StatusFormat,
+
+    /// A coprocess, the name that its replicas share, or `main`; without it, all.
+    #[arg(value_parser = process_name)]
+    pub name: Option<String>,
 }
 
 /// The forms of `coproc status`, `coproc why` and `coproc stop --plan`.

@@ -32,7 +32,7 @@ impl Handler<Ask> for Root {
 
     fn handle(&mut self, Ask { request, reply }: Ask, ctx: &mut Context<Self>) {
         let answer = match request {
-            Request::Status => return self.status(reply),
+            Request::Status(name) => return self.status(name, reply),
             Request::Health(health) => return self.health(health, reply),
             Request::Why(name) => return self.why(name, reply),
             Request::Plan => self.plan(),

@@ -16,16 +16,33 @@ use super::control::Reply;
 use super::root::Root;
 
 impl Root {
-    pub(super) fn status(&self, reply: Reply) {
-        let coprocesses: Vec<_> = self.coprocesses.iter().map(status_of).collect();
+    /// Answers with the status of all, or of those alone that go by a name.
+    pub(super) fn status(&self, name: Option<String>, reply: Reply) {
+        let has_main = self.config.main.kind != Kind::None;
+        let coprocesses = match name.as_deref() {
+            None => Ok(self.coprocesses.iter().collect()),
+            Some(MAIN) if has_main => Ok(Vec::new()),
+            Some(name) => self.all_of(name),
+        };
+        let coprocesses: Vec<_> = match coprocesses {
+            Ok(these) => these.into_iter().map(status_of).collect(),
+            Err(refused) => {
+                let _ = reply.send(Err(refused));
+                return;
+            }
+        };
         let last_exit = self.main_exit;
         let exec_sockets: Vec<_> = self.exec_sockets.values().map(exec_socket_of).collect();
         let coordinator = self.coordinator.as_ref().map(coordinator_of);
         let gateway = self.gateway.as_ref().map(gateway_of);
+        let is_whole = name.is_none();
         let dropped = self.output.dropped();
         let forwarded = self.forwarded.clone();
         let answer = move |main: Value| {
             let mut status = json!({ "main": main, "coprocesses": coprocesses });
+            if !is_whole {
+                return Ok(status);
+            }
             for (name, lines) in dropped.iter() {
                 status["dropped_lines"][&**name] = (*lines).into();
             }
@@ -44,7 +61,7 @@ impl Root {
             }
             Ok(status)
         };
-        if self.config.main.kind == Kind::None {
+        if !has_main || name.is_some_and(|name| name != MAIN) {
             let _ = reply.send(answer(Value::Null));
             return;
         }

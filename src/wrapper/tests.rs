@@ -132,7 +132,7 @@ impl Tree {
 
     async fn status(&self) -> Value {
         let (reply, answer) = oneshot::channel();
-        self.root.do_send(Ask { request: Request::Status, reply });
+        self.root.do_send(Ask { request: Request::Status(None), reply });
         answer.await.unwrap().unwrap()
     }
 

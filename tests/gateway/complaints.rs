@@ -158,6 +158,23 @@ fn a_plugin_that_is_dead_is_no_flood_of_lines() {
 }
 
 #[test]
+fn answers_that_cannot_be_applied_are_no_flood_of_lines() {
+    let plugin = Plugin::start(|mut object| {
+        request(&mut object).url.clear();
+        object
+    });
+    let (_upstream, rig) = one(&plugin, |port| api(port, json!({ "pre": [hook("h")] })));
+    for _ in 0..20 {
+        assert_eq!(rig.get("/api/").status(), 500);
+    }
+    let lines = || rig.wrapper.dump().matches("the answer of the pre hook `h` cannot be").count();
+    eventually("it is told", || lines() > 0);
+    assert_eq!(lines(), 1);
+    let named = "API `a`: the answer of the pre hook `h` cannot be applied: ";
+    assert!(rig.wrapper.dump().contains(named), "{}", rig.wrapper.dump());
+}
+
+#[test]
 fn complaint_13_open_passes_the_original_body() {
     let plugin = Plugin::start(|mut object| {
         request(&mut object).raw_body = "changed".into();

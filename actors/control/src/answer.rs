@@ -19,6 +19,7 @@ use crate::openmetrics;
 use crate::request::{Ask, Refused, Request};
 use crate::route::{Denied, Given, Query, Route, find};
 use crate::server::{FOLLOWERS, Seat, Shared};
+use crate::taken::route;
 use crate::{sse, streams};
 
 /// No request has a body worth more.
@@ -61,7 +62,7 @@ async fn respond(
         None => Bytes::new(),
     };
     let query = Query(parts.uri.query().unwrap_or_default());
-    let route = (entry.read)(&Given { word, method, query, body: &body })?;
+    let route = route(entry, &Given { word, method, query, body: &body })?;
     let pushed =
         matches!(route, Route::Events { .. } | Route::Logs { .. }) && sse::wanted(&parts.headers);
     if pushed || route.lasts() {

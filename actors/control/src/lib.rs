@@ -21,6 +21,7 @@ pub mod server;
 mod sse;
 mod streams;
 pub mod table;
+mod taken;
 pub mod token;
 
 pub use route::judge;

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 /// A question or an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// What everything does.
-    Status,
+    /// What everything does, or what goes by one name.
+    Status(Option<String>),
     /// What is not as it should be; the answer is a list of sentences.
     Health(Health),
     /// Why each is in the state that it is in, or one of them.

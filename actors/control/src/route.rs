@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::request::{Health, KeysOrder, Refused, Request};
 use crate::routes::{Entry, ROUTES};
+use crate::taken;
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +54,20 @@ impl Given<'_> {
         self.word.clone().unwrap_or_default()
     }
 
-    /// A field of the body, which is an object.
+    /// The one field of the body, which is an object.
     fn field(&self, key: &str) -> Result<Value, Refused> {
         let missing = || Refused::new(400, format!("the body has no `{key}`"));
-        object(self.body)?.remove(key).ok_or_else(missing)
+        let mut body = object(self.body)?;
+        let value = body.remove(key).ok_or_else(missing)?;
+        match body.keys().next() {
+            None => Ok(value),
+            Some(other) => {
+                Err(Refused::new(400, format!("the body has `{other}`, and takes `{key}` alone")))
+            }
+        }
     }
 
-    /// A field that is a text.
+    /// The one field, which is a text.
     pub(crate) fn text(&self, key: &str) -> Result<String, Refused> {
         match self.field(key)? {
             Value::String(text) => Ok(text),
@@ -187,6 +195,11 @@ impl Query<'_> {
         }
     }
 
+    /// A value that is not empty.
+    pub(crate) fn word(&self, key: &str) -> Result<Option<String>, Refused> {
+        Ok(self.get(key)?.filter(|word| !word.is_empty()))
+    }
+
     pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Refused> {
         let parse = |text: String| {
             text.parse().map_err(|_| Refused::new(400, format!("`{key}` is not a number")))
@@ -243,7 +256,7 @@ pub fn judge(
     let (entry, word) = find(openly, method, path).map_err(|denied| denied.refused.status)?;
     let query = Query(query.unwrap_or_default());
     let given = Given { word, method, query, body };
-    (entry.read)(&given).map(drop).map_err(|refused| refused.status)
+    taken::route(entry, &given).map(drop).map_err(|refused| refused.status)
 }
 
 #[cfg(test)]

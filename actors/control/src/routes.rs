@@ -30,7 +30,7 @@ impl Entry {
     /// What it is refused with besides for want of a role, and when.
     pub(crate) fn refusals(&self) -> Vec<(&'static str, &'static str)> {
         let mut refusals = Vec::new();
-        if !self.query.is_empty() || self.body.is_some() || self.path.contains('{') {
+        if !self.open {
             refusals.push(("400", "The path, the query or the body is not valid."));
         }
         if self.path.contains('{')
@@ -82,6 +82,12 @@ const fn parameter(name: &'static str, kind: &'static str, about: &'static str) 
 const FLAG: &str = "true|false|1|0|";
 
 const FOLLOW: Parameter = parameter("follow", FLAG, "Whether to stay, and tell of what comes.");
+
+const NAME: Parameter = parameter(
+    "name",
+    "string",
+    "A coprocess, the name that replicas share, or `main`; without it all.",
+);
 
 const HASHED: Parameter = parameter("hashed", FLAG, "Whether the key is named by its hash.");
 
@@ -167,21 +173,24 @@ pub(crate) const ROUTES: &[Entry] = &[
         open: true,
         ..get("/metrics", "metrics", "What is measured.", Kind::Metrics, |_| Ok(Route::Metrics))
     },
-    get(
-        "/v1/status",
-        "status",
-        "The main process and all coprocesses.",
-        Kind::Json("Status"),
-        |_| ask(Request::Status),
-    ),
     Entry {
-        query: &[parameter("name", "string", "A coprocess, or `main`; without it all.")],
+        query: &[NAME],
+        ..get(
+            "/v1/status",
+            "status",
+            "The main process and all coprocesses, or those of one name.",
+            Kind::Json("Status"),
+            |given| ask(Request::Status(given.query.word("name")?)),
+        )
+    },
+    Entry {
+        query: &[NAME],
         ..get(
             "/v1/why",
             "why",
             "The reason of each state, or of one.",
             Kind::Json("Why"),
-            |given| ask(Request::Why(given.query.get("name")?.filter(|name| !name.is_empty()))),
+            |given| ask(Request::Why(given.query.word("name")?)),
         )
     },
     get("/openapi.json", "openapi", "This description.", Kind::Json("Description"), |_| {
@@ -204,17 +213,13 @@ pub(crate) const ROUTES: &[Entry] = &[
     Entry {
         streams: true,
         query: &[
-            parameter(
-                "name",
-                "string",
-                "A coprocess, the name that replicas share, or `main`; without it all.",
-            ),
+            NAME,
             parameter("n", "integer", "How many of the last lines to begin with; 100 by default."),
             FOLLOW,
         ],
         ..get("/v1/logs", "logs", "The latest output.", Kind::Lines("LogLine"), |given| {
             let count = wanted_lines(given)?;
-            let name = given.query.get("name")?.filter(|name| !name.is_empty());
+            let name = given.query.word("name")?;
             Ok(Route::Logs { name, count, follow: given.query.flag("follow")? })
         })
     },
@@ -256,7 +261,7 @@ pub(crate) const ROUTES: &[Entry] = &[
             "Answered once it is so, which may be at once, or cannot come any more by itself.",
             Kind::Json("Ordered"),
             |given| {
-                let until = given.query.get("for")?.filter(|word| !word.is_empty());
+                let until = given.query.word("for")?;
                 let until = until.map_or(Ok(Until::Ready), |word| word.parse());
                 ask(Request::Wait(given.name(), until.map_err(|why| Refused::new(400, why))?))
             },

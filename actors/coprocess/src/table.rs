@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coproc_core::count::{Count, Positive};
+use coproc_core::count::Count;
 use coproc_core::duration::{GoDuration, Span};
 use coproc_core::event::{EventName, Phase};
 use coproc_core::flag::Flag;
@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::{Backoff, Coprocess, OnGiveUp, Patience, Policy, RestartLimit, Restarts};
-use crate::replicas::MOST;
+use crate::replicas::Replicas;
 use crate::scalars::{ExitCodes, Factor};
 use crate::schedule_table::ScheduleTable;
 
@@ -69,7 +69,7 @@ pub struct CoprocessTable {
     /// number as `${replica}` wherever `${name}` is replaced, and as COPROC_REPLICA. Commands and events that
     /// name `NAME` are about all of them. Default: one, whose name has no number.
     #[schemars(example = 3)]
-    pub replicas: Option<Positive>,
+    pub replicas: Option<Replicas>,
     /// Whether it has a control group of its own, below the wrapper's in the unified hierarchy, and when it
     /// ends all that is in it is killed, also what left its process group. Where no such group can be made
     /// a warning says so, and it runs without. Default: `false`.
@@ -207,10 +207,6 @@ impl CoprocessTable {
             None => None,
         };
         refusals.extend(context.refusals());
-        if self.replicas.is_some_and(|Positive(count)| count > MOST) {
-            let wrong = Refusal::wrong("replicas", "is too many");
-            refusals.push(wrong.expected(format!("{MOST} replicas at most")));
-        }
         let at_once = self.exec_event.is_some() || follows;
         let schedule = self
             .schedule

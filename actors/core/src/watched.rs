@@ -42,6 +42,8 @@ pub struct Watched {
     paths: Vec<PathBuf>,
     /// Whether a change of an entry of this name matters in a folder that is watched as a whole.
     matters: fn(&OsStr) -> bool,
+    /// For each path whether it led to something when it was last looked at.
+    there: Vec<bool>,
     heed: Heed,
 }
 
@@ -68,27 +70,48 @@ impl Watched {
     /// # Errors
     /// When there is no inotify left, or no watch.
     pub fn new(paths: Vec<PathBuf>, matters: fn(&OsStr) -> bool) -> io::Result<Self> {
+        let there = paths.iter().map(|path| path.exists()).collect();
         let heed = Heed::new(&paths, matters)?;
-        Ok(Self { paths, matters, heed })
+        Ok(Self { paths, matters, there, heed })
     }
 
     /// Resolves once something changed and then nothing did for `quiet`, or for ten times as long
     /// something did all the time: which of the paths changed first. What changes until the next call
-    /// is told by that one.
+    /// is told by that one. A path that is missing has not changed where only folders on the way to it
+    /// came or went.
     ///
     /// # Errors
     /// As [`Watched::new`], since folders come and go.
     pub async fn changed(&mut self, quiet: Duration) -> io::Result<&Path> {
-        let first = loop {
-            if let Some(path) = self.heed.heard(self.matters).await? {
-                break path;
+        loop {
+            let (changed, settled) = self.settled(quiet).await?;
+            let mut first = None;
+            for path in changed {
+                let there = self.paths[path].exists();
+                let before = std::mem::replace(&mut self.there[path], there);
+                if !settled || before || there {
+                    first = first.or(Some(path));
+                }
             }
-        };
+            if let Some(first) = first {
+                return Ok(&self.paths[first]);
+            }
+        }
+    }
+
+    /// The paths that changed, the first one first, and whether it is quiet now.
+    async fn settled(&mut self, quiet: Duration) -> io::Result<(Vec<usize>, bool)> {
+        let mut changed = Vec::new();
+        while changed.is_empty() {
+            self.heed.heard(self.matters, &mut changed).await?;
+        }
         let end = Instant::now() + quiet * ROUNDS;
         let mut until = Instant::now() + quiet;
         loop {
-            while let Ok(heard) = timeout_at(until.min(end), self.heed.heard(self.matters)).await {
-                if heard?.is_some() {
+            while let Ok(heard) =
+                timeout_at(until.min(end), self.heed.heard(self.matters, &mut changed)).await
+            {
+                if heard? {
                     until = Instant::now() + quiet;
                 }
                 if Instant::now() >= end {
@@ -98,12 +121,12 @@ impl Watched {
             // Both are open for a moment, so that nothing happens unseen.
             let next = Heed::new(&self.paths, self.matters)?;
             let before = std::mem::replace(&mut self.heed, next);
-            if before.read(self.matters)?.is_none() || Instant::now() >= end {
-                break;
+            let quiet_now = !before.read(self.matters, &mut changed)?;
+            if quiet_now || Instant::now() >= end {
+                return Ok((changed, quiet_now));
             }
             until = Instant::now() + quiet;
         }
-        Ok(&self.paths[first])
     }
 }
 
@@ -126,59 +149,71 @@ impl Heed {
         Ok(Self { news: crate::process::watch(news, Interest::READABLE)?, folders })
     }
 
-    /// Waits for news: which of the paths they are of, if they matter.
-    async fn heard(&self, matters: fn(&OsStr) -> bool) -> io::Result<Option<usize>> {
+    /// Waits for news, and notes of which of the paths they are; whether any matter.
+    async fn heard(
+        &self,
+        matters: fn(&OsStr) -> bool,
+        changed: &mut Vec<usize>,
+    ) -> io::Result<bool> {
         let mut ready = self.news.readable().await?;
-        let heard = self.read(matters)?;
+        let heard = self.read(matters, changed)?;
         ready.clear_ready();
         Ok(heard)
     }
 
-    /// Reads all news that there are.
-    fn read(&self, matters: fn(&OsStr) -> bool) -> io::Result<Option<usize>> {
+    /// Reads all news that there are, as [`Heed::heard`] does.
+    fn read(&self, matters: fn(&OsStr) -> bool, changed: &mut Vec<usize>) -> io::Result<bool> {
         let mut space = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(self.news.get_ref().as_fd(), &mut space);
-        let mut first = None;
+        let mut any = false;
         loop {
             match reader.next() {
                 Ok(event) => {
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                    let path = self.concerned(event.wd(), event.events(), name, matters);
-                    first = first.or(path);
+                    let paths = self.concerned(event.wd(), event.events(), name, matters);
+                    any |= !paths.is_empty();
+                    for path in paths {
+                        if !changed.contains(&path) {
+                            changed.push(path);
+                        }
+                    }
                 }
-                Err(Errno::AGAIN) => return Ok(first),
+                Err(Errno::AGAIN) => return Ok(any),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Which of the paths an event is of, if it matters.
+    /// Which of the paths an event is of.
     fn concerned(
         &self,
         number: i32,
         what: ReadFlags,
         name: Option<&OsStr>,
         matters: fn(&OsStr) -> bool,
-    ) -> Option<usize> {
+    ) -> Vec<usize> {
         if what.contains(ReadFlags::QUEUE_OVERFLOW) {
             // Whatever it was, it was too much to be told.
-            return Some(0);
+            return self.folders.values().flat_map(|(_, all)| all).map(|one| one.path).collect();
         }
+        let Some((folder, targets)) = self.folders.get(&number) else { return Vec::new() };
         if what.contains(ReadFlags::IGNORED) {
-            return None;
+            return Vec::new();
         }
-        let (folder, targets) = self.folders.get(&number)?;
-        let Some(name) = name else { return targets.first().map(|target| target.path) };
         // A file is made before it is written, and being written is told of by itself.
-        if what.contains(ReadFlags::CREATE) && !is_whole(&folder.join(name)) {
-            return None;
+        if let Some(name) = name
+            && what.contains(ReadFlags::CREATE)
+            && !is_whole(&folder.join(name))
+        {
+            return Vec::new();
         }
-        let meant = |target: &&Target| match &target.name {
-            Some(one) => one == name,
-            None => matters(name),
+        let meant = |target: &&Target| match (name, &target.name) {
+            (None, _) => true,
+            (Some(name), Some(one)) => one == name,
+            (Some(name), None) => matters(name),
         };
-        targets.iter().find(meant).map(|target| target.path)
+        targets.iter().filter(meant).map(|target| target.path).collect()
     }
 }
 
@@ -352,6 +387,25 @@ mod tests {
         assert!(nothing(&mut watched).await, "what editors leave");
         fs::write(path.join("below/a.conf"), "").unwrap();
         assert_eq!(next(&mut watched).await, path);
+    }
+
+    #[actix_rt::test]
+    async fn a_missing_file_changes_when_it_comes_and_not_with_folders_on_its_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (below, other) = (folder.path().join("tls"), folder.path().join("other"));
+        let file = below.join("tls.crt");
+        let mut watched = watched(&[&file, &other]);
+        fs::create_dir(&below).unwrap();
+        assert!(nothing(&mut watched).await, "only its folder");
+        fs::remove_dir(&below).unwrap();
+        fs::create_dir(&below).unwrap();
+        fs::write(&other, "").unwrap();
+        assert_eq!(next(&mut watched).await, other, "the one that changed");
+        fs::write(&file, "").unwrap();
+        assert_eq!(next(&mut watched).await, file);
+        fs::rename(&below, folder.path().join("aside")).unwrap();
+        assert_eq!(next(&mut watched).await, file, "it went");
+        assert!(nothing(&mut watched).await);
     }
 
     #[actix_rt::test]

@@ -301,14 +301,13 @@ fn a_rate_holds_back_and_loses_nothing() {
 }
 
 #[test]
-fn the_end_waits_for_the_streams_and_takes_an_unfinished_line() {
+fn the_end_takes_all_that_was_written_and_waits_for_no_stream_to_end() {
     let (output, thread, seen) = start(LIMITS);
-    let mut out = attach(&output, "a", Stream::Stdout);
-    out.write_all(b"first\nlast without newline").unwrap();
-    let ender = thread::spawn(move || finish(thread));
-    drop(seen.until("first", |s| !s.lines.is_empty()));
-    drop(out);
-    ender.join().unwrap();
+    let mut left_behind = attach(&output, "a", Stream::Stdout);
+    left_behind.write_all(b"first\nlast without newline").unwrap();
+    let finished = Instant::now() + Duration::from_secs(3600);
+    assert!(thread.finish(finished), "it would take an hour otherwise");
+    drop(left_behind);
     assert_eq!(seen.texts(), ["first", "last without newline"]);
     assert_eq!(seen.lock().flushed, 2);
 }

@@ -7,7 +7,7 @@ mod laws;
 use bytes::Bytes;
 use coproc_gateway::api::{Api, BodyWanted, Hook};
 use coproc_gateway::exchange::{Denied, Draft, Reply, Whole};
-use coproc_gateway::object::{self, Rules, Verdict};
+use coproc_gateway::object::{self, Rules, Unfit, Verdict};
 use coproc_gateway::wire::{Header, HookType, MiniRequestObject, Object, ReturnOverrides, Texts};
 use http::{HeaderMap, StatusCode};
 use laws::{Parts, answered, api, asked, echoed, hook};
@@ -38,7 +38,7 @@ fn run(
     draft: &mut Draft,
     rules: Rules,
     plugin: impl FnOnce(&mut MiniRequestObject),
-) -> Result<Verdict, Denied> {
+) -> Result<Verdict, Unfit> {
     let mut object = echoed(&asked(HookType::Pre, &full(), &api(), draft));
     plugin(object.request.as_mut().unwrap());
     object::apply_request(draft, &full(), object, rules)
@@ -236,7 +236,10 @@ fn no_override_means_to_go_on() {
 #[test]
 fn a_status_that_is_none_is_an_error() {
     for wrong in [1, 99, 100, 101, 1000, i32::MAX] {
-        assert_eq!(refusal(code(wrong)), Denied::middleware(), "{wrong}");
+        match answer(code(wrong)) {
+            Verdict::Unanswerable(Unfit(why)) => assert_eq!(why, format!("{wrong} is no status")),
+            other => panic!("{wrong}: {other:?}"),
+        }
     }
 }
 
@@ -362,8 +365,8 @@ fn q14_a_response_has_a_status() {
         let mut whole = whole(&[("a", "1")], "");
         let mut object = answered(&full(), &api(), &draft("/", &[], ""), &whole);
         object.response.as_mut().unwrap().status_code = wrong;
-        let denied = object::apply_response(&mut whole, &full(), object, TYK).unwrap_err();
-        assert_eq!((denied, whole.headers.len()), (Denied::middleware(), 1), "{wrong}");
+        let Unfit(why) = object::apply_response(&mut whole, &full(), object, TYK).unwrap_err();
+        assert_eq!((why, whole.headers.len()), (format!("{wrong} is no status"), 1));
     }
 }
 
@@ -371,10 +374,10 @@ fn q14_a_response_has_a_status() {
 fn q7_what_is_missing_in_an_answer_is_an_error_of_the_plugin() {
     let mut request = draft("/", &[], "");
     let object = Object::default();
-    let denied = object::apply_request(&mut request, &full(), object.clone(), TYK).unwrap_err();
-    assert_eq!(denied, Denied::middleware());
-    let denied = object::apply_response(&mut whole(&[], ""), &full(), object, TYK).unwrap_err();
-    assert_eq!(denied, Denied::middleware());
+    let unfit = object::apply_request(&mut request, &full(), object.clone(), TYK).unwrap_err();
+    assert_eq!(unfit.to_string(), "it has no request");
+    let unfit = object::apply_response(&mut whole(&[], ""), &full(), object, TYK).unwrap_err();
+    assert_eq!(unfit.to_string(), "it has no response");
 }
 
 #[test]
@@ -382,11 +385,11 @@ fn t73_a_url_is_mandatory() {
     for url in ["", "a/b", "?a=1", "://x", "/%zz"] {
         let mut request = draft("/get?a=1", &[("a", "1")], "");
         let before = request.clone();
-        let denied = run(&mut request, TYK, |object| {
+        let verdict = run(&mut request, TYK, |object| {
             object.url = url.to_owned();
             object.delete_headers = vec!["a".into()];
         });
-        assert_eq!(denied.unwrap_err(), Denied::middleware(), "{url}");
+        assert!(verdict.is_err(), "{url}");
         assert_eq!((request.target, request.headers), (before.target, before.headers));
     }
 }
@@ -520,15 +523,19 @@ fn a_method_is_taken_as_it_is() {
 
 #[test]
 fn what_no_request_can_have_is_an_error_unless_the_hook_answers() {
-    let spoil: [fn(&mut MiniRequestObject); 3] = [
-        |object| object.method = "no method".to_owned(),
-        |object| object.set_headers = texts(&[("no name", "x")]),
-        |object| object.set_headers = texts(&[("name", "line\nbreak")]),
+    type Spoil = fn(&mut MiniRequestObject);
+    let spoil: [(&str, Spoil); 3] = [
+        ("its method is none", |object| object.method = "no method".to_owned()),
+        ("the header `no name` cannot be sent", |object| {
+            object.set_headers = texts(&[("no name", "x")]);
+        }),
+        ("the header `name` cannot be sent", |object| {
+            object.set_headers = texts(&[("name", "line\nbreak")]);
+        }),
     ];
-    for spoil in spoil {
+    for (why, spoil) in spoil {
         let mut request = draft("/", &[], "");
-        let denied = run(&mut request, TYK, spoil).unwrap_err();
-        assert_eq!(denied, Denied::middleware());
+        assert_eq!(run(&mut request, TYK, spoil).unwrap_err().to_string(), why);
         let verdict = run(&mut request, TYK, |object| {
             spoil(object);
             object.return_overrides = Some(code(204));

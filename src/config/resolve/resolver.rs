@@ -7,9 +7,8 @@ use std::sync::Arc;
 use coproc_control::table::ControlConfig;
 use coproc_coordinator::config::Coordinator;
 use coproc_coprocess::config::Coprocess;
-use coproc_coprocess::replicas;
+use coproc_coprocess::replicas::{self, Replicas};
 use coproc_coprocess::table::CoprocessTable;
-use coproc_core::count::Positive;
 use coproc_core::duration::Span;
 use coproc_core::event::Phase;
 use coproc_core::refusal::Refusal;
@@ -89,6 +88,9 @@ impl Resolver<'_> {
         let coordinator = self.coordinator();
         let gateway = self.gateway();
         let control = self.control(&run_path);
+        if let Some(control) = &control {
+            self.check_listens(control, gateway.as_ref().and_then(Option::as_ref));
+        }
         self.check_names(keys);
         self.check_tasks(keys);
         self.check_events(keys);
@@ -232,7 +234,7 @@ impl Resolver<'_> {
     /// Each as often as it is to be there.
     fn replicated(&self, coprocesses: &[Coprocess]) -> Vec<Coprocess> {
         let each = |one: &Coprocess| match self.table(&one.key).and_then(|table| table.replicas) {
-            Some(Positive(count)) => replicas::expand(one, count).collect(),
+            Some(Replicas(count)) => replicas::expand(one, count).collect(),
             None => vec![one.clone()],
         };
         coprocesses.iter().flat_map(each).collect()

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use coproc_control::table::ControlConfig;
 use coproc_coordinator::router::{MAX_NAME, RESERVED, is_task};
 use coproc_coprocess::config::{Coprocess, Restarts};
-use coproc_coprocess::replicas;
+use coproc_coprocess::replicas::{self, Replicas};
 use coproc_coprocess::table::CoprocessTable;
-use coproc_core::count::Positive;
 use coproc_core::event::{EventName, Phase};
 use coproc_core::name::Name;
 use coproc_core::scalar::printable;
 use coproc_core::text::Text;
 use coproc_core::words::Words;
 use coproc_exec::config::ExecSocket;
+use coproc_gateway::config::{Config as Gateway, Listen};
+use coproc_gateway::server::shown;
 use coproc_main::config::Main;
 use coproc_template::Settings;
 
@@ -91,7 +93,7 @@ impl Resolver<'_> {
     pub(super) fn names(&self, key: &str) -> Vec<Name> {
         let Some(table) = self.table(key) else { return Vec::new() };
         let Some(name) = table.name.clone() else { return Vec::new() };
-        let count = table.replicas.map_or(0, |Positive(count)| count.min(replicas::MOST));
+        let count = table.replicas.map_or(0, |Replicas(count)| count);
         let numbered = (1..=count).filter_map(|number| replicas::name(&name, number).ok());
         let numbered = numbered.collect::<Vec<_>>();
         [vec![name], numbered].concat()
@@ -116,6 +118,23 @@ impl Resolver<'_> {
                     self.problems.push(problem);
                 }
             }
+        }
+    }
+
+    /// The second of two listeners at one place could not be bound.
+    pub(super) fn check_listens(&mut self, control: &ControlConfig, gateway: Option<&Gateway>) {
+        let mut places = Vec::new();
+        let control = control.listen.iter().map(|address| ("control", Listen::Tcp(*address)));
+        let gateway = gateway.into_iter().flat_map(|gateway| &gateway.listen);
+        for (table, place) in control.chain(gateway.map(|place| ("gateway", place.clone()))) {
+            if let Some((other, _)) = places.iter().find(|(_, one)| meet(one, &place)) {
+                let path = [table, "listen"].map(str::to_owned);
+                let what =
+                    format!("`{}` is listened on by `{other}.listen` already", shown(&place));
+                let problem = self.stack.wrong(&path, what).expected("a place of its own");
+                self.problems.push(problem);
+            }
+            places.push((table, place));
         }
     }
 
@@ -250,5 +269,18 @@ impl Resolver<'_> {
                 .expected("`pre-start`, an event of a coprocess, `gateway.NAME` or `custom.NAME`");
             self.problems.push(problem);
         }
+    }
+}
+
+/// Whether only one of two can be bound. A path may be written in many ways, and a port of 0 is any.
+fn meet(one: &Listen, other: &Listen) -> bool {
+    match (one, other) {
+        (Listen::Unix(one), Listen::Unix(other)) => one == other,
+        (Listen::Tcp(one), Listen::Tcp(other)) => {
+            let all = one.ip().is_unspecified() || other.ip().is_unspecified();
+            let alike = one.ip() == other.ip() || all && one.is_ipv4() == other.is_ipv4();
+            alike && one.port() == other.port() && one.port() != 0
+        }
+        _ => false,
     }
 }

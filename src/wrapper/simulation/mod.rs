@@ -153,7 +153,7 @@ async fn play(loaded: Loaded, scenario: &Scenario, output: Output) -> Outcome {
     let status = match left {
         true => None,
         false if timeline.full.get() => None,
-        false => player.ask(Request::Status).await,
+        false => player.ask(Request::Status(None)).await,
     };
     let end = left.then(|| {
         let record = record.take();
@@ -248,7 +248,7 @@ impl Player {
                     self.happen(happening).await;
                 }
                 Turn::Looks => {
-                    if let Some(status) = self.ask(Request::Status).await {
+                    if let Some(status) = self.ask(Request::Status(None)).await {
                         self.looks.borrow_mut().push((at, status));
                     }
                 }

@@ -69,7 +69,7 @@ fn what_clients_can_ask() {
     assert_eq!(ask("GET", "/readyz?verbose", ""), Ok(Route::Health(Health::Ready)));
     assert_eq!(ask("GET", "/metrics", ""), Ok(Route::Metrics));
     assert_eq!(ask("HEAD", "/livez", ""), Ok(Route::Health(Health::Alive)));
-    assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status));
+    assert_eq!(ask("GET", "/v1/status", ""), coprocess(Request::Status(None)));
     assert_eq!(ask("GET", "/v1/plan", ""), coprocess(Request::Plan));
     let reconfigure = |apply| coprocess(Request::Reconfigure { apply });
     assert_eq!(ask("GET", "/v1/reconfigure/plan", ""), reconfigure(false));

@@ -169,8 +169,9 @@ impl Output {
 }
 
 impl OutputThread {
-    /// Waits until every stream has ended, or for the deadline and then takes what the pipes hold;
-    /// writes it all and ends the thread. False if the destination did not take it in time: the
+    /// Takes what the pipes hold, in so far as the destination takes it by the deadline, writes it all and
+    /// ends the thread. No stream's end is waited for: what has ended has written all that it will, and
+    /// what it left behind may hold its pipe for ever. False if the destination did not take it in time: the
     /// thread is then left behind.
     pub fn finish(self, deadline: Instant) -> bool {
         // A thread that is gone already has told so.

@@ -68,11 +68,13 @@ impl Reader {
         }
     }
 
-    /// Reads until it is told to finish.
+    /// Reads until it is told to finish, and then as long as there is something to read.
     pub(super) fn run(mut self) {
         let mut events = Vec::with_capacity(EVENTS);
         while let Some(timeout) = self.timeout() {
             match epoll::wait(self.queue.epoll(), spare_capacity(&mut events), timeout.as_ref()) {
+                // All that was written before the end lies in the pipes, and they are empty.
+                Ok(0) if self.deadline.is_some() && self.held.is_empty() => break,
                 Ok(_) | Err(Errno::INTR) => {}
                 // Only a broken program gets here, and the children's lines must not stay unread
                 // in silence.
@@ -106,10 +108,14 @@ impl Reader {
 
     /// How long to wait for the next event, or none when the work is done.
     fn timeout(&self) -> Option<Option<Timespec>> {
-        if self.deadline.is_some_and(|deadline| {
-            self.streams.is_empty() || deadline.saturating_duration_since(Instant::now()).is_zero()
-        }) {
-            return None;
+        if let Some(deadline) = self.deadline {
+            let over = deadline.saturating_duration_since(Instant::now()).is_zero();
+            if over || self.streams.is_empty() {
+                return None;
+            }
+            if self.held.is_empty() {
+                return Some(Some(Timespec::default()));
+            }
         }
         let rested = self.resting.iter().map(|(until, _)| *until).min();
         // What would not be taken is not said either.

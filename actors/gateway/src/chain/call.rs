@@ -8,7 +8,7 @@ use crate::api::Hook;
 use crate::driver::Call;
 use crate::exchange::Denied;
 use crate::figures::moment;
-use crate::object::Sent;
+use crate::object::{Sent, Unfit};
 use crate::wire::{HookType, Object};
 
 /// What a call came to.
@@ -54,6 +54,19 @@ impl Chain {
         match of_failure(kind, &failure, hook.on_error) {
             Outcome::Pass => Ok(Called::Pass),
             Outcome::Refuse(denied) => Err(denied),
+        }
+    }
+
+    /// Has the log told that what a hook returned cannot be applied.
+    pub(super) fn tell_unfit(&self, (kind, hook, place): (HookType, &Hook, usize), why: &Unfit) {
+        if let Some(untold) = self.unfit[place].happened() {
+            tracing::warn!(
+                target: "gateway",
+                "API `{}`: the answer of the {} hook `{}` cannot be applied: {why}{untold}",
+                self.api.name,
+                moment(kind),
+                hook.name,
+            );
         }
     }
 }

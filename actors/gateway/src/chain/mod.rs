@@ -50,6 +50,8 @@ pub struct Chain {
     hook_figures: Vec<Arc<HookFigures>>,
     /// What the log is told of them, by kind of failure.
     complaints: Vec<[Repeats; Failure::KINDS.len()]>,
+    /// What it is told of their answers that cannot be applied.
+    unfit: Vec<Repeats>,
     wants_body: bool,
     wants_response_body: bool,
 }
@@ -89,6 +91,7 @@ impl Chain {
                 .map(|(kind, hook)| services.figures.hook(&api.id, *kind, &hook.name))
                 .collect(),
             complaints: all.iter().map(|_| Default::default()).collect(),
+            unfit: all.iter().map(|_| Repeats::default()).collect(),
             identity: api
                 .auth
                 .as_ref()

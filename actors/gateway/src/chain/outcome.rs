@@ -31,7 +31,8 @@ pub(super) fn of_failure(kind: HookType, failure: &Failure, on_error: OnError) -
 }
 
 /// The outcome of an answer that cannot be applied, such as one with a bad `url`.
-pub(super) fn of_answer(denied: Denied, on_error: OnError) -> Outcome {
+pub(super) fn of_answer(on_error: OnError) -> Outcome {
+    let denied = Denied::middleware();
     match on_error {
         OnError::Open => Outcome::Pass,
         OnError::Closed(Some(status)) => Outcome::Refuse(Denied { status, ..denied }),

@@ -108,13 +108,17 @@ impl Chain {
             return Err(Denied::middleware());
         }
         let object = || object::response(hook, &self.spec, draft, whole);
-        let called = self.call((HookType::Response, hook, place), object, trace).await?;
-        let Called::Object(returned) = called else { return Ok(()) };
+        let asked = (HookType::Response, hook, place);
+        let Called::Object(returned) = self.call(asked, object, trace).await? else {
+            return Ok(());
+        };
         let applied = object::apply_response(whole, hook, *returned, self.services.settings.rules);
-        match applied.map_err(|denied| of_answer(denied, hook.on_error)) {
-            Err(Outcome::Refuse(denied)) => Err(denied),
+        let Err(why) = applied else { return Ok(()) };
+        self.tell_unfit(asked, &why);
+        match of_answer(hook.on_error) {
+            Outcome::Refuse(denied) => Err(denied),
             // What cannot be applied has changed nothing.
-            Err(Outcome::Pass) | Ok(()) => Ok(()),
+            Outcome::Pass => Ok(()),
         }
     }
 
@@ -221,19 +225,27 @@ impl Chain {
         };
         let verdict =
             object::apply_request(draft, settings, *returned, self.services.settings.rules);
-        match verdict.map_err(|denied| of_answer(denied, settings.on_error)) {
+        let denied = match verdict {
             Ok(Verdict::Continue { session, metadata }) => {
-                Ok(Returned::Continued { session, metadata })
+                return Ok(Returned::Continued { session, metadata });
             }
-            Ok(Verdict::Reply(reply)) => Err(Halt::Reply(reply)),
-            Ok(Verdict::Refuse(denied)) => {
-                self.tell(event::Kind::AuthFailure, "Auth Failure", draft, &self.custom_key(draft));
-                Err(Halt::Refuse(denied))
+            Ok(Verdict::Reply(reply)) => return Err(Halt::Reply(reply)),
+            Ok(Verdict::Refuse(denied)) => denied,
+            Ok(Verdict::Unanswerable(why)) => {
+                self.tell_unfit(hook, &why);
+                Denied::middleware()
             }
-            Err(Outcome::Refuse(denied)) => Err(Halt::Refuse(denied)),
-            // What cannot be applied has changed nothing.
-            Err(Outcome::Pass) => Ok(Returned::Passed),
-        }
+            Err(why) => {
+                self.tell_unfit(hook, &why);
+                return match of_answer(settings.on_error) {
+                    Outcome::Refuse(denied) => Err(Halt::Refuse(denied)),
+                    // What cannot be applied has changed nothing.
+                    Outcome::Pass => Ok(Returned::Passed),
+                };
+            }
+        };
+        self.tell(event::Kind::AuthFailure, "Auth Failure", draft, &self.custom_key(draft));
+        Err(Halt::Refuse(denied))
     }
 
     /// Whether a path is let in unasked. It is looked at as it came, below the listen path or the id.

@@ -7,9 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::header::is_framing;
 use super::query::Query;
 use super::uri::{RequestUri, may_stand};
-use super::{Rules, Verdict, build, overrides};
+use super::{Rules, Unfit, Verdict, build, overrides};
 use crate::api::{BodyWanted, Hook};
-use crate::exchange::{Denied, Draft, Target};
+use crate::exchange::{Draft, Target};
 use crate::wire::{MiniRequestObject, Object};
 
 /// Applies what a hook has returned. An error leaves the draft as it was.
@@ -20,21 +20,21 @@ pub fn apply_request(
     hook: &Hook,
     returned: Object,
     rules: Rules,
-) -> Result<Verdict, Denied> {
+) -> Result<Verdict, Unfit> {
     let Some(mut request) = returned.request else {
-        return Err(failed(hook, "its answer has no request"));
+        return Err(Unfit::of("it has no request"));
     };
-    let target = target(&draft.target, &request, rules).map_err(|why| failed(hook, &why))?;
+    let target = target(&draft.target, &request, rules).map_err(Unfit)?;
     let verdict = request.return_overrides.take().and_then(overrides::verdict);
     // What only the upstream would have minded does not matter to a request that goes no further.
     let goes_on = verdict.is_none();
     let method = match method(&request.method) {
-        None if goes_on => return Err(failed(hook, "its method is none")),
+        None if goes_on => return Err(Unfit::of("its method is none")),
         method => method,
     };
     let edits = edits(&request);
     if let (Err(name), true) = (&edits, goes_on) {
-        return Err(failed(hook, &format!("the header `{}` cannot be sent", name.escape_debug())));
+        return Err(Unfit(format!("the header `{}` cannot be sent", name.escape_debug())));
     }
 
     apply_body(draft, hook, &request, rules);
@@ -54,12 +54,6 @@ pub fn apply_request(
     }
     Ok(verdict
         .unwrap_or(Verdict::Continue { session: returned.session, metadata: returned.metadata }))
-}
-
-/// What the client is told when an answer makes no sense; the log is told why.
-pub(super) fn failed(hook: &Hook, why: &str) -> Denied {
-    tracing::warn!(hook = hook.name, "a hook's answer cannot be applied: {why}");
-    Denied::middleware()
 }
 
 fn apply_body(draft: &mut Draft, hook: &Hook, request: &MiniRequestObject, rules: Rules) {

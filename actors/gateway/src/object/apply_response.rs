@@ -3,11 +3,11 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::apply_request::{failed, set_length};
+use super::apply_request::set_length;
 use super::header::{all_values, first_values, for_client, text};
-use super::{Rules, build};
+use super::{Rules, Unfit, build};
 use crate::api::{BodyWanted, Hook};
-use crate::exchange::{Denied, Whole};
+use crate::exchange::Whole;
 use crate::wire::{Header, Object, ResponseObject, Texts};
 
 /// Applies what a response hook has returned. An error leaves the response as it was.
@@ -18,16 +18,15 @@ pub fn apply_response(
     hook: &Hook,
     returned: Object,
     rules: Rules,
-) -> Result<(), Denied> {
+) -> Result<(), Unfit> {
     let Some(response) = returned.response else {
-        return Err(failed(hook, "its answer has no response"));
+        return Err(Unfit::of("it has no response"));
     };
     let status = u16::try_from(response.status_code).ok();
     let status = status.and_then(|code| StatusCode::from_u16(code).ok());
     // A status that only announces an answer is the end of none.
     let Some(status) = status.filter(|status| !status.is_informational()) else {
-        let why = format!("{} is no status", response.status_code);
-        return Err(failed(hook, &why));
+        return Err(Unfit(format!("{} is no status", response.status_code)));
     };
 
     let meant_text = rules.strict && {

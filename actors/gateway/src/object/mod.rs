@@ -15,6 +15,8 @@ pub use apply_response::apply_response;
 pub use build::{Sent, Spec, request, response};
 pub use header::canonical;
 
+use std::fmt;
+
 use crate::exchange::{Denied, Reply};
 use crate::wire::{SessionState, Texts};
 
@@ -44,4 +46,22 @@ pub enum Verdict {
     Reply(Reply),
     /// The hook refused it: the page of errors, and `AuthFailure`.
     Refuse(Denied),
+    /// The hook answered it with what cannot be written. It is refused, whatever the hook's `on_error` is.
+    Unanswerable(Unfit),
+}
+
+/// Why a hook's answer cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit(pub String);
+
+impl Unfit {
+    fn of(why: &str) -> Self {
+        Self(why.to_owned())
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }

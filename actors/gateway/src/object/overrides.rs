@@ -3,9 +3,9 @@
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-use super::Verdict;
 use super::header::for_client;
 use super::sniff::content_type;
+use super::{Unfit, Verdict};
 use crate::exchange::{Denied, Reply};
 use crate::wire::{ReturnOverrides, Texts};
 
@@ -14,18 +14,15 @@ const REFUSED: &str = "Key not authorised";
 
 /// The verdict of overrides; `None` if they are none.
 pub(super) fn verdict(overrides: ReturnOverrides) -> Option<Verdict> {
-    let code = u16::try_from(overrides.response_code).unwrap_or(match overrides.response_code {
-        ..=0 => 0,
-        _ => u16::MAX,
-    });
-    if code == 0 {
+    let code = overrides.response_code;
+    if code <= 0 {
         return None;
     }
     // An answer with a status of three digits, and none of those that only announce one, can be written.
-    let status = StatusCode::from_u16(code).ok().filter(|status| !status.is_informational());
+    let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.filter(|status| !status.is_informational());
     let Some(status) = status else {
-        tracing::warn!(code, "a hook answers with a status that cannot be one");
-        return Some(Verdict::Refuse(Denied::middleware()));
+        return Some(Verdict::Unanswerable(Unfit(format!("{code} is no status"))));
     };
     let said = if overrides.response_error.is_empty() {
         overrides.response_body
