@@ -2,15 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use coproc_core::count::Count;
-use coproc_core::flag::Flag;
-use coproc_core::scalar::Scalar;
-
 use super::core::TABLES;
 use super::origin::Origin;
 use super::report::{MASK, secret, secret_path};
 use super::tree::{Data, Node, Path, dotted};
-use super::{Config, Loaded};
+use super::{Config, Loaded, kinds};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,68 +31,6 @@ struct Shown {
 /// Tables whose keys are the user's own; they are shown as one value.
 const MAPS: [&[&str]; 3] =
     [&["env"], &["log", "formatter_options"], &["gateway", "event_handlers"]];
-
-/// Keys whose values are booleans, and numbers, even where a variable says them as a text.
-pub(super) const FLAGS: [&str; 27] = [
-    "bundle_insecure_skip_verify",
-    "bundle_remove_unused",
-    "install_requirements",
-    "enable_bundle_downloader",
-    "skip_verify_existing_plugin_bundle",
-    "bundle_refresh",
-    "fresh_state",
-    "enable_coprocess",
-    "grpc_health_check",
-    "hash_keys",
-    "ignore_canonical_mime_header_key",
-    "hide_generator_header",
-    "close_connections",
-    "server_timing",
-    "access_log",
-    "coprocess",
-    "allow_unix_hooks_from_http",
-    "keep_ids",
-    "rotate",
-    "strict_http",
-    "log_arguments",
-    "notify",
-    "background",
-    "subreaper",
-    "nginx_is_plus",
-    "delete_run_path_on_exit",
-    "delete_templated_conf_on_exit",
-];
-pub(super) const COUNTS: &[&str] = &[
-    "threads",
-    "bundle_max_files",
-    "instructions",
-    "grpc_channels",
-    "grpc_max_in_flight",
-    "grpc_queue",
-    "grpc_breaker_failures",
-    "min_token_length",
-    "max_cached_sessions",
-    "max_in_flight",
-    "max_streams",
-    "max_headers",
-    "upstream_idle",
-    "max_running",
-    "vcpu_count",
-    "queue",
-    "keep",
-    "count",
-    "successes",
-    "failures",
-    "fd",
-    "max_connections",
-    "max_connections_per_user",
-    "max_queue",
-    "workers",
-    "external_port",
-    "max_inflight",
-    "max_clients",
-    "max_requests",
-];
 
 /// Renders the config. `config` is the one with facts.
 pub fn debug(loaded: &Loaded, config: &Config, format: Format) -> String {
@@ -307,19 +241,11 @@ fn merged_map(loaded: &Loaded, path: &Path) -> Node {
 
 /// A value in its key's own type.
 fn typed(key: &str, node: &Node) -> Json {
-    if let Data::Text(text) = &node.data {
-        if FLAGS.contains(&key)
-            && let Some(flag) = Flag::read(text)
-        {
-            return flag.0.into();
-        }
-        if COUNTS.contains(&key)
-            && let Some(count) = Count::read(text)
-        {
-            return count.0.into();
-        }
+    match &node.data {
+        Data::Text(text) => kinds::typed(key, text),
+        _ => None,
     }
-    node.to_json(&secret)
+    .unwrap_or_else(|| node.to_json(&secret))
 }
 
 /// Go's notation of a value.

@@ -11,6 +11,7 @@ mod file;
 mod flags;
 mod host_id;
 mod json;
+mod kinds;
 mod near;
 mod origin;
 mod plugins;

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use coproc_core::scalar::Scalar;
 use coproc_template::Settings;
 use serde_json::{Map, Value as Json};
 
 use super::core::{TABLES, TEMPLATE_DEFAULTS, TemplateTable};
-use super::debug::{COUNTS, FLAGS};
+use super::kinds;
 use super::report::Problem;
 use super::stack::Stack;
 use super::tree::{Data, Node};
@@ -140,14 +139,9 @@ fn set(values: &mut Map<String, Json>, path: &[String], value: Json) {
 /// Gives texts that stand for booleans and numbers, as those of variables do, their type.
 fn typed(key: &str, value: &mut Json) {
     match value {
-        Json::String(text) if FLAGS.contains(&key) => {
-            if let Some(flag) = coproc_core::flag::Flag::read(text) {
-                *value = flag.0.into();
-            }
-        }
-        Json::String(text) if COUNTS.contains(&key) => {
-            if let Some(count) = coproc_core::count::Count::read(text) {
-                *value = count.0.into();
+        Json::String(text) => {
+            if let Some(typed) = kinds::typed(key, text) {
+                *value = typed;
             }
         }
         Json::Object(map) => map.iter_mut().for_each(|(key, value)| typed(key, value)),
