@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use toml::Spanned;
 
 use super::args::{Faults, time};
-use super::show::states;
+use super::states::states;
 use crate::config::{Config, nearest};
 use crate::wrapper::{CAUSES, Outcome, Scenario};
 

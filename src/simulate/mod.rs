@@ -4,6 +4,7 @@
 mod args;
 mod expect;
 mod show;
+mod states;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use coproc_core::duration::rough;
 use serde_json::{Value, json};
 
 use super::expect::Miss;
+use super::states::states;
 use crate::plans;
 use crate::wrapper::{End, Outcome};
 
@@ -70,17 +71,6 @@ fn end(outcome: &Outcome) -> String {
             out
         }
     }
-}
-
-/// The states in a status, `main` first.
-pub(super) fn states(status: Option<&Value>) -> Vec<(String, String)> {
-    let Some(status) = status else { return Vec::new() };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let main = status["main"]["state"].as_str();
-    let main = main.map(|state| ("main".to_owned(), state.to_owned()));
-    let all = status["coprocesses"].as_array().into_iter().flatten();
-    let all = all.map(|one| (text(&one["name"]), text(&one["state"])));
-    main.into_iter().chain(all).collect()
 }
 
 /// For programs.
