@@ -22,7 +22,6 @@ pub use self::keys::Keys;
 pub use self::limits::Limits;
 pub use self::pattern::Pattern;
 pub use self::wired::from_wire;
-pub use crate::policy::Policies;
 use crate::wire::Texts;
 
 /// A session as it is stored.
