@@ -6,11 +6,18 @@
 
 use gotmpl::parse::{Expr, ListNode, Node, Parser, Pos};
 
-use crate::engine::{Delimiters, Fault};
+use crate::fault::Fault;
 use crate::marks::place;
 
 /// The text of the action behind the file; nobody writes control characters by chance.
 const LAST: &str = "\u{1}\u{2}";
+
+/// What begins and ends an action.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delimiters<'a> {
+    pub(crate) left: &'a str,
+    pub(crate) right: &'a str,
+}
 
 /// Where the last action turned up.
 enum Last {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::listing::{Id, id};
+use crate::identity::{Id, id};
 use crate::owner::Owner;
 
 /// How the names of files begin that are the wrapper's own; no pattern of an `include` matches them.

@@ -17,36 +17,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gotmpl::{Template, TemplateError, Value};
 
-use crate::balance;
+use crate::balance::{self, Delimiters};
+use crate::fault::Fault;
 use crate::marks::{self, MARK, NOTHING};
 
 /// The name of the file's own body. No template can define it: a name in a file is never control
 /// characters alone, so what is executed is always the body and no definition.
 const BODY: &str = "\u{1}\u{2}";
-
-/// What is wrong with a template, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.line, self.column, self.what)
-    }
-}
-
-/// What begins and ends an action.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Delimiters<'a> {
-    pub(crate) left: &'a str,
-    pub(crate) right: &'a str,
-}
 
 /// Renders one file, which is a template set of its own.
 pub(crate) fn render(source: &str, by: Delimiters<'_>, data: &Value) -> Result<String, Fault> {

@@ -11,6 +11,8 @@
 mod balance;
 mod beside;
 mod engine;
+mod fault;
+mod identity;
 mod listing;
 mod marks;
 mod memory;
@@ -21,7 +23,7 @@ mod renderer;
 mod text;
 mod values;
 
-pub use engine::Fault;
+pub use fault::Fault;
 pub use owner::Owner;
 pub use renderer::{RenderError, Renderer, Settings};
 pub use text::Text;

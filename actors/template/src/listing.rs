@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::beside::PASSING;
+use crate::identity::{Id, id};
 
 /// One file or folder below the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +18,6 @@ pub(crate) struct Found {
     pub(crate) is_folder: bool,
     /// Its mode, without the bits that are more than permissions.
     pub(crate) mode: u32,
-}
-
-/// What a file is known by, whatever its path.
-pub(crate) type Id = (u64, u64);
-
-pub(crate) fn id(metadata: &Metadata) -> Id {
-    (metadata.dev(), metadata.ino())
 }
 
 /// A folder that cannot be read.

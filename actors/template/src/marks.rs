@@ -7,7 +7,7 @@ use gotmpl::parse::{
     ActionNode, BranchNode, CommandNode, Expr, ListNode, Node, Number, PipeNode, Pos, SmolStr,
 };
 
-use crate::engine::Fault;
+use crate::fault::Fault;
 
 /// The name of the function that notes the place; no template can call it, for its blank.
 pub(crate) const MARK: &str = " mark";

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use crate::listing::{Id, id};
+use crate::identity::{Id, id};
 
 /// What this wrapper put in place and is there still, as far as it knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

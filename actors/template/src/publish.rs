@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::beside::{beside, keep, keep_original, write};
-use crate::listing::Id;
+use crate::identity::Id;
 use crate::memory::{Published, is};
 use crate::owner::Owner;
 

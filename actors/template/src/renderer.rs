@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
 
+use crate::balance::Delimiters;
 use crate::beside::PASSING;
-use crate::engine::{self, Delimiters, Fault};
-use crate::listing::{self, Unreadable, id, kind};
+use crate::engine;
+use crate::fault::Fault;
+use crate::identity::id;
+use crate::listing::{self, Unreadable, kind};
 use crate::memory::Published;
 use crate::owner::Owner;
 use crate::plan::{self, Action, Nameless, Planned};

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::engine::{Delimiters, Fault, Prepared};
+use crate::balance::Delimiters;
+use crate::engine::Prepared;
+use crate::fault::Fault;
 use crate::values::value;
 
 /// A template that is parsed, with the delimiters `{{` and `}}`.
