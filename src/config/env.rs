@@ -10,6 +10,7 @@ use super::near::nearest;
 use super::origin::Origin;
 use super::report::Problem;
 use super::tree::{Layer, Node, Path, keeps_case};
+use super::variable::{OF_FILE, OWN_FILES, PREFIX};
 
 /// What the variables' names are compared with.
 pub(super) struct Known<'a> {
@@ -19,8 +20,7 @@ pub(super) struct Known<'a> {
     pub(super) coprocesses: &'a [String],
 }
 
-/// How the names of coproc's own variables begin.
-pub(super) const PREFIX: &str = "COPROC_";
+/// How those of nginx-wrapper do.
 const OLD_PREFIX: &str = "NW_";
 
 /// Variables that start with the prefix and are no keys.
@@ -32,12 +32,6 @@ const OTHERS: [&str; 6] = [
     crate::task::COORDINATOR_VARIABLE,
     crate::task::TOKEN_VARIABLE,
 ];
-
-/// How a variable ends whose value is the path of a file with the key's value in it.
-const OF_FILE: &str = "_FILE";
-
-/// The keys that end so themselves.
-pub(super) const OWN_FILES: [&str; 1] = ["env_file"];
 
 /// Tables whose keys nginx-wrapper's variables may join with an underscore as well, since shells
 /// cannot assign a name with a dot in it.
@@ -174,12 +168,6 @@ fn of_file(path: &mut Path) -> Option<String> {
     }
     *last = plain;
     Some(path.join("__").to_ascii_uppercase())
-}
-
-/// Whether a variable names a file whose content nobody is to see.
-pub(super) fn is_of_file(variable: &str) -> bool {
-    let own = |key: &str| variable.to_ascii_lowercase().ends_with(key);
-    variable.starts_with(PREFIX) && variable.ends_with(OF_FILE) && !OWN_FILES.into_iter().any(own)
 }
 
 /// The key that a segment stands for: the one that looks the same with every character that a

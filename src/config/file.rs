@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use super::origin::{Place, Source};
-use super::report::Problem;
+use super::origin::Source;
+use super::report::{Problem, SyntaxError};
 use super::tree::{Data, Entry, Layer, Path, keeps_case};
 use super::{Sources, json, toml, yaml};
 
@@ -14,12 +14,6 @@ pub const DEFAULT_FILES: [&str; 2] = ["coproc.toml", "nginx-wrapper.toml"];
 
 /// The variable that names the config file.
 pub const CONFIG_VARIABLE: &str = "COPROC_CONFIG";
-
-/// A text that is not in its format.
-pub(super) struct SyntaxError {
-    pub(super) what: String,
-    pub(super) place: Option<Place>,
-}
 
 type Parse = fn(&Arc<Source>) -> Result<Vec<Entry>, SyntaxError>;
 

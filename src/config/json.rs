@@ -6,8 +6,8 @@ use jsonc_parser::ast::{ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::file::SyntaxError;
 use super::origin::{Origin, Place, Source};
+use super::report::SyntaxError;
 use super::tree::{Data, Entry, Node};
 
 /// What JSON has beyond RFC 8259 stays out: such a file would not be read by others.

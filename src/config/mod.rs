@@ -1,6 +1,7 @@
 //! The config: its sources, their precedence, and what they resolve to.
 
 mod after;
+mod computed;
 mod core;
 mod debug;
 mod defaults;
@@ -23,6 +24,7 @@ mod stack;
 mod template;
 mod toml;
 mod tree;
+mod variable;
 mod yaml;
 
 use std::ffi::{OsStr, OsString};
@@ -135,7 +137,7 @@ impl Sources {
     /// The variables of coproc that are not text.
     fn not_text(&self) -> impl Iterator<Item = &str> {
         self.environment.iter().filter_map(|(key, value)| {
-            let key = key.to_str().filter(|key| key.starts_with(env::PREFIX))?;
+            let key = key.to_str().filter(|key| key.starts_with(variable::PREFIX))?;
             value.to_str().is_none().then_some(key)
         })
     }

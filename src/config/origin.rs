@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
 
+use super::variable::is_of_file;
+
 /// The text of a file, and the name by which it is shown.
 #[derive(Debug)]
 pub struct Source {
@@ -150,7 +152,7 @@ impl Origin {
 
     /// Whether what it said is secret, whatever the key.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::Env { variable } if super::env::is_of_file(variable))
+        matches!(self, Self::Env { variable } if is_of_file(variable))
     }
 
     /// As `coproc debug --format json` shows it.

@@ -4,6 +4,12 @@ use std::fmt;
 
 use super::origin::{Origin, Place};
 
+/// A text that is not in its format.
+pub(super) struct SyntaxError {
+    pub(super) what: String,
+    pub(super) place: Option<Place>,
+}
+
 /// What stands in the place of a secret.
 pub(super) const MASK: &str = "********";
 

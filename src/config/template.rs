@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use coproc_template::Settings;
 use serde_json::{Map, Value as Json};
 
+use super::computed::{computed, default_source};
 use super::core::{TABLES, TEMPLATE_DEFAULTS, TemplateTable};
 use super::kinds;
 use super::report::Problem;
@@ -61,11 +62,6 @@ pub(super) fn settings(
     }
 }
 
-/// `template.conf_template_path` where nobody says it.
-pub(super) fn default_source(suffix: &str) -> String {
-    format!("./nginx.conf{suffix}")
-}
-
 /// A path without the dots that mean nothing.
 fn plain(path: PathBuf) -> PathBuf {
     path.components().collect()
@@ -82,7 +78,7 @@ pub(super) fn values(loaded: &Loaded, config: &Config) -> Map<String, Json> {
     for key in TABLES.into_iter().chain(["subreaper"]) {
         values.get_mut(key).iter_mut().for_each(|value| typed(key, value));
     }
-    for (path, value) in super::debug::computed(loaded, config) {
+    for (path, value) in computed(loaded, config) {
         set(&mut values, &path, value);
     }
     if let Some(settings) = &config.template {

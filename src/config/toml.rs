@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::file::SyntaxError;
 use super::origin::{Origin, Place, Source};
+use super::report::SyntaxError;
 use super::tree::{Data, Entry, Node};
 
 /// Reads a file.

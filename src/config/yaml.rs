@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::file::SyntaxError;
 use super::origin::{Origin, Place, Source};
+use super::report::SyntaxError;
 use super::tree::{Data, Entry, Node};
 
 /// How many values a file may hold once its aliases are written out: a few lines of aliases of
