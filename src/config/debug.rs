@@ -6,7 +6,7 @@ use super::core::TABLES;
 use super::origin::Origin;
 use super::secrets::{MASK, secret, secret_path};
 use super::tree::{Data, Node, Path, dotted};
-use super::{Config, Loaded, computed, typed};
+use super::{Config, Loaded, computed, kinds};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +182,7 @@ fn merged_map(loaded: &Loaded, path: &Path) -> Node {
 /// A value in its key's own type.
 fn typed(key: &str, node: &Node) -> Json {
     let typed = match &node.data {
-        Data::Text(text) => typed::typed(key, text),
+        Data::Text(text) => kinds::typed(key, text),
         _ => None,
     };
     typed.unwrap_or_else(|| node.to_json(&secret))

@@ -12,6 +12,7 @@ mod file;
 mod flags;
 mod host_id;
 mod json;
+mod kinds;
 mod near;
 mod origin;
 mod plugins;
@@ -24,7 +25,6 @@ mod stack;
 mod template;
 mod toml;
 mod tree;
-mod typed;
 mod values;
 mod yaml;
 

@@ -4,7 +4,7 @@ use coproc_template::Settings;
 use serde_json::{Map, Value as Json};
 
 use super::core::TABLES;
-use super::typed::typed;
+use super::kinds::typed;
 use super::{Config, Loaded, computed};
 
 /// Everything that templates see: the whole config, the user's own keys and tables included, and

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::lifecycle::{Input, Stage};
 use super::root::{Happened, Root};
-use super::why::MainStop;
+use super::stop::MainStop;
 use crate::budget::{Shares, last, share};
 use crate::builtin;
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::lifecycle::{Effect, Input};
 use super::root::{DEATH, Happened, Root};
-use super::why::MainStop;
+use super::stop::MainStop;
 
 /// How long after the start of the main process the start as a whole is taken to be over.
 const SETTLED: Duration = Duration::from_secs(1);

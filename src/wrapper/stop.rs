@@ -1,9 +1,21 @@
-//! How a stop went: how long it took and who was slowest. Pure.
+//! How a stop goes: when the main process is told what, how long all took and who was slowest. Pure.
 
 use std::time::Duration;
 
 use coproc_core::duration::rough;
+use coproc_core::signal::Signal;
 use tokio::time::Instant;
+
+/// How the main process is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MainStop {
+    /// What it was sent.
+    pub(super) signal: Signal,
+    /// When it was first told to end.
+    pub(super) asked: Instant,
+    /// When KILL follows.
+    pub(super) kill_at: Instant,
+}
 
 /// A stop that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]

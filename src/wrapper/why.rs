@@ -23,17 +23,7 @@ use super::cause::Cause;
 use super::control::Reply;
 use super::lifecycle::Stage;
 use super::root::Root;
-
-/// How the main process is being stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct MainStop {
-    /// What it was sent.
-    pub(super) signal: Signal,
-    /// When it was first told to end.
-    pub(super) asked: Instant,
-    /// When KILL follows.
-    pub(super) kill_at: Instant,
-}
+use super::stop::MainStop;
 
 /// A coprocess with its reason.
 #[derive(Clone, Debug)]

@@ -1,24 +1,22 @@
 //! From a request to its answer.
 
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
 use hyper::{Request as HttpRequest, Response};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
 
+use crate::body::{Answer, response};
 use crate::caller::Caller;
+use crate::given::{Given, Query, Route};
 use crate::openapi;
 use crate::openmetrics;
-use crate::request::{Ask, Refused, Request};
-use crate::route::{Denied, Given, Query, Route, find};
-use crate::server::{FOLLOWERS, Seat, Shared};
+use crate::request::{Refused, Request};
+use crate::route::{Denied, find};
+use crate::shared::{FOLLOWERS, Seat, Shared};
 use crate::taken::route;
 use crate::{sse, streams};
 
@@ -69,10 +67,10 @@ async fn respond(
         follow_on(seat, shared)?;
     }
     Ok(match route {
-        Route::Ask(request) => whole(200, &ask(shared, request).await?),
-        Route::Health(health) => self::health(caller, &ask(shared, Request::Health(health)).await?),
+        Route::Ask(request) => whole(200, &shared.ask(request).await?),
+        Route::Health(health) => self::health(caller, &shared.ask(Request::Health(health)).await?),
         Route::Description => whole(200, &openapi::document(shared.sources.version)),
-        Route::Metrics => metrics(ask(shared, Request::Metrics).await?),
+        Route::Metrics => metrics(shared.ask(Request::Metrics).await?),
         Route::Events { since, .. } if pushed => {
             let since = sse::last_seen(&parts.headers)?.or(since);
             sse::events(shared, since, seat.clone())
@@ -108,12 +106,6 @@ fn follow_on(seat: &Seat, shared: &Shared) -> Result<(), Refused> {
     Ok(())
 }
 
-pub(crate) async fn ask(shared: &Shared, request: Request) -> Result<Value, Refused> {
-    let (reply, answer) = oneshot::channel();
-    shared.sources.root.do_send(Ask { request, reply });
-    answer.await.unwrap_or_else(|_| Err(Refused::new(503, "the wrapper is leaving")))
-}
-
 /// 200 and `ok`, or 503 and a line for each that is not well.
 fn health(caller: Caller, culprits: &Value) -> Response<Answer> {
     let line = |culprit: &Value| {
@@ -139,50 +131,4 @@ fn whole(status: u16, value: &Value) -> Response<Answer> {
     let mut text = value.to_string();
     text.push('\n');
     response(status, "application/json", Answer::Whole(Some(text.into())))
-}
-
-pub(crate) fn response(status: u16, kind: &'static str, body: Answer) -> Response<Answer> {
-    let mut response = Response::new(body);
-    *response.status_mut() =
-        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    let kind = HeaderValue::from_static(kind);
-    response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
-    response
-}
-
-/// An answer's body: all at once, or line by line as it comes.
-pub(crate) enum Answer {
-    Whole(Option<Bytes>),
-    Lines(mpsc::Receiver<Bytes>),
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.get_mut() {
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Lines(lines) => {
-                lines.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-            }
-        }
-    }
-
-    /// So that a whole answer says its length, and a simple client can read it.
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
-            }
-            Self::Lines(_) => SizeHint::default(),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(None))
-    }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::route::encode;
+use crate::percent::encode;
 use crate::token::Token;
 
 /// How long an answer may take to begin, where it does not wait for anything by design.

@@ -4,13 +4,16 @@
 
 mod answer;
 mod attempts;
+mod body;
 pub mod caller;
 pub mod client;
 pub mod connections;
+mod given;
 pub mod listener;
 pub mod metrics;
 pub mod openapi;
 mod openmetrics;
+mod percent;
 pub mod port;
 pub mod request;
 pub mod role;
@@ -18,6 +21,7 @@ mod route;
 mod routes;
 mod schemas;
 pub mod server;
+mod shared;
 mod sse;
 mod streams;
 pub mod table;

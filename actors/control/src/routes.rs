@@ -1,9 +1,9 @@
 //! Every path of the API: who may ask for it, what it takes and what it answers. Requests are served by
 //! this table, and the OpenAPI document is made of it.
 
+use crate::given::{Given, Route, keys, set, signal, wanted_lines};
 use crate::request::{Health, Order, Refused, Request, Until};
 use crate::role::Role;
-use crate::route::{Given, Route, keys, set, signal, wanted_lines};
 
 /// A path and a method.
 pub(crate) struct Entry {

@@ -1,6 +1,5 @@
 //! The server's actor: it accepts connections and serves them, each in a task of its own.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
@@ -10,10 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Recipient};
+use actix::{Actor, Context};
 use actix_rt::task::JoinHandle;
-use coproc_core::broker::EventLog;
-use coproc_core::output::Output;
 use coproc_core::peers::Peer;
 use coproc_core::process::hung_up;
 use coproc_core::socket::Listener;
@@ -23,21 +20,20 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::answer::answer;
 use crate::caller::{Caller, Door};
 use crate::connections::{Entrance, Guests};
 use crate::port::Port;
-use crate::request::Ask;
 use crate::role::Roles;
+pub use crate::shared::Sources;
+use crate::shared::{FOLLOWERS, Seat, Shared};
 
 /// How many connections are served at once by each entrance, besides those that follow. On the socket
 /// further ones wait to be accepted; on a port the oldest one makes room, so that no crowd of silent
 /// clients keeps an orchestrator from its answer.
 const CONNECTIONS: usize = 64;
-/// How many may follow events or logs at once; further ones are refused.
-pub(crate) const FOLLOWERS: usize = 64;
 /// How long a client may take to send its request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
@@ -62,27 +58,6 @@ pub struct ControlActor {
     shared: Rc<Shared>,
     accepting: Vec<JoinHandle<()>>,
     _lifeline: Lifeline,
-}
-
-/// What clients can be told of.
-pub struct Sources {
-    /// Who answers what is asked.
-    pub root: Recipient<Ask>,
-    /// The events that happened.
-    pub events: Rc<RefCell<EventLog>>,
-    /// The log.
-    pub output: Output,
-    /// The version of the program.
-    pub version: &'static str,
-}
-
-/// What every connection needs.
-pub(crate) struct Shared {
-    pub(crate) sources: Sources,
-    pub(crate) followers: Arc<Semaphore>,
-    pub(crate) door: Rc<Door>,
-    pub(crate) heartbeat: Duration,
-    guests: Rc<Guests>,
 }
 
 impl ControlActor {
@@ -249,35 +224,6 @@ async fn attend(client: Client, caller: Caller, seat: Rc<Seat>, shared: Rc<Share
             let _guest = shared.guests.enter(Entrance::Port);
             serve(stream, caller, seat, &shared).await;
         }
-    }
-}
-
-/// What a connection counts against, and what is known of it. One that follows goes over to the
-/// followers' share, so that they keep no request from being answered.
-pub(crate) struct Seat {
-    permit: RefCell<OwnedSemaphorePermit>,
-    /// Whether it goes on with what happens.
-    follows: Cell<bool>,
-    /// Whether it has shown a good token.
-    pub(crate) known: Cell<bool>,
-    /// Its connection is to end, whatever is on its way.
-    pub(crate) leave: Notify,
-}
-
-impl Seat {
-    fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self {
-            permit: permit.into(),
-            follows: Cell::default(),
-            known: Cell::default(),
-            leave: Notify::new(),
-        }
-    }
-
-    /// Goes over to the followers.
-    pub(crate) fn follow(&self, permit: OwnedSemaphorePermit) {
-        drop(self.permit.replace(permit));
-        self.follows.set(true);
     }
 }
 

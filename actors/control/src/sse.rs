@@ -12,9 +12,9 @@ use hyper::{HeaderMap, Response};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::answer::{Answer, response};
+use crate::body::{Answer, response};
 use crate::request::Refused;
-use crate::server::{Seat, Shared};
+use crate::shared::{Seat, Shared};
 
 /// The type of a stream.
 pub(crate) const KIND: &str = "text/event-stream";

@@ -9,9 +9,9 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::answer::{Answer, ask, response};
+use crate::body::{Answer, response};
 use crate::request::{Refused, Request};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::sse;
 
 /// How much of a stream waits for a slow client before the stream waits as well.
@@ -100,7 +100,7 @@ pub(crate) async fn logs(
 ) -> Result<Response<Answer>, Refused> {
     let names: Vec<Arc<str>> = match name {
         Some(name) => {
-            let loggers = ask(shared, Request::LoggersOf(name)).await?;
+            let loggers = shared.ask(Request::LoggersOf(name)).await?;
             loggers
                 .as_array()
                 .into_iter()

@@ -1,8 +1,8 @@
 //! What a path does not take is refused: passed over, a name with a slip in it would be an answer to another
 //! question.
 
+use crate::given::{Given, Route};
 use crate::request::Refused;
-use crate::route::{Given, Route};
 use crate::routes::Entry;
 
 /// What an entry of the table makes of a request, all of which it has to know. Parameters of what is told to
@@ -38,7 +38,8 @@ fn check(entry: &Entry, query: &str) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::{Query, find};
+    use crate::given::Query;
+    use crate::route::find;
 
     #[test]
     fn what_is_not_known_is_refused() {

@@ -1,8 +1,10 @@
 //! What requests come to, and what is refused.
 
 use super::*;
-use crate::request::{Order, Until};
+use crate::given::Route;
+use crate::request::{Health, KeysOrder, Order, Request, Until};
 use crate::role::Role;
+use coproc_core::signal::Signal;
 
 fn ask_at(openly: bool, method: &str, path: &str, body: &str) -> Result<Route, u16> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -150,12 +152,5 @@ fn what_is_refused() {
     assert_eq!(ask("GET", "/v1/coprocesses/a/wait?for=dinner", ""), Err(400));
     for path in ["/v1/%zz", "/v1/%+f", "/v1/%f", "/v1/%ff"] {
         assert_eq!(ask("GET", path, ""), Err(400), "{path}");
-    }
-}
-
-#[test]
-fn encoding_reads_back() {
-    for text in ["a b", "ä/?&=%", "plain-name_1~"] {
-        assert_eq!(decode(&encode(text)).as_deref(), Some(text));
     }
 }
