@@ -21,6 +21,13 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=build.rs");
 
+    if packs_relocations() {
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+    if let Some(folder) = unwinder() {
+        println!("cargo:rustc-link-arg-bins=-L{folder}");
+    }
+
     if std::env::var_os("CARGO_FEATURE_NATIVE").is_some() {
         for symbol in EXPORTED {
             for target in ["bins", "benches"] {
@@ -39,6 +46,42 @@ fn main() {
     }
 }
 
+/// Whether the program's pointers into itself can be listed in RELR's form, a hundredth of the usual size, all of
+/// which is read whenever the program starts. glibc has known it since 2.36: the one that is here is the oldest
+/// that the program will run with, as far as can be known.
+fn packs_relocations() -> bool {
+    let target = |what: &str| std::env::var(format!("CARGO_CFG_TARGET_{what}"));
+    let same = std::env::var("HOST") == std::env::var("TARGET");
+    let known = target("ARCH").as_deref() == Ok("x86_64");
+    same && known && target("ENV").as_deref() == Ok("gnu") && glibc().is_some_and(|g| g >= (2, 36))
+}
+
+/// A folder in which the linker finds, in place of the shared libgcc_s, the same unwinder to link: a library less to
+/// be mapped whenever the program starts, and one that asks a virtual machine's host for the processor's kind.
+fn unwinder() -> Option<String> {
+    let target = |what: &str| std::env::var(format!("CARGO_CFG_TARGET_{what}"));
+    let own = std::env::var("HOST") == std::env::var("TARGET");
+    if !own || target("ENV").as_deref() != Ok("gnu") {
+        return None;
+    }
+    for library in ["libgcc_eh.a", "libgcc.a"] {
+        // What is not found is printed as it was asked for.
+        let found = said(Command::new("cc").arg(format!("-print-file-name={library}")))?;
+        Path::new(&found).is_absolute().then_some(())?;
+    }
+    let folder = std::env::var("OUT_DIR").ok()?;
+    let script = Path::new(&folder).join("libgcc_s.so");
+    std::fs::write(script, "INPUT ( -lgcc_eh -lgcc )\n").ok()?;
+    Some(folder)
+}
+
+/// The version of the C library on this machine.
+fn glibc() -> Option<(u32, u32)> {
+    let text = said(Command::new("getconf").arg("GNU_LIBC_VERSION"))?;
+    let (major, minor) = text.strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 /// The time of the build, or the one that a reproducible build asks for.
 fn build_time() -> Option<String> {
     let time = match std::env::var("SOURCE_DATE_EPOCH") {
@@ -49,9 +92,14 @@ fn build_time() -> Option<String> {
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
+    said(Command::new("git").args(arguments))
+}
+
+/// What a program printed, if that is anything and it ended well.
+fn said(command: &mut Command) -> Option<String> {
     // Not one of coproc's processes: this is cargo's.
     #[allow(clippy::disallowed_methods)]
-    let output = Command::new("git").args(arguments).stderr(Stdio::null()).output().ok()?;
+    let output = command.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (output.status.success() && !text.is_empty()).then_some(text)
 }

@@ -3,6 +3,7 @@
 mod alone;
 mod asking;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -43,6 +44,17 @@ pub struct Cli {
     /// What to do; without one, the help is printed.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// What may stand behind `coproc run`. Whatever is not understood here is read with all commands at hand.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct OfRun {
+    #[arg(long)]
+    config: Vec<PathBuf>,
+
+    #[command(flatten)]
+    run: Run,
 }
 
 /// The commands.
@@ -275,6 +287,21 @@ impl Cli {
         })
     }
 
+    /// Reads a command line. `coproc run` is read without all other commands if it can be: a wrapper is not
+    /// to take its time with what they are called.
+    ///
+    /// # Errors
+    /// Where it is wrong, and where it asks for help or the version.
+    pub fn read(arguments: &[OsString]) -> Result<Self, clap::Error> {
+        if let [_, command, rest @ ..] = arguments
+            && command == "run"
+            && let Ok(OfRun { config, run }) = OfRun::try_parse_from(rest)
+        {
+            return Ok(Self { config, command: Some(Command::Run(run)) });
+        }
+        Self::try_parse_from(arguments)
+    }
+
     /// The config files in the order of the command line: `--config` first, then `-c`.
     pub fn files(&self, args: &ConfigArgs) -> Vec<PathBuf> {
         let all = self.config.iter().chain(&args.files);
@@ -301,6 +328,41 @@ mod tests {
     #[test]
     fn the_definition_holds() {
         Cli::described().debug_assert();
+    }
+
+    #[test]
+    fn run_by_itself_is_read_as_among_all_commands() {
+        let mut by_itself = 0;
+        for words in [
+            "run",
+            "run -c a -c b --config c --set x=1 --report r",
+            "run --config=a -ca -- b --config c",
+            "run -- --help",
+            "run --set -c",
+            "run a",
+            "run help",
+            "run --help",
+            "run -h",
+            "run --version",
+            "run -V",
+            "run --nothing",
+            "run --report",
+            "run --report a --report b",
+            "run --conf a",
+            "run -cd",
+            "--config a run",
+            "check run",
+            "running",
+            "",
+        ] {
+            let words = ["coproc"].into_iter().chain(words.split_whitespace());
+            let words = words.map(OsString::from).collect::<Vec<_>>();
+            let read = Cli::read(&words).map_err(|error| error.to_string());
+            let among_all = Cli::try_parse_from(&words).map_err(|error| error.to_string());
+            assert_eq!(format!("{read:?}"), format!("{among_all:?}"), "{words:?}");
+            by_itself += usize::from(OfRun::try_parse_from(words.iter().skip(2)).is_ok());
+        }
+        assert!(by_itself > 0);
     }
 
     #[test]

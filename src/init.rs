@@ -7,7 +7,9 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use coproc_core::exit::{ExitStatus, FAILURE};
@@ -16,6 +18,7 @@ use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, setpgid};
+use rustix::event::EventfdFlags;
 
 /// Which side of the split this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +104,6 @@ pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
         ForkResult::Parent { child } => {
             // Also here, since either side may run first.
             let _ = setpgid(child, child);
-            give_back_code();
             let status = forward_and_reap(child);
             let hurry = matches!(status, ExitStatus::Signal(_));
             sweep(first, if hurry { Duration::ZERO } else { stray_timeout });
@@ -120,12 +122,51 @@ pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
     }
 }
 
-/// Lets signals through again, once their handlers are in place. CHLD stays blocked: nobody here waits
-/// for it, and a child that ends while another is being started would wake a thread for nothing.
-pub fn take_signals() {
+/// Which signals have come and nobody was told of: signal 1 is the lowest bit.
+static CAME: AtomicU64 = AtomicU64::new(0);
+
+/// Becomes readable whenever a signal has come. It stays open for as long as there may be handlers.
+static WAKE: OnceLock<OwnedFd> = OnceLock::new();
+
+/// All that a handler may do: a number is kept and somebody is woken.
+extern "C" fn note(number: i32) {
+    CAME.fetch_or(1 << (number - 1), Ordering::AcqRel);
+    if let Some(wake) = WAKE.get() {
+        let errno = Errno::last_raw();
+        let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
+        Errno::set_raw(errno);
+    }
+}
+
+/// Puts a handler on each of `numbers` and lets signals through again; the descriptor becomes readable
+/// when one has come. CHLD stays blocked: nobody here waits for it, and a child that ends while another
+/// is being started would wake a thread for nothing.
+///
+/// # Errors
+/// When there are no descriptors left.
+pub fn take_signals(numbers: impl Iterator<Item = i32>) -> io::Result<OwnedFd> {
+    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+    let wake = rustix::event::eventfd(0, flags)?;
+    let woken = WAKE.get_or_init(|| wake).try_clone()?;
+    // SAFETY: all zeroes is a valid action: no flags, nothing more blocked.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = note as extern "C" fn(i32) as usize;
+    action.sa_flags = libc::SA_RESTART;
+    for number in numbers {
+        // What the system does not give us, such as what valgrind keeps for itself, does not come.
+        // SAFETY: the handler touches atomics and makes one system call that handlers may make.
+        unsafe { libc::sigaction(number, &raw const action, std::ptr::null_mut()) };
+    }
     let mut heard = SigSet::all();
     heard.remove(nix::sys::signal::Signal::SIGCHLD);
-    let _ = heard.thread_unblock();
+    heard.thread_unblock()?;
+    Ok(woken)
+}
+
+/// The signals that have come since this was last asked, in the order of their numbers, each once.
+pub fn came() -> impl Iterator<Item = i32> {
+    let came = CAME.swap(0, Ordering::AcqRel);
+    (1..=64).filter(move |number| came >> (number - 1) & 1 == 1)
 }
 
 /// Lets go of the program's own code as far as it was needed to get here: parsing, merging and
@@ -153,10 +194,15 @@ pub fn give_back_code() {
     };
 }
 
+/// How long the init keeps the code that it has needed: one whose main process soon ends needs it again.
+const KEEPS_CODE: Duration = Duration::from_secs(1);
+
 /// Passes signals on to the runtime and reaps orphans until the runtime has ended.
 fn forward_and_reap(runtime: Pid) -> ExitStatus {
+    let mut keeps_until = Some(Instant::now() + KEEPS_CODE);
     loop {
-        match wait_for_signal(None) {
+        let left = keeps_until.map(|until| until.saturating_duration_since(Instant::now()));
+        match wait_for_signal(left) {
             Some((libc::SIGCHLD, _)) => {
                 if let Some(status) = reap(Some(runtime)) {
                     return status;
@@ -172,6 +218,7 @@ fn forward_and_reap(runtime: Pid) -> ExitStatus {
                 // SAFETY: kill(2) touches no memory, and the runtime is our unreaped child.
                 unsafe { libc::kill(runtime.as_raw(), number) };
             }
+            None if keeps_until.take().is_some() => give_back_code(),
             None => {}
         }
     }

@@ -33,7 +33,6 @@ pub mod wrapper;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use coproc_core::exit;
 
@@ -47,7 +46,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         true => exit::FAILURE,
         false => exit::USAGE,
     };
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match Cli::read(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             let error = match error.kind() {

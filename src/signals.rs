@@ -1,13 +1,17 @@
-//! Signals: to the wrapper, handlers on all that can be passed on, and a thread that tells of them; to
+//! Signals: to the wrapper, handlers on all that can be passed on, and a task that tells of them; to
 //! a client, the first that asks it to stop.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, mpsc};
 
+use coproc_core::process::watch;
 use coproc_core::signal::Signal;
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::init;
 
@@ -44,8 +48,8 @@ const TAKEN: [i32; 20] = [
 /// systemd's and podman's way to ask for a stop.
 pub const GRACEFUL_STOP: i32 = 37;
 
-/// The taken signals, waiting to be told of.
-pub struct Taken(Signals);
+/// The taken signals, waiting for somebody to be told of them.
+pub struct Taken(OwnedFd);
 
 /// Puts the handlers in place and lets signals through. Must come before any other thread, so
 /// that none of them is born with signals blocked.
@@ -54,46 +58,35 @@ pub struct Taken(Signals);
 /// When the system has no descriptors left.
 pub fn take() -> io::Result<Taken> {
     let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    let signals = Signals::new(TAKEN.into_iter().chain(real_time))?;
-    init::take_signals();
-    Ok(Taken(signals))
+    init::take_signals(TAKEN.into_iter().chain(real_time)).map(Taken)
 }
 
 impl Taken {
-    /// Starts the thread that waits for signals and for nothing else. It is started before there is
-    /// anybody to tell, since without it nobody may begin.
+    /// Has the event loop, within which this is called, wait for them. Without it nobody may begin.
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// When the event loop has no room.
     pub fn watch(self) -> io::Result<Watched> {
-        let mut signals = self.0;
-        let (listener, told) = mpsc::channel::<Listener>();
-        std::thread::Builder::new().name("coproc-signals".into()).stack_size(64 * 1024).spawn(
-            move || {
-                // Without a listener the start was given up.
-                let Ok(tell) = told.recv() else { return };
-                for number in signals.forever() {
-                    if let Some(signal) = Signal::from_number(number) {
-                        tell(OsSignal(signal));
-                    }
-                }
-            },
-        )?;
-        Ok(Watched(listener))
+        watch(self.0, Interest::READABLE).map(Watched)
     }
 }
 
-/// Who is told of signals.
-type Listener = Box<dyn Fn(OsSignal) + Send>;
-
-/// Signals that are watched for and wait to be told of.
-pub struct Watched(mpsc::Sender<Listener>);
+/// Signals that are waited for.
+pub struct Watched(AsyncFd<OwnedFd>);
 
 impl Watched {
     /// Tells of every signal, those that have come already too.
-    pub fn tell(self, tell: impl Fn(OsSignal) + Send + 'static) {
-        // The thread waits for just this.
-        let _ = self.0.send(Box::new(tell));
+    pub fn tell(self, tell: impl Fn(OsSignal) + 'static) {
+        let Self(woken) = self;
+        actix::spawn(async move {
+            // No error but that the event loop is going.
+            while let Ok(mut guard) = woken.readable().await {
+                // Emptied first: what comes from here on makes it readable again.
+                guard.clear_ready();
+                let _ = rustix::io::read(&woken, &mut [0; 8]);
+                init::came().filter_map(Signal::from_number).map(OsSignal).for_each(&tell);
+            }
+        });
     }
 }
 

@@ -16,26 +16,11 @@ pub(super) fn layer(
     is_there: impl Fn(&[&str]) -> bool,
     environment: &[(String, String)],
 ) -> Layer {
-    let mut layer = Layer::new("defaults");
-    let mut fill = |table: &[&str], defaults: &[(&str, &str)]| {
-        for (key, value) in defaults {
-            let path = table.iter().chain([key]).map(|s| (*s).to_owned()).collect::<Vec<_>>();
-            let node = match LISTS.contains(key) {
-                false => Node::text(*value, Origin::Default),
-                true => {
-                    let words = value.split(' ').map(|word| Node {
-                        data: word
-                            .parse()
-                            .map_or_else(|_| Data::Text(word.to_owned()), Data::Integer),
-                        origin: Origin::Default,
-                    });
-                    Node { data: Data::List(words.collect()), origin: Origin::Default }
-                }
-            };
-            layer.set(&path, node);
-        }
+    let mut layer = Layer::of(table(&DEFAULTS));
+    let mut fill = |path: &[&str], defaults: &[(&str, &str)]| {
+        let path = path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        layer.set(&path, built_in(Data::Table(table(defaults))));
     };
-    fill(&[], &DEFAULTS);
     fill(&["log"], &crate::log::table::DEFAULTS);
     fill(&["main"], &coproc_main::table::DEFAULTS);
     fill(&["control"], &coproc_control::table::DEFAULTS);
@@ -59,27 +44,50 @@ pub(super) fn layer(
     if is_there(&["gateway", "lua"]) {
         fill(&["gateway", "lua"], &coproc_gateway::table::LUA_DEFAULTS);
     }
-    for key in coprocesses {
-        fill(&["coprocess", key], &coproc_coprocess::table::DEFAULTS);
-    }
     for path in exec_sockets {
         let path = path.iter().map(String::as_str).collect::<Vec<_>>();
         fill(&path, &coproc_exec::table::DEFAULTS);
     }
-    let words = |data| Node { data, origin: Origin::Default };
+    if !coprocesses.is_empty() {
+        let of_one = |key: &String| {
+            let defaults = table(&coproc_coprocess::table::DEFAULTS);
+            entry(key.clone(), Data::Table(defaults))
+        };
+        let all = coprocesses.iter().map(of_one).collect();
+        layer.set(&["coprocess".to_owned()], built_in(Data::Table(all)));
+    }
     for option in crate::log::table::OPTIONS_ON {
         let path = ["log", "formatter_options", option].map(str::to_owned);
-        layer.set(&path, words(Data::Bool(true)));
+        layer.set(&path, built_in(Data::Bool(true)));
     }
-    layer.set(&["enabled_plugins".to_owned()], words(Data::List(Vec::new())));
-    let variables = environment
-        .iter()
-        .map(|(key, value)| Entry {
-            key: key.clone(),
-            origin: Origin::Default,
-            node: Node::text(value.as_str(), Origin::Default),
-        })
-        .collect();
-    layer.set(&["env".to_owned()], words(Data::Table(variables)));
+    layer.set(&["enabled_plugins".to_owned()], built_in(Data::List(Vec::new())));
+    let variables = environment.iter().map(|(key, value)| {
+        let value = Data::Text(value.clone());
+        entry(key.clone(), value)
+    });
+    layer.set(&["env".to_owned()], built_in(Data::Table(variables.collect())));
     layer
+}
+
+/// The entries of a table of defaults.
+fn table(defaults: &[(&str, &str)]) -> Vec<Entry> {
+    let data = |key, value: &str| match LISTS.contains(&key) {
+        false => Data::Text(value.to_owned()),
+        true => {
+            let word = |word: &str| {
+                let number = word.parse().map(Data::Integer);
+                built_in(number.unwrap_or_else(|_| Data::Text(word.to_owned())))
+            };
+            Data::List(value.split(' ').map(word).collect())
+        }
+    };
+    defaults.iter().map(|(key, value)| entry((*key).to_owned(), data(*key, value))).collect()
+}
+
+fn entry(key: String, data: Data) -> Entry {
+    Entry { key, origin: Origin::Default, node: built_in(data) }
+}
+
+fn built_in(data: Data) -> Node {
+    Node { data, origin: Origin::Default }
 }

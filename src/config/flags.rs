@@ -7,7 +7,7 @@ use super::tree::{Data, Layer, Node, Path, keeps_case};
 
 /// The layer of the command line.
 pub(super) fn layer(sources: &Sources, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::new("command line");
+    let mut layer = Layer::default();
     for text in &sources.set {
         let Some((key, value)) = text.split_once('=') else {
             problems.push(

@@ -3,8 +3,8 @@
 //! # Theory of operation
 //!
 //! One thread carries all actors: the root, the EventBroker, the main process's actor, one actor
-//! for each coprocess and each exec socket, the coordinator's and the control socket's. A second thread
-//! waits for signals and a third reads and writes all output; both only send messages here, so nothing
+//! for each coprocess and each exec socket, the coordinator's and the control socket's. It hears of
+//! signals as well. A second thread reads and writes all output; it only sends messages here, so nothing
 //! an actor does can hold up the reading of a log, and no log destination can hold up an actor.
 //!
 //! Decisions are taken by pure machines ([`lifecycle`] here, `lifecycle` of a coprocess, `reload`

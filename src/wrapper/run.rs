@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -141,8 +142,6 @@ fn runtime(
         log::start(&config.log, |name| std::env::var(name).ok())
             .map_err(|error| format!("log.destination cannot be opened: {error}"))?;
     output.rules(config.log_rules());
-    let signals =
-        signals.watch().map_err(|error| format!("the signal thread cannot be started: {error}"))?;
     // Only a second runtime in one process would find one set.
     let _ = tracing::subscriber::set_global_default(log::Events::new(output.clone()));
     log_panics();
@@ -214,9 +213,15 @@ fn runtime(
         loaded: Rc::new(loaded),
     };
     let system = event_loop::start()?;
-    let root = system.block_on(async { Root::new(parts).start() });
-    let told = root.clone();
-    signals.tell(move |signal| told.do_send(signal));
+    let begun = system.block_on(async {
+        let signals = signals.watch()?;
+        let root = Root::new(parts).start();
+        let told = root.clone();
+        signals.tell(move |signal| told.do_send(signal));
+        Ok(root)
+    });
+    let root =
+        begun.map_err(|error: io::Error| format!("signals cannot be waited for: {error}"))?;
     let ran = system.run();
     drop(root);
     if let Err(error) = ran {

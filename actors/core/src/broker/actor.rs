@@ -178,13 +178,13 @@ impl EventBroker {
         let Publish { event, done } = publish;
         tracing::debug!(target: "event", "[{}] triggered: {}", event.name, Facts(&event));
         self.log.borrow_mut().record(event.clone(), SystemTime::now());
-        let subscriptions: Vec<_> = self.slots.values().map(|s| s.subscription.clone()).collect();
         for told in self.groups.iter_mut().filter_map(|group| group.hears(&event)) {
             ctx.notify(Publish::new(told));
         }
         let hears = |slot: &mut Slot| slot.join.hears(&event).then_some(slot.subscription.place);
         let started: Vec<_> = self.slots.values_mut().filter_map(hears).collect();
-        let steps = walk::steps(&event.name, &subscriptions, &started).into();
+        let subscriptions = self.slots.values().map(|slot| &slot.subscription);
+        let steps = walk::steps(&event.name, subscriptions, &started).into();
         let id = self.next_walk;
         self.next_walk += 1;
         if event.phase().is_some() {

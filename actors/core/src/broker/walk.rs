@@ -120,18 +120,20 @@ pub(super) struct Step {
 
 /// The steps of an event: starts in file order, one by one; then stop commands in file order, one
 /// by one; then all that stop at it, side by side. `started` are the places of those whom it starts.
-pub(super) fn steps(
+pub(super) fn steps<'a>(
     event: &EventName,
-    subscriptions: &[Subscription],
+    subscriptions: impl Iterator<Item = &'a Subscription>,
     started: &[usize],
 ) -> Vec<Step> {
-    let mut sorted: Vec<_> = subscriptions.iter().collect();
+    let starts = |s: &Subscription| started.contains(&s.place);
+    let stops = |s: &Subscription| s.stop_event.as_ref() == Some(event);
+    // Most events concern nobody, however many there are.
+    let mut sorted: Vec<_> = subscriptions.filter(|s| starts(s) || stops(s)).collect();
     sorted.sort_by_key(|subscription| subscription.rank);
     let places = |concerned: &dyn Fn(&Subscription) -> bool| -> Vec<usize> {
         sorted.iter().filter(|s| concerned(s)).map(|s| s.place).collect()
     };
-    let starts = places(&|s| started.contains(&s.place));
-    let stops = places(&|s| s.stop_event.as_ref() == Some(event));
+    let (starts, stops) = (places(&starts), places(&stops));
     let single = |order| move |place: &usize| Step { order, places: vec![*place] };
     let mut steps: Vec<_> = starts.iter().map(single(Order::Start)).collect();
     steps.extend(stops.iter().map(single(Order::RunStopCommand)));
@@ -157,7 +159,7 @@ mod tests {
             [0, 1, 2].map(|place| subscription(place, Phase::Start, Phase::Exit));
         subscriptions[2].rank = 0;
         subscriptions[0].rank = 2;
-        let steps = steps(&Phase::Exit.into(), &subscriptions, &[]);
+        let steps = steps(&Phase::Exit.into(), subscriptions.iter(), &[]);
         let places: Vec<_> = steps.iter().map(|step| step.places.as_slice()).collect();
         assert_eq!(places, [&[2][..], &[1], &[0], &[2, 1, 0]]);
     }
@@ -170,7 +172,7 @@ mod tests {
             subscription(3, Phase::PreStart, Phase::Reload),
             subscription(1, Phase::Reload, Phase::Exit),
         ];
-        let steps = steps(&Phase::Reload.into(), &subscriptions, &[0, 1]);
+        let steps = steps(&Phase::Reload.into(), subscriptions.iter(), &[0, 1]);
         let seen: Vec<_> = steps.iter().map(|s| (s.order, s.places.as_slice())).collect();
         assert_eq!(
             seen,
@@ -188,6 +190,6 @@ mod tests {
     #[test]
     fn an_event_nobody_waits_for_has_no_steps() {
         let subscriptions = [subscription(0, Phase::PreStart, Phase::Exit)];
-        assert_eq!(steps(&Phase::ExitWorker.into(), &subscriptions, &[]), []);
+        assert_eq!(steps(&Phase::ExitWorker.into(), subscriptions.iter(), &[]), []);
     }
 }

@@ -51,12 +51,19 @@ impl Setting {
     ) -> Result<Self, SpawnError> {
         let credentials = Credentials::look_up(shown, context)?;
         let variables = variables(shown, context, inherited, added, credentials.as_ref())?;
-        let path = variables.iter().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone());
+        let path = variables.iter().find(|(key, _)| *key == OsStr::new("PATH"));
+        let path = path.map(|(_, value)| value.clone().into_owned());
         let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let folder = context.cwd.as_deref().map_or(here.clone(), |cwd| here.join(cwd));
         let envp = variables
             .iter()
-            .map(|(key, value)| c_string(shown, &[key.as_bytes(), b"=", value.as_bytes()].concat()))
+            .map(|(key, value)| {
+                let (key, value) = (key.as_bytes(), value.as_bytes());
+                // With room for the NUL, so that nothing is copied for it.
+                let mut text = Vec::with_capacity(key.len() + value.len() + 2);
+                [key, b"=", value].into_iter().for_each(|part| text.extend_from_slice(part));
+                c_string(shown, text)
+            })
             .collect::<Result<_, _>>()?;
         let owner = credentials.as_ref().map(|credentials| (credentials.uid, credentials.gid));
         let plan = Plan::new(context, credentials);
@@ -97,48 +104,59 @@ impl Setting {
     }
 }
 
-pub(super) fn c_string(shown: &str, bytes: &[u8]) -> Result<CString, SpawnError> {
+pub(super) fn c_string(shown: &str, bytes: impl Into<Vec<u8>>) -> Result<CString, SpawnError> {
     CString::new(bytes)
         .map_err(|_| SpawnError::new(shown, Step::Spawn, "an argument holds a NUL byte"))
 }
 
-fn variables(
+/// A name and a value; most of them stay as they were inherited.
+type Variable<'a> = (Cow<'a, OsStr>, Cow<'a, OsStr>);
+
+fn variables<'a>(
     shown: &str,
-    context: &Context,
-    inherited: &[(OsString, OsString)],
-    added: &[(&'static str, String)],
-    credentials: Option<&Credentials>,
-) -> Result<Vec<(OsString, OsString)>, SpawnError> {
+    context: &'a Context,
+    inherited: &'a [(OsString, OsString)],
+    added: &'a [(&'static str, String)],
+    credentials: Option<&'a Credentials>,
+) -> Result<Vec<Variable<'a>>, SpawnError> {
     let passed = inherited.iter().filter(|(name, _)| context.passes(name));
-    let mut all = passed.cloned().collect::<Vec<_>>();
-    let mut set = |key: &str, value: &str| {
-        let value = OsString::from(value);
-        match all.iter_mut().find(|(known, _)| known == key) {
+    let passed = passed.map(|(name, value)| (name.into(), value.into()));
+    let mut all: Vec<Variable<'a>> = passed.collect();
+    let mut set = |key: Cow<'a, str>, value: Cow<'a, str>| {
+        let (key, value) = (os(key), os(value));
+        match all.iter_mut().find(|(known, _)| *known == key) {
             Some((_, old)) => *old = value,
-            None => all.push((key.into(), value)),
+            None => all.push((key, value)),
         }
     };
     for (key, value) in added {
-        set(key, value);
+        set((*key).into(), value.into());
     }
     for (key, value) in credentials.into_iter().flat_map(|c| &c.variables) {
-        set(key, value);
+        set((*key).into(), value.into());
     }
     if let Some(file) = &context.env_file {
         let pairs =
             read_env_file(file).map_err(|why| SpawnError::new(shown, Step::EnvFile, why))?;
         for (key, value) in pairs {
-            set(&key, &value);
+            set(key.into(), value.into());
         }
     }
     for (key, value) in &context.env {
-        set(key, value);
+        set(key.into(), value.into());
     }
     for (key, file) in &context.secrets {
         let fail = |why| SpawnError::new(shown, Step::Secrets, format!("`{key}`: {why}"));
-        set(key, &secret::read(file).map_err(fail)?);
+        set(key.into(), secret::read(file).map_err(fail)?.into());
     }
     Ok(all)
+}
+
+fn os(text: Cow<'_, str>) -> Cow<'_, OsStr> {
+    match text {
+        Cow::Borrowed(text) => OsStr::new(text).into(),
+        Cow::Owned(text) => OsString::from(text).into(),
+    }
 }
 
 /// The largest `env_file`, in bytes.
