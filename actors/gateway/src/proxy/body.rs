@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::held::Held;
-use super::link::Link;
+use super::link::{Arriving, Link};
 use super::owed::Owed;
 use super::pool::Lease;
 use super::watch::Busy;
@@ -39,7 +39,7 @@ pub(super) enum Fault {
 /// A body that may not stand still for too long. The timer is there only once it has to be waited for.
 #[derive(Debug)]
 struct Paced {
-    body: Incoming,
+    body: Arriving,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     /// Something came since the timer was set.
@@ -47,7 +47,7 @@ struct Paced {
 }
 
 impl Paced {
-    fn new(body: Incoming, limit: Duration) -> Self {
+    fn new(body: Arriving, limit: Duration) -> Self {
         Self { body, limit, timer: None, moved: None }
     }
 
@@ -57,15 +57,12 @@ impl Paced {
         link: Option<&mut Link>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let polled = match link {
-            Some(link) => link.poll_body(&mut self.body, cx),
-            None => Pin::new(&mut self.body).poll_frame(cx),
-        };
-        if let Poll::Ready(frame) = polled {
+        let polled = self.body.poll(link, cx);
+        if polled.is_ready() {
             if self.timer.is_some() {
                 self.moved = Some(Instant::now());
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(|_| Fault::Broken)));
+            return polled;
         }
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
@@ -108,7 +105,7 @@ impl Upload {
     pub(super) fn from_client(body: Incoming, most: u64, pace: Duration) -> (Self, Rc<Progress>) {
         let progress =
             Rc::new(Progress { fault: Cell::new(None), moved: Cell::new(Instant::now()) });
-        let body = Paced::new(body, pace);
+        let body = Paced::new(Arriving::Hyper(body), pace);
         (
             Self::Stream(Box::new(Streaming { body, left: most, progress: progress.clone() })),
             progress,
@@ -198,7 +195,7 @@ impl Download {
     }
 
     /// What an upstream sends; its connection can be used anew after that.
-    pub(super) fn from_upstream(body: Incoming, pace: Duration, lease: Lease) -> Self {
+    pub(super) fn from_upstream(body: Arriving, pace: Duration, lease: Lease) -> Self {
         let kind = Kind::Stream(Paced::new(body, pace), Some(lease));
         Self { kind, _busy: None, _in_flight: None, owed: None, _held: None }
     }

@@ -1,6 +1,5 @@
 //! A client's connection: which HTTP it speaks, its service, its limits in time, its end.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -80,10 +79,7 @@ pub(super) async fn serve(
     let client = Rc::new(client);
     let service = {
         let client = client.clone();
-        service_fn(move |request| {
-            let client = client.clone();
-            async move { Ok::<_, Infallible>(answer(client, request).await) }
-        })
+        service_fn(move |request| answer(client.clone(), request))
     };
     if is_http_2 {
         let mut builder = http2::Builder::new(client.answering.clone());

@@ -1,5 +1,6 @@
 //! One request: from its head to the response that is sent back.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::authorize::authorize;
 use super::body::{Download, Fault, Progress, Upload};
 use super::head;
 use super::held::{self, Held, Unheld};
+use super::link::Arriving;
 use super::owed::Answering;
 use super::trail::Trail;
 use super::tunnel;
@@ -57,8 +59,11 @@ impl From<Denied> for Ended {
     }
 }
 
-/// Answers a request.
-pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Response<Download> {
+/// Answers a request. It never fails; that is said for hyper, which would else need a future around this one.
+pub(super) async fn answer(
+    client: Rc<Client>,
+    request: Request<Incoming>,
+) -> Result<Response<Download>, Infallible> {
     let busy = client.watch.begin();
     // Over HTTP/1 there is none: what a client does not take can be seen at the socket.
     let owed = client.answering.owed();
@@ -92,7 +97,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
         response
     });
     trail.end(services, client.ip, &mut response);
-    response.map(|body| body.holding(busy, in_flight, owed))
+    Ok(response.map(|body| body.holding(busy, in_flight, owed)))
 }
 
 fn replied(reply: Reply) -> Response<Download> {
@@ -339,7 +344,7 @@ fn upstream_failed(worker: &Worker, served: &Served, failed: &Failed) -> Ended {
 /// Answers that the protocol changes, and connects both sides.
 fn switch(
     client: &Rc<Client>,
-    response: Response<Incoming>,
+    response: Response<Arriving>,
     up: OnUpgrade,
     down: OnUpgrade,
     protocol: HeaderValue,

@@ -1,12 +1,14 @@
 //! A connection to an upstream, and who lets it go on.
 //!
 //! Whoever waits for a response polls the connection as well: its bytes are read and written by the task
-//! that needs them, which no other task has to be woken for. A connection that serves a request with a
-//! streaming body, or that may change its protocol, has a task of its own from then on: it has to go on
-//! while nobody waits for the response.
+//! that needs them, which no other task has to be woken for. As long as all on it is plain, that is all; what
+//! is not is for hyper, which has it from then on. A connection that serves a request with a streaming body,
+//! or that may change its protocol, has a task of its own from then on: it has to go on while nobody waits for
+//! the response.
 
 use std::fmt;
 use std::future::poll_fn;
+use std::mem::replace;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -14,29 +16,119 @@ use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{Connection, SendRequest};
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use super::body::{Progress, Upload};
-use super::stream::Stream;
+use super::body::{Fault, Progress, Upload};
+use super::left::Left;
+use super::plain::{Asked, Plain, is_plain};
+use super::timer::Timer;
+use super::upstream::Failed;
 
 /// What comes of a request that was sent.
-pub(super) type Outcome = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
+pub(super) type Outcome = Result<Response<Arriving>, TrySendError<Request<Upload>>>;
 
-type Io = TokioIo<Stream>;
+type Io = TokioIo<Left>;
 
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(super) struct Link {
-    sender: SendRequest<Upload>,
-    /// `None` once it has a task of its own.
-    inline: Option<Box<Inline>>,
+    way: Way,
+    timer: Timer,
+    pool: Arc<Tending>,
+}
+
+/// Who reads and writes.
+#[derive(Debug)]
+enum Way {
+    Plain(Box<(Plain, Builder)>),
+    Hyper {
+        sender: SendRequest<Upload>,
+        /// `None` once it has a task of its own.
+        inline: Option<Box<Inline>>,
+    },
+    /// It is on its way from one to the other, or was lost there.
+    Gone,
+}
+
+/// Who cares for the connections that wait in a pool.
+#[derive(Debug, Default)]
+pub(super) struct Tending(AtomicWaker);
+
+impl Tending {
+    /// Who is to be woken from now on.
+    pub(super) fn register(&self, waker: &Waker) {
+        self.0.register(waker);
+    }
+
+    /// There is something to be seen to.
+    pub(super) fn call(&self) {
+        self.0.wake();
+    }
+}
+
+impl Wake for Tending {
+    fn wake(self: Arc<Self>) {
+        self.call();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.call();
+    }
+}
+
+/// A response's body, which comes over its connection.
+#[derive(Debug)]
+pub(super) enum Arriving {
+    /// So many bytes are still to come.
+    Plain(u64),
+    Hyper(Incoming),
+}
+
+impl Arriving {
+    /// Polls it; over `link`, if that goes on only while it is polled for.
+    pub(super) fn poll(
+        &mut self,
+        link: Option<&mut Link>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let frame = match (self, link.map(|link| &mut link.way)) {
+            (Self::Plain(0), _) => return Poll::Ready(None),
+            (Self::Plain(left), Some(Way::Plain(plain))) => {
+                let piece = ready!(plain.0.poll_body(left, cx));
+                return Poll::Ready(piece.map(|piece| piece.map(Frame::data)));
+            }
+            // The rest is nowhere but on its connection.
+            (Self::Plain(_), _) => return Poll::Ready(Some(Err(Fault::Broken))),
+            (Self::Hyper(body), Some(Way::Hyper { inline: Some(inline), .. })) => {
+                ready!(inline.poll_body(body, cx))
+            }
+            (Self::Hyper(body), _) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        Poll::Ready(frame.map(|frame| frame.map_err(|_| Fault::Broken)))
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Plain(left) => *left == 0,
+            Self::Hyper(body) => body.is_end_stream(),
+        }
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Plain(left) => SizeHint::with_exact(*left),
+            Self::Hyper(body) => body.size_hint(),
+        }
+    }
 }
 
 /// A connection that goes on while it is polled for.
@@ -48,8 +140,6 @@ struct Inline {
     waker: Waker,
     /// What was polled last has woken the connection, and nothing else has.
     asked: bool,
-    /// There as soon as a response was waited for, and kept for those that follow.
-    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl fmt::Debug for Inline {
@@ -73,7 +163,7 @@ struct Relay {
     woken: AtomicBool,
     phase: AtomicU8,
     user: AtomicWaker,
-    pool: Arc<AtomicWaker>,
+    pool: Arc<Tending>,
 }
 
 impl Wake for Relay {
@@ -85,7 +175,7 @@ impl Wake for Relay {
         self.woken.store(true, SeqCst);
         match self.phase.load(SeqCst) {
             USED => self.user.wake(),
-            IDLE => self.pool.wake(),
+            IDLE => self.pool.call(),
             _ => {}
         }
     }
@@ -134,112 +224,155 @@ impl Inline {
         Poll::Pending
     }
 
-    /// Whether `deadline` is over; the connection's waker hears of it when it is.
-    fn is_late(&mut self, deadline: Instant) -> bool {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if deadline < timer.deadline() {
-            timer.as_mut().reset(deadline);
+    /// Polls the body of a response that came over it.
+    fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let frame = ready!(self.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
+        if self.asked && body.is_end_stream() {
+            // hyper asks for the next frame, and there is none.
+            self.relay.woken.store(false, SeqCst);
         }
-        let mut cx = Context::from_waker(&self.waker);
-        // A later deadline is left to the timer that is set already.
-        while timer.as_mut().poll(&mut cx).is_ready() {
-            if timer.deadline() >= deadline {
-                return true;
-            }
-            timer.as_mut().reset(deadline);
-        }
-        false
+        Poll::Ready(frame)
     }
 }
 
 impl Link {
-    /// A connection that is new. `pool` is who cares for it while nobody uses it.
-    pub(super) fn new(
-        sender: SendRequest<Upload>,
-        connection: Connection<Io, Upload>,
-        pool: Arc<AtomicWaker>,
-    ) -> Self {
-        let relay = Arc::new(Relay {
-            woken: AtomicBool::new(true),
-            phase: AtomicU8::new(HELD),
-            user: AtomicWaker::new(),
-            pool,
-        });
-        let waker = Waker::from(relay.clone());
-        let connection = Some(connection);
-        let inline = Inline { connection, relay, waker, asked: false, timer: None };
-        Self { sender, inline: Some(Box::new(inline)) }
+    /// A connection that is new, which hyper gets by `builder` once it needs to. `pool` is who cares for it while
+    /// nobody uses it.
+    pub(super) fn new(plain: Plain, builder: Builder, pool: Arc<Tending>) -> Self {
+        Self { way: Way::Plain(Box::new((plain, builder))), timer: Timer::default(), pool }
     }
 
     /// Whether it can take a request.
     pub(super) fn is_ready(&mut self) -> bool {
-        if let Some(inline) = &mut self.inline {
-            inline.go_on();
+        match &mut self.way {
+            Way::Plain(plain) => {
+                // The pool hears of it when something comes that nobody asked for.
+                let pool = Waker::from(self.pool.clone());
+                plain.0.is_idle(&mut Context::from_waker(&pool))
+            }
+            Way::Hyper { sender, inline } => {
+                if let Some(inline) = inline {
+                    inline.go_on();
+                }
+                sender.is_ready()
+            }
+            Way::Gone => false,
         }
-        self.sender.is_ready()
+    }
+
+    /// Leaves it to hyper, unless hyper has it.
+    async fn leave(&mut self) -> hyper::Result<()> {
+        let (plain, builder) = match replace(&mut self.way, Way::Gone) {
+            Way::Plain(plain) => *plain,
+            other => {
+                self.way = other;
+                return Ok(());
+            }
+        };
+        let (sender, connection) = builder.handshake(TokioIo::new(plain.leave())).await?;
+        let relay = Arc::new(Relay {
+            woken: AtomicBool::new(true),
+            phase: AtomicU8::new(HELD),
+            user: AtomicWaker::new(),
+            pool: self.pool.clone(),
+        });
+        let waker = Waker::from(relay.clone());
+        let inline = Inline { connection: Some(connection), relay, waker, asked: false };
+        self.way = Way::Hyper { sender, inline: Some(Box::new(inline)) };
+        Ok(())
     }
 
     /// Gives the connection a task of its own.
-    pub(super) fn detach(&mut self) {
-        if let Some(connection) = self.inline.take().and_then(|inline| inline.connection) {
+    pub(super) async fn detach(&mut self) -> hyper::Result<()> {
+        self.leave().await?;
+        if let Way::Hyper { inline, .. } = &mut self.way
+            && let Some(connection) = inline.take().and_then(|inline| inline.connection)
+        {
             tokio::task::spawn_local(async move {
                 // Whoever waits for the response hears of an error.
                 let _ = connection.with_upgrades().await;
             });
         }
+        Ok(())
+    }
+
+    fn relay(&self) -> Option<&Relay> {
+        match &self.way {
+            Way::Hyper { inline: Some(inline), .. } => Some(&inline.relay),
+            _ => None,
+        }
     }
 
     /// It waits in the pool.
     pub(super) fn rest(&self) {
-        if let Some(inline) = &self.inline {
-            inline.relay.phase.store(IDLE, SeqCst);
-            if inline.relay.woken.load(SeqCst) {
-                inline.relay.pool.wake();
+        if let Some(relay) = self.relay() {
+            relay.phase.store(IDLE, SeqCst);
+            if relay.woken.load(SeqCst) {
+                relay.pool.call();
             }
         }
     }
 
     /// It is used again.
     pub(super) fn hold(&self) {
-        if let Some(inline) = &self.inline {
-            inline.relay.phase.store(HELD, SeqCst);
+        if let Some(relay) = self.relay() {
+            relay.phase.store(HELD, SeqCst);
         }
     }
 
-    /// Sends a request and waits for the response. `None` if nothing has moved for as long as `limit`;
-    /// `progress` is that of the request's body, if it streams.
+    /// Sends a request and waits for the response. `progress` is that of the request's body, if it streams.
     pub(super) async fn ask(
+        &mut self,
+        mut request: Request<Upload>,
+        progress: Option<&Progress>,
+        limit: Duration,
+    ) -> Result<Outcome, Failed> {
+        let deadline = Instant::now() + limit;
+        if let Way::Plain(plain) = &mut self.way {
+            if is_plain(&request) {
+                match plain.0.ask(&mut request, &mut self.timer, deadline).await {
+                    Asked::Answered(response) => return Ok(Ok(response)),
+                    Asked::Late => return Err(Failed::Late),
+                    Asked::Odd => {}
+                }
+            }
+        }
+        self.leave().await.map_err(Failed::Broken)?;
+        self.ask_hyper(request, progress, (deadline, limit)).await.ok_or(Failed::Late)
+    }
+
+    /// The same by hyper. `None` if nothing has moved for too long.
+    async fn ask_hyper(
         &mut self,
         request: Request<Upload>,
         progress: Option<&Progress>,
-        limit: Duration,
+        (deadline, limit): (Instant, Duration),
     ) -> Option<Outcome> {
-        let sent = self.sender.try_send_request(request);
-        let Some(inline) = &mut self.inline else { return within(sent, progress, limit).await };
-        let deadline = Instant::now() + limit;
-        // What is not polled by its own task must not be told to wait for it.
-        let mut sent = pin!(unconstrained(sent));
-        poll_fn(|cx| match inline.poll(cx, |cx| sent.as_mut().poll(cx)) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending if inline.is_late(deadline) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        })
-        .await
-    }
-
-    /// Polls the body of a response that came over it.
-    pub(super) fn poll_body(
-        &mut self,
-        body: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<http_body::Frame<bytes::Bytes>>>> {
-        let Some(inline) = &mut self.inline else { return Pin::new(body).poll_frame(cx) };
-        let frame = ready!(inline.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
-        if inline.asked && body.is_end_stream() {
-            // hyper asks for the next frame, and there is none.
-            inline.relay.woken.store(false, SeqCst);
-        }
-        Poll::Ready(frame)
+        let Way::Hyper { sender, inline } = &mut self.way else { return None };
+        let sent = sender.try_send_request(request);
+        let outcome = match inline {
+            None => within(sent, progress, limit).await,
+            Some(inline) => {
+                // What is not polled by its own task must not be told to wait for it.
+                let mut sent = pin!(unconstrained(sent));
+                poll_fn(|cx| match inline.poll(cx, |cx| sent.as_mut().poll(cx)) {
+                    Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                    Poll::Pending => {
+                        let mut cx = Context::from_waker(&inline.waker);
+                        match self.timer.is_late(deadline, &mut cx) {
+                            true => Poll::Ready(None),
+                            false => Poll::Pending,
+                        }
+                    }
+                })
+                .await
+            }
+        };
+        outcome.map(|outcome| outcome.map(|response| response.map(Arriving::Hyper)))
     }
 }
 

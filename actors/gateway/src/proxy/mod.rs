@@ -7,9 +7,10 @@
 //! accepted it or one that serves fewer: nothing on a request's way is locked, and no task on another thread has to be woken. What all threads share are the
 //! routes, which are swapped as a whole, and counters.
 //!
-//! hyper reads and writes both sides. The task of a client's connection lets the upstream's go on as well:
-//! nobody else has to be woken for a response. A body is moved on frame by frame by the side that takes it, so
-//! that neither outruns the other; only a step that wants a body whole has it read beforehand.
+//! hyper reads and writes both sides, but for exchanges with upstreams that are plain: a request without a body,
+//! an answer whose length is told. The task of a client's connection lets the upstream's go on as well: nobody else
+//! has to be woken for a response. A body is moved on frame by frame by the side that takes it, so that neither
+//! outruns the other; only a step that wants a body whole has it read beforehand.
 
 mod administer;
 mod asked;
@@ -22,12 +23,15 @@ mod figures;
 mod forward;
 mod head;
 mod held;
+mod left;
 mod link;
 mod owed;
+mod plain;
 mod pool;
 mod reached;
 mod sniff;
 mod stream;
+mod timer;
 mod trail;
 mod tunnel;
 mod upstream;

@@ -1,7 +1,7 @@
 //! Connections to upstreams that wait for another request. Each thread has a pool of its own.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -9,17 +9,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use tokio::time::{Instant, sleep_until};
 
-use super::link::Link;
+use super::link::{Link, Tending};
 
 /// Idle connections by upstream.
 #[derive(Debug)]
 pub(super) struct Pool {
-    idle: RefCell<HashMap<Arc<str>, Rc<Place>>>,
+    idle: RefCell<BTreeMap<Arc<str>, Rc<Place>>>,
     /// Its task: woken when a connection that waits has something to tell, or waits where none did.
-    task: Arc<AtomicWaker>,
+    task: Arc<Tending>,
     /// The task knows of a time at which a connection will have waited for too long.
     timed: Cell<bool>,
     most: usize,
@@ -58,7 +57,7 @@ impl Pool {
     }
 
     /// Who cares for connections that wait.
-    pub(super) fn task(&self) -> Arc<AtomicWaker> {
+    pub(super) fn task(&self) -> Arc<Tending> {
         self.task.clone()
     }
 
@@ -76,7 +75,7 @@ impl Pool {
         }
         link.rest();
         if !self.timed.replace(true) {
-            self.task.wake();
+            self.task.call();
         }
         let mut idle = place.0.borrow_mut();
         if idle.len() >= self.most {

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, uri};
-use hyper::body::Incoming;
 use hyper::client::conn::http1::Builder;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::body::{Fault, Progress, Upload};
-use super::link::Link;
+use super::link::{Arriving, Link};
+use super::plain::{Most, Plain};
 use super::pool::Lease;
 use super::reached::{Reached, is_ours};
 use super::stream::Stream;
@@ -155,7 +154,7 @@ pub(super) async fn send(
     mut request: Request<Upload>,
     progress: Option<&Progress>,
     switches: bool,
-) -> Result<(Response<Incoming>, Lease), Failed> {
+) -> Result<(Response<Arriving>, Lease), Failed> {
     // A connection that waited may be closed just now by the other side. A request that may be sent
     // twice is, and is copied for that, unless the connection was in use a moment ago.
     let repeatable = !request.body().is_stream()
@@ -175,13 +174,10 @@ pub(super) async fn send(
         };
         let again = (has_rested && repeatable).then(|| copy(&request));
         if switches || request.body().is_stream() {
-            link.detach();
+            link.detach().await.map_err(Failed::Broken)?;
         }
         let limit = worker.shared.config.limits.upstream_timeout;
-        let Some(outcome) = link.ask(request, progress, limit).await else {
-            return Err(Failed::Late);
-        };
-        match outcome {
+        match link.ask(request, progress, limit).await? {
             Ok(response) => {
                 let pool = worker.pool.clone();
                 return Ok((response, Lease { link, pool, place }));
@@ -230,9 +226,8 @@ async fn connect(worker: &Worker, origin: &Origin) -> Result<Link, Failed> {
     if limits.max_headers != USUAL_HEADERS {
         builder.max_headers(limits.max_headers);
     }
-    let (sender, connection) =
-        builder.handshake(TokioIo::new(stream)).await.map_err(Failed::Broken)?;
-    Ok(Link::new(sender, connection, worker.pool.task()))
+    let most = Most { headers: limits.max_headers, bytes: limits.max_header_bytes };
+    Ok(Link::new(Plain::new(stream, most), builder, worker.pool.task()))
 }
 
 async fn stream(worker: &Worker, origin: &Origin) -> io::Result<Stream> {

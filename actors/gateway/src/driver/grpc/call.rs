@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use h2::client::ResponseFuture;
+use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -112,18 +112,20 @@ fn timeout(left: Duration) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("99999999S"))
 }
 
-/// Sends a call whole. An error means that nothing has left.
-pub(super) async fn send(
+/// Waits for a connection to take another call. An error means that it takes none any more.
+pub(super) async fn ready(sender: &Sender) -> Result<SendRequest<Bytes>, Trouble> {
+    sender.requests().ready().await.map_err(|error| unsent(sender, &error))
+}
+
+/// Sends a call whole. That it is unsent means that nothing has left.
+pub(super) fn send(
     sender: &Sender,
+    requests: &mut SendRequest<Bytes>,
     head: Request<()>,
     mut body: Bytes,
 ) -> Result<ResponseFuture, Trouble> {
-    let unsent = |error: h2::Error| {
-        sender.close();
-        Trouble::Unsent(said(&error))
-    };
-    let mut requests = sender.requests().ready().await.map_err(unsent)?;
-    let (response, mut stream) = requests.send_request(head, false).map_err(unsent)?;
+    let sent = requests.send_request(head, false);
+    let (response, mut stream) = sent.map_err(|error| unsent(sender, &error))?;
     let broken = |error: h2::Error| Trouble::Broken(said(&error));
     let most = if body.len() <= gathered::SHORT { gathered::PIECE } else { body.len() };
     while body.len() > most {
@@ -131,6 +133,11 @@ pub(super) async fn send(
     }
     stream.send_data(body, true).map_err(broken)?;
     Ok(response)
+}
+
+fn unsent(sender: &Sender, error: &h2::Error) -> Trouble {
+    sender.close();
+    Trouble::Unsent(said(error))
 }
 
 /// Reads a message.

@@ -166,8 +166,12 @@ impl Grpc {
         let mut tries = 1;
         loop {
             let sender = newer.as_ref().unwrap_or(&picked.sender);
-            let head = call::head(&picked.peer.authority, path, Some(deadline), trace);
-            let begun = match call::send(sender, head, body.clone()).await {
+            // The head is made where nothing waits, so that what waits is small.
+            let sent = call::ready(sender).await.and_then(|mut requests| {
+                let head = call::head(&picked.peer.authority, path, Some(deadline), trace);
+                call::send(sender, &mut requests, head, body.clone())
+            });
+            let begun = match sent {
                 Ok(response) => Answer::begin(response, self.receive_max).await,
                 Err(trouble) => Err(trouble),
             };

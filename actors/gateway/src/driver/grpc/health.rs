@@ -93,7 +93,10 @@ async fn follow(watched: &Weak<Peer>) -> Result<(), Trouble> {
     let head = call::head(&peer.authority, path, None, &[]);
     drop(peer);
     let asked = call::framed(&HealthCheckRequest::default().encode_to_vec())?;
-    let mut answers = Answer::begin(call::send(&sender, head, asked).await?, ANSWER).await?;
+    let mut requests = call::ready(&sender).await?;
+    let response = call::send(&sender, &mut requests, head, asked)?;
+    drop(requests);
+    let mut answers = Answer::begin(response, ANSWER).await?;
     // It holds the connection, which is to end with the last who use it.
     drop(sender);
     while let Some(answer) = answers.message().await? {
