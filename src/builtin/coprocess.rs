@@ -30,7 +30,7 @@ pub(super) async fn carry_out(request: Request, root: Recipient<Ask>) -> Result<
         None => Err("args: missing field `name`".to_owned()),
     };
     let asked = match action {
-        Action::Status => Asked::Status,
+        Action::Status => Asked::Status(None),
         Action::Start => order(Order::Start)?,
         Action::Stop => order(Order::Stop)?,
         Action::Restart => order(Order::Restart)?,
