@@ -62,7 +62,8 @@ pub fn client(command: &Command, sources: impl Fn(&Client) -> Sources) -> Option
                 StatusFormat::Text => Show::Told(table),
                 StatusFormat::Json => Show::Raw,
             };
-            let query: Vec<_> = status.name.clone().map(|name| ("name", name)).into_iter().collect();
+            let query: Vec<_> =
+                status.name.clone().map(|name| ("name", name)).into_iter().collect();
             (&status.client, Call::get(&["status"], &query), show)
         }
         Command::Why(why) => {

@@ -251,7 +251,11 @@ mod tests {
 
     fn shows(name: &str, model: &Model, width: u16, height: u16) {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| { draw(frame, model, true); }).unwrap();
+        terminal
+            .draw(|frame| {
+                draw(frame, model, true);
+            })
+            .unwrap();
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
         settings.set_prepend_module_to_snapshot(false);
@@ -293,7 +297,11 @@ mod tests {
                 let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
                 let mut model = model.clone();
                 model.help = width % 3 == 0;
-                terminal.draw(|frame| { draw(frame, &model, false); }).unwrap();
+                terminal
+                    .draw(|frame| {
+                        draw(frame, &model, false);
+                    })
+                    .unwrap();
             }
         }
     }

@@ -18,8 +18,8 @@ use crate::openapi;
 use crate::openmetrics;
 use crate::request::{Ask, Refused, Request};
 use crate::route::{Denied, Given, Query, Route, find};
-use crate::taken::route;
 use crate::server::{FOLLOWERS, Seat, Shared};
+use crate::taken::route;
 use crate::{sse, streams};
 
 /// No request has a body worth more.

@@ -129,7 +129,8 @@ impl Resolver<'_> {
         for (table, place) in control.chain(gateway.map(|place| ("gateway", place.clone()))) {
             if let Some((other, _)) = places.iter().find(|(_, one)| meet(one, &place)) {
                 let path = [table, "listen"].map(str::to_owned);
-                let what = format!("`{}` is listened on by `{other}.listen` already", shown(&place));
+                let what =
+                    format!("`{}` is listened on by `{other}.listen` already", shown(&place));
                 let problem = self.stack.wrong(&path, what).expected("a place of its own");
                 self.problems.push(problem);
             }
