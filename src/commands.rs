@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use coproc_core::exit;
 use coproc_core::name::MAIN;
 use coproc_gateway::definition::{self, Rules};
+use coproc_gateway::driver::native::NativeConfig;
 use coproc_gateway::page::Templates;
 use coproc_gateway::policy::Policies;
 
@@ -81,6 +82,9 @@ fn definitions(loaded: &Loaded, odd: &mut String) -> Result<Option<usize>, Strin
     }
     let tls = coproc_gateway::tls::problems(gateway.tls.as_ref(), gateway.upstream_ca.as_deref());
     problems.extend(tls.into_iter().map(|why| format!("gateway.{why}")));
+    if let Some(why) = gateway.native.as_ref().and_then(NativeConfig::problem) {
+        problems.push(format!("gateway.native.library: {why}"));
+    }
     if let Some(Err(all)) = gateway.template_path.as_deref().map(Templates::read) {
         problems.extend(all.into_iter().map(|why| format!("gateway.template_path: {why}")));
     }

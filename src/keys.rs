@@ -8,6 +8,7 @@ use coproc_control::client::Call;
 use serde_json::{Map, Value, json};
 
 use crate::cli::Client;
+use crate::console::complain;
 
 /// `coproc keys`.
 #[derive(Clone, Debug, Args)]
@@ -228,8 +229,22 @@ impl Action {
                 })
             },
             Self::Show(_) => |answer| format!("{answer:#}\n"),
-            Self::Add(_) => |answer| format!("{}\n", answer["key"].as_str().unwrap_or_default()),
-            Self::Set(_) | Self::Delete(_) => |_| String::new(),
+            Self::Add(_) => |answer| {
+                warn(answer);
+                format!("{}\n", answer["key"].as_str().unwrap_or_default())
+            },
+            Self::Set(_) => |answer| {
+                warn(answer);
+                String::new()
+            },
+            Self::Delete(_) => |_| String::new(),
         }
+    }
+}
+
+/// Tells on standard error what a key is for and is not there.
+fn warn(answer: &Value) {
+    for id in answer["unserved_apis"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        complain(&format!("warning: no API with the id `{id}` is served now\n"));
     }
 }

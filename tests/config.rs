@@ -293,6 +293,9 @@ case!(fn gateway_no_time_at_all: ["check"] {
 case!(fn gateway_certificates_that_are_not_there: ["check"] {
     "coproc.toml": "[gateway]\nupstream_ca = \"ca.pem\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }\n"
 });
+case!(fn gateway_hooks_in_native_code_that_are_not_there: ["check"] {
+    "coproc.toml": "[gateway]\nnative = { library = \"hooks.so\" }\n"
+});
 case!(fn gateway_folder_that_is_not_there: ["check"] { "coproc.toml": "[gateway]\napp_path = \"apps\"\n" });
 case!(fn gateway_in_debug: ["debug"] {
     "coproc.toml": &format!("run_path = \"/r\"\n[main]\nexec = \"server\"\n{GATEWAY}")

@@ -87,7 +87,9 @@ async fn show(
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut model = Model::new(target.shown());
     loop {
-        terminal.draw(|frame| view::draw(frame, &model, colour))?;
+        let mut page = 0;
+        terminal.draw(|frame| page = view::draw(frame, &model, colour))?;
+        model.page = page.max(1);
         let Some(first) = told.recv().await else { return Ok(()) };
         let mut next = Some(first);
         // All that has come meanwhile is one picture.
@@ -159,6 +161,7 @@ fn key_of(key: KeyEvent) -> Option<Key> {
         KeyCode::Down => Key::Down,
         KeyCode::PageUp => Key::PageUp,
         KeyCode::PageDown => Key::PageDown,
+        KeyCode::Home => Key::Home,
         KeyCode::End => Key::End,
         KeyCode::Enter => Key::Enter,
         KeyCode::Esc => Key::Escape,

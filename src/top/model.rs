@@ -23,6 +23,8 @@ pub(crate) struct Model {
     pub(crate) one_only: bool,
     /// How many lines the log is scrolled back.
     pub(crate) back: usize,
+    /// How many lines of it the last picture had room for.
+    pub(crate) page: usize,
     /// Only lines that hold this text are shown.
     pub(crate) search: String,
     pub(crate) asks: Asks,
@@ -111,6 +113,7 @@ pub(crate) enum Key {
     Down,
     PageUp,
     PageDown,
+    Home,
     End,
     Enter,
     Escape,
@@ -128,12 +131,18 @@ pub(crate) enum Effect {
 
 impl Model {
     pub(crate) fn new(place: String) -> Self {
-        Self { place, ..Self::default() }
+        // Of a page's size it is told with the first picture.
+        Self { place, page: 10, ..Self::default() }
     }
 
     /// The process that keys are about.
     pub(crate) fn current(&self) -> Option<&Process> {
         self.processes.get(self.selected)
+    }
+
+    /// How far back the log can be scrolled: to where its first lines fill a page.
+    fn furthest(&self) -> usize {
+        self.shown().len().saturating_sub(self.page)
     }
 
     /// The lines that are to be shown, the newest last.
@@ -231,8 +240,9 @@ impl Model {
             Key::Char('?' | 'h') => self.help = true,
             Key::Up | Key::Char('k') => self.select(self.selected.saturating_sub(1)),
             Key::Down | Key::Char('j') => self.select(self.selected + 1),
-            Key::PageUp => self.back = (self.back + 10).min(self.shown().len().saturating_sub(1)),
-            Key::PageDown => self.back = self.back.saturating_sub(10),
+            Key::PageUp => self.back = (self.back + self.page).min(self.furthest()),
+            Key::PageDown => self.back = self.back.saturating_sub(self.page),
+            Key::Home => self.back = self.furthest(),
             Key::End => self.back = 0,
             Key::Char('l') => (self.one_only, self.back) = (!self.one_only, 0),
             Key::Char('/') => {

@@ -38,17 +38,18 @@ b                 hold events no more, or again
 l                 its log alone, or that of all
 /                 search the log; enter keeps it
 escape            end the search, show the newest
-page up / down    scroll the log; end: the newest
+page up / down    scroll the log
+home, end         its oldest lines, its newest
 q, ctrl-c         leave
 
 r and s ask before they stop what runs.";
 
-/// Draws it; without `colour` in bold and reverse alone.
-pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, colour: bool) {
+/// Draws it; without `colour` in bold and reverse alone. How many lines of the log there was room for.
+pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, colour: bool) -> usize {
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
         frame.render_widget(Paragraph::new("too small"), area);
-        return;
+        return 0;
     }
     let paint = |style: Style, with: Color| if colour { style.fg(with) } else { style };
     let wanted = u16::try_from(model.processes.len()).unwrap_or(u16::MAX).saturating_add(1);
@@ -79,6 +80,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model, colour: bool) {
     if model.help {
         help(frame, area);
     }
+    usize::from(below.height.saturating_sub(2))
 }
 
 fn title<'a>(model: &'a Model, paint: &impl Fn(Style, Color) -> Style) -> Words<'a> {
@@ -249,7 +251,11 @@ mod tests {
 
     fn shows(name: &str, model: &Model, width: u16, height: u16) {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, model, true)).unwrap();
+        terminal
+            .draw(|frame| {
+                draw(frame, model, true);
+            })
+            .unwrap();
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"));
         settings.set_prepend_module_to_snapshot(false);
@@ -291,7 +297,11 @@ mod tests {
                 let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
                 let mut model = model.clone();
                 model.help = width % 3 == 0;
-                terminal.draw(|frame| draw(frame, &model, false)).unwrap();
+                terminal
+                    .draw(|frame| {
+                        draw(frame, &model, false);
+                    })
+                    .unwrap();
             }
         }
     }

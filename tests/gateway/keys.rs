@@ -67,7 +67,9 @@ fn a_key_is_added_shown_changed_and_deleted() {
     assert_eq!([with_key(&rig, key), with_key(&rig, key)], [200, 403]);
     rig.coproc(&["keys", "set", key, "--inactive"]);
     assert_eq!(with_key(&rig, key), 403);
-    rig.coproc(&["keys", "set", key, "--api", "other"]);
+    let output = rig.place.coproc(&["keys", "set", key, "--api", "other"]);
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(warned, "warning: no API with the id `other` is served now\n");
     assert_eq!(with_key(&rig, key), 403);
     rig.coproc(&["keys", "set", key, "--expires", "1"]);
     assert_eq!(with_key(&rig, key), 401);

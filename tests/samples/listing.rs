@@ -36,7 +36,13 @@ fn every_sample_passes_check_without_a_warning() {
     let configs: Vec<_> = files(&folder()).into_iter().filter(|file| is_config(file)).collect();
     assert!(configs.len() >= 10, "{configs:?}");
     for config in configs {
-        let output = place.coproc(&["check", "-c", config.to_str().unwrap()]);
+        let mut words = vec!["check", "-c", config.to_str().unwrap()];
+        // Its hooks in C are still to be built; any shared object will do to be looked at.
+        let built = format!("gateway.native.library={}", env!("CARGO_BIN_EXE_coproc"));
+        if config.parent().is_some_and(|folder| folder.ends_with("gateway-native")) {
+            words.extend(["--set", &built]);
+        }
+        let output = place.coproc(&words);
         let complaints = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {complaints}", config.display());
         assert_eq!(complaints, "", "{}", config.display());

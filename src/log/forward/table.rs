@@ -76,9 +76,12 @@ impl Scalar for Target {
     }
 
     fn remedy(text: &str) -> &'static str {
-        match text.contains('@') {
+        if text.contains('@') {
+            return "a place without credentials; OTLP takes them as `headers = { Authorization = \"…\" }`";
+        }
+        match text.starts_with("https:") {
             true => {
-                "a place without credentials; OTLP takes them as `headers = { Authorization = \"…\" }`"
+                "`http://HOST:PORT/PATH`: TLS is not spoken here, but by a collector or relay beside coproc"
             }
             false => Self::EXPECTED,
         }
@@ -241,6 +244,12 @@ mod tests {
         ] {
             assert_eq!(Target::read(text).map(|to| to.to_string()).as_deref(), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn who_asks_for_tls_is_told_who_speaks_it() {
+        assert!(Target::remedy("https://c:4318/").contains("TLS is not spoken here"));
+        assert_eq!(Target::remedy("ftp://c"), Target::EXPECTED);
     }
 
     #[test]

@@ -111,6 +111,21 @@ fn who_reads_back_is_not_moved_by_what_comes() {
 }
 
 #[test]
+fn pages_are_those_of_the_picture_and_have_a_first_and_a_last() {
+    let mut model = model();
+    model.page = 8;
+    let line = |n: u32| Input::Line(json!({ "logger": "a", "msg": n.to_string() }));
+    (0..20).for_each(|n| drop(model.step(line(n))));
+    let mut press = |key| {
+        model.step(Input::Key(key));
+        model.back
+    };
+    let pages = [Key::PageUp, Key::PageUp, Key::PageUp, Key::PageDown].map(&mut press);
+    assert_eq!(pages, [8, 12, 12, 4]);
+    assert_eq!([Key::Home, Key::PageDown, Key::End, Key::PageDown].map(press), [12, 4, 0, 0]);
+}
+
+#[test]
 fn a_wrapper_that_is_lost_is_up_again_with_its_next_status() {
     let mut model = model();
     model.step(Input::Lost("gone".to_owned()));
