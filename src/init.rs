@@ -7,9 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use coproc_core::exit::{ExitStatus, FAILURE};
@@ -18,7 +16,6 @@ use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, setpgid};
-use rustix::event::EventfdFlags;
 
 /// Which side of the split this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,51 +119,12 @@ pub fn split(subreaper: bool, stray_timeout: Duration) -> io::Result<Side> {
     }
 }
 
-/// Which signals have come and nobody was told of: signal 1 is the lowest bit.
-static CAME: AtomicU64 = AtomicU64::new(0);
-
-/// Becomes readable whenever a signal has come. It stays open for as long as there may be handlers.
-static WAKE: OnceLock<OwnedFd> = OnceLock::new();
-
-/// All that a handler may do: a number is kept and somebody is woken.
-extern "C" fn note(number: i32) {
-    CAME.fetch_or(1 << (number - 1), Ordering::AcqRel);
-    if let Some(wake) = WAKE.get() {
-        let errno = Errno::last_raw();
-        let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
-        Errno::set_raw(errno);
-    }
-}
-
-/// Puts a handler on each of `numbers` and lets signals through again; the descriptor becomes readable
-/// when one has come. CHLD stays blocked: nobody here waits for it, and a child that ends while another
-/// is being started would wake a thread for nothing.
-///
-/// # Errors
-/// When there are no descriptors left.
-pub fn take_signals(numbers: impl Iterator<Item = i32>) -> io::Result<OwnedFd> {
-    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-    let wake = rustix::event::eventfd(0, flags)?;
-    let woken = WAKE.get_or_init(|| wake).try_clone()?;
-    // SAFETY: all zeroes is a valid action: no flags, nothing more blocked.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = note as extern "C" fn(i32) as usize;
-    action.sa_flags = libc::SA_RESTART;
-    for number in numbers {
-        // What the system does not give us, such as what valgrind keeps for itself, does not come.
-        // SAFETY: the handler touches atomics and makes one system call that handlers may make.
-        unsafe { libc::sigaction(number, &raw const action, std::ptr::null_mut()) };
-    }
+/// Lets signals through again, once their handlers are in place. CHLD stays blocked: nobody here waits
+/// for it, and a child that ends while another is being started would wake a thread for nothing.
+pub fn take_signals() {
     let mut heard = SigSet::all();
     heard.remove(nix::sys::signal::Signal::SIGCHLD);
-    heard.thread_unblock()?;
-    Ok(woken)
-}
-
-/// The signals that have come since this was last asked, in the order of their numbers, each once.
-pub fn came() -> impl Iterator<Item = i32> {
-    let came = CAME.swap(0, Ordering::AcqRel);
-    (1..=64).filter(move |number| came >> (number - 1) & 1 == 1)
+    let _ = heard.thread_unblock();
 }
 
 /// Lets go of the program's own code as far as it was needed to get here: parsing, merging and

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -10,6 +11,8 @@ use coproc_core::process::watch;
 use coproc_core::signal::Signal;
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::SignalOnly;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -49,7 +52,7 @@ const TAKEN: [i32; 20] = [
 pub const GRACEFUL_STOP: i32 = 37;
 
 /// The taken signals, waiting for somebody to be told of them.
-pub struct Taken(OwnedFd);
+pub struct Taken(SignalDelivery<UnixStream, SignalOnly>);
 
 /// Puts the handlers in place and lets signals through. Must come before any other thread, so
 /// that none of them is born with signals blocked.
@@ -57,34 +60,44 @@ pub struct Taken(OwnedFd);
 /// # Errors
 /// When the system has no descriptors left.
 pub fn take() -> io::Result<Taken> {
+    let (read, write) = UnixStream::pair()?;
     let real_time = libc::SIGRTMIN()..=libc::SIGRTMAX();
-    init::take_signals(TAKEN.into_iter().chain(real_time)).map(Taken)
+    let numbers = TAKEN.into_iter().chain(real_time);
+    let signals = SignalDelivery::with_pipe(read, write, SignalOnly, numbers)?;
+    init::take_signals();
+    Ok(Taken(signals))
 }
 
 impl Taken {
     /// Has the event loop, within which this is called, wait for them. Without it nobody may begin.
     ///
     /// # Errors
-    /// When the event loop has no room.
+    /// When there are no descriptors left, or the event loop has no room.
     pub fn watch(self) -> io::Result<Watched> {
-        watch(self.0, Interest::READABLE).map(Watched)
+        let read = self.0.get_read();
+        read.set_nonblocking(true)?;
+        let woken = watch(read.try_clone()?.into(), Interest::READABLE)?;
+        Ok(Watched { signals: self.0, woken })
     }
 }
 
 /// Signals that are waited for.
-pub struct Watched(AsyncFd<OwnedFd>);
+pub struct Watched {
+    signals: SignalDelivery<UnixStream, SignalOnly>,
+    /// Can be read from when one has come.
+    woken: AsyncFd<OwnedFd>,
+}
 
 impl Watched {
     /// Tells of every signal, those that have come already too.
     pub fn tell(self, tell: impl Fn(OsSignal) + 'static) {
-        let Self(woken) = self;
+        let Self { mut signals, woken } = self;
         actix::spawn(async move {
             // No error but that the event loop is going.
             while let Ok(mut guard) = woken.readable().await {
-                // Emptied first: what comes from here on makes it readable again.
+                // In this order: what comes after the last look makes it readable again.
                 guard.clear_ready();
-                let _ = rustix::io::read(&woken, &mut [0; 8]);
-                init::came().filter_map(Signal::from_number).map(OsSignal).for_each(&tell);
+                signals.pending().filter_map(Signal::from_number).map(OsSignal).for_each(&tell);
             }
         });
     }

@@ -157,6 +157,7 @@ sweeps! {
     fn no_event_loop: "epoll_create1" "EMFILE";
     fn nothing_to_wake_it_with: "eventfd2" "ENFILE";
     fn no_descriptor_for_a_socket: "socket" "EMFILE";
+    fn no_pair_of_sockets: "socketpair" "EMFILE";
     fn an_address_that_is_taken: "bind" "EADDRINUSE";
     fn nobody_may_listen: "listen" "EACCES";
     fn a_folder_that_is_read_only: "mkdir" "EROFS";

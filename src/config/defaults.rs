@@ -16,7 +16,7 @@ pub(super) fn layer(
     is_there: impl Fn(&[&str]) -> bool,
     environment: &[(String, String)],
 ) -> Layer {
-    let mut layer = Layer::of(table(&DEFAULTS));
+    let mut layer = Layer::of("defaults", table(&DEFAULTS));
     let mut fill = |path: &[&str], defaults: &[(&str, &str)]| {
         let path = path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         layer.set(&path, built_in(Data::Table(table(defaults))));

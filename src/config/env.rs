@@ -50,7 +50,7 @@ const COMPUTED: [&str; 3] = ["nginx_version", "nginx_is_plus", "last_reload_time
 
 /// The layer of nginx-wrapper's variables: `NW_RUN_PATH`, `NW_LOG.LEVEL`.
 pub(super) fn old(variables: &[(String, String)], known: &Known<'_>) -> Layer {
-    let mut layer = Layer::default();
+    let mut layer = Layer::new("NW_ variables");
     for (variable, value) in variables {
         let Some(rest) = variable.strip_prefix(OLD_PREFIX) else { continue };
         if value.is_empty() || rest.is_empty() {
@@ -95,7 +95,7 @@ pub(super) fn new(
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Layer {
-    let mut layer = Layer::default();
+    let mut layer = Layer::new("COPROC_ variables");
     for (variable, value) in variables {
         let Some(rest) = variable.strip_prefix(PREFIX) else { continue };
         if value.is_empty() || rest.is_empty() || OTHERS.contains(&variable.as_str()) {

@@ -114,7 +114,7 @@ fn parsed(
     match parse(&source) {
         Ok(entries) => {
             let entries = normalise(entries, &mut Vec::new(), problems);
-            Some(Layer::of(entries))
+            Some(Layer::of(format!("{} ({format})", source.path), entries))
         }
         Err(error) => {
             let what = format!("is not {format}: {}", error.what.trim_end().replace('\n', ", "));

@@ -7,7 +7,7 @@ use super::tree::{Data, Layer, Node, Path, keeps_case};
 
 /// The layer of the command line.
 pub(super) fn layer(sources: &Sources, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::default();
+    let mut layer = Layer::new("command line");
     for text in &sources.set {
         let Some((key, value)) = text.split_once('=') else {
             problems.push(

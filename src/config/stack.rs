@@ -1,6 +1,8 @@
 //! The layers of the config on top of each other: their merge, and who said what.
 
 use coproc_core::scalar::printable;
+use figment::Figment;
+use figment::Profile;
 use figment::error::Kind;
 use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
@@ -16,12 +18,11 @@ use super::tree::{Data, Entry, Layer, Node, Path, dotted};
 pub(super) struct Stack(pub(super) Vec<Layer>);
 
 impl Stack {
-    /// All layers as one table, as figment merges: tables are joined, all else is replaced.
+    /// All layers as one table, by figment's rules: tables are joined, all else is replaced.
     pub(super) fn merged(&self) -> Dict {
-        self.0.iter().fold(Dict::new(), |mut merged, layer| {
-            join(&mut merged, layer.entries());
-            merged
-        })
+        let figment = self.0.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
+        let data = figment::Provider::data(&figment).unwrap_or_default();
+        data.into_iter().find(|(p, _)| *p == Profile::Default).map(|(_, d)| d).unwrap_or_default()
     }
 
     /// Every value that was said for a path, the one in force first. Defaults are among them.
@@ -148,17 +149,6 @@ impl Stack {
     }
 }
 
-/// Puts what is said above over what is there.
-fn join(below: &mut Dict, above: &[Entry]) {
-    for Entry { key, node, .. } in above {
-        match (&node.data, below.get_mut(key)) {
-            (Data::Table(entries), Some(Value::Dict(_, table))) => join(table, entries),
-            (_, Some(value)) => *value = node.to_figment(),
-            (_, None) => drop(below.insert(key.clone(), node.to_figment())),
-        }
-    }
-}
-
 /// How long a secret is that can be no word of the error's own.
 const NO_WORD: usize = 16;
 
@@ -204,7 +194,7 @@ mod tests {
     #[test]
     fn tables_are_joined_and_all_else_is_replaced() {
         let layer = |said: &[(&[&str], &str)]| {
-            let mut layer = Layer::default();
+            let mut layer = Layer::new("a test");
             for (path, text) in said {
                 let path = path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
                 layer.set(&path, Node::text(*text, Origin::Default));

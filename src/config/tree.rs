@@ -1,6 +1,7 @@
 //! Values that remember where they were said: what every source of the config is read into.
 
 use figment::value::{Dict, Value};
+use figment::{Metadata, Profile, Provider};
 
 use super::origin::Origin;
 use super::secrets::MASK;
@@ -103,8 +104,7 @@ impl Node {
         }
     }
 
-    /// As the tables are read from.
-    pub(super) fn to_figment(&self) -> Value {
+    fn to_figment(&self) -> Value {
         match &self.data {
             Data::Null => Value::Empty(Default::default(), figment::value::Empty::None),
             Data::Bool(value) => (*value).into(),
@@ -115,31 +115,31 @@ impl Node {
             Data::Float(value) => (*value).into(),
             Data::Text(text) => text.as_str().into(),
             Data::List(nodes) => nodes.iter().map(Self::to_figment).collect::<Vec<_>>().into(),
-            Data::Table(entries) => {
-                let pairs =
-                    entries.iter().map(|entry| (entry.key.clone(), entry.node.to_figment()));
-                pairs.collect::<Dict>().into()
-            }
+            Data::Table(entries) => to_dict(entries).into(),
         }
     }
+}
+
+fn to_dict(entries: &[Entry]) -> Dict {
+    entries.iter().map(|entry| (entry.key.clone(), entry.node.to_figment())).collect()
 }
 
 /// One source of the config: a file, the environment in one of its two forms, the flags, or the
 /// defaults.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
+    name: String,
     root: Node,
 }
 
-impl Default for Layer {
-    fn default() -> Self {
-        Self::of(Vec::new())
-    }
-}
-
 impl Layer {
-    pub(super) fn of(entries: Vec<Entry>) -> Self {
-        Self { root: Node { data: Data::Table(entries), origin: Origin::Default } }
+    pub(super) fn new(name: impl Into<String>) -> Self {
+        Self::of(name, Vec::new())
+    }
+
+    pub(super) fn of(name: impl Into<String>, entries: Vec<Entry>) -> Self {
+        let root = Node { data: Data::Table(entries), origin: Origin::Default };
+        Self { name: name.into(), root }
     }
 
     /// The top-level keys.
@@ -206,6 +206,16 @@ pub(super) fn flatten(
         }
         Some(Json::String(text)) => drop(out.insert(path.to_owned(), text.clone())),
         Some(other) => drop(out.insert(path.to_owned(), other.to_string())),
+    }
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> figment::Result<figment::value::Map<Profile, Dict>> {
+        Ok(figment::value::Map::from([(Profile::Default, to_dict(self.entries()))]))
     }
 }
 
