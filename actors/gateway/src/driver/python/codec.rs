@@ -229,7 +229,7 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::of(kind as u8), Some(kind));
         }
-        assert_eq!((Kind::of(0), Kind::of(15)), (None, None));
+        assert_eq!((Kind::of(0), Kind::of(16)), (None, None));
     }
 
     #[test]
