@@ -33,7 +33,7 @@ pub enum TlsError {
     File {
         /// Which.
         path: PathBuf,
-        /// `is no certificate` or `is no key`.
+        /// What it is not: `is no certificate in PEM` or `is no key in PEM`.
         what: &'static str,
         /// Why.
         error: String,
@@ -50,25 +50,40 @@ pub enum TlsError {
     },
 }
 
+impl TlsError {
+    fn no_certificate(path: &Path, error: impl fmt::Display) -> Self {
+        let what = "is no certificate in PEM";
+        Self::File { path: path.to_owned(), what, error: error.to_string() }
+    }
+
+    fn no_key(path: &Path, error: impl fmt::Display) -> Self {
+        Self::File { path: path.to_owned(), what: "is no key in PEM", error: error.to_string() }
+    }
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let refused = |error: String| TlsError::File {
-        path: path.to_owned(),
-        what: "is no certificate in PEM",
-        error,
-    };
     let all: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| TlsError::no_certificate(path, error))?;
     if all.is_empty() {
-        return Err(refused("there is none in it".to_owned()));
+        return Err(TlsError::no_certificate(path, "there is none in it"));
     }
     Ok(all)
+}
+
+/// Trusts the certificates of a file.
+fn trusting(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| TlsError::no_certificate(path, error))?;
+    }
+    Ok(roots)
 }
 
 /// What is wrong with the files that TLS needs, as sentences that begin with the key which names them.
 pub fn problems(tls: Option<&Tls>, upstream_ca: Option<&Path>) -> Vec<String> {
     let own = tls.and_then(|tls| server(tls).err()).map(|why| format!("tls: {why}"));
-    let theirs = upstream_ca.and_then(|ca| certificates(ca).err());
+    let theirs = upstream_ca.and_then(|ca| trusting(ca).err());
     let theirs = theirs.map(|why| format!("upstream_ca: {why}"));
     own.into_iter().chain(theirs).collect()
 }
@@ -105,11 +120,8 @@ impl Acceptor {
 
 fn server(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| TlsError::File {
-        path: tls.key.clone(),
-        what: "is no key in PEM",
-        error: error.to_string(),
-    })?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key)
+        .map_err(|error| TlsError::no_key(&tls.key, error))?;
     let mut config = ServerConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
@@ -203,20 +215,37 @@ fn speaking(mut config: ClientConfig) -> TlsConnector {
 }
 
 fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        Some(path) => {
-            for certificate in certificates(path).map_err(|error| error.to_string())? {
-                roots.add(certificate).map_err(|error| error.to_string())?;
-            }
-        }
+    let roots = match ca {
+        Some(path) => trusting(path).map_err(|error| error.to_string())?,
         None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots
         }
-    }
+    };
     if roots.is_empty() {
         return Err("there are no trusted certificates".to_owned());
     }
     Ok(speaking(client()?.with_root_certificates(roots).with_no_client_auth()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_trusted_is_a_problem_before_anybody_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        for (text, why) in [
+            ("", "there is none in it"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "BadEncoding"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let told = problems(None, Some(&path));
+            let begin = format!("upstream_ca: `{}` is no certificate in PEM: ", path.display());
+            assert!(told.len() == 1 && told[0].starts_with(&begin), "{told:?}");
+            assert!(told[0].contains(why), "{told:?}");
+        }
+    }
 }

@@ -140,7 +140,7 @@ impl Decoder {
     }
 }
 
-/// Appends a frame. A payload of 4 GiB and more is no payload.
+/// Appends a frame. Its payload is shorter than 4 GiB, as every `max_message` is.
 pub fn put(out: &mut BytesMut, id: u32, kind: Kind, payload: &[u8]) {
     out.reserve(HEAD + payload.len());
     out.put_u32_le(u32::try_from(payload.len()).unwrap_or(u32::MAX));
