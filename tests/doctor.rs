@@ -86,7 +86,7 @@ fn what_programs_need_beside_them_is_looked_for() {
             "run_path = \"{}\"\n[main]\nexec = \"sleep\"\nready = {{ exec = \"no-such-probe\" }}\n\
              [coprocess.a]\nname = \"a\"\nexec = \"sleep\"\nrestarts = \"never\"\nexec_event = \"start\"\n\
              replicas = 2\ncwd = \"/no/such/folder\"\nenv_file = \"there.env\"\n\
-             secrets = {{ PASSWORD = \"/no/such/secret\" }}\n",
+             secrets = {{ PASSWORD = \"/no/such/secret\", FOLDER = \"/\" }}\n",
             place.at("run")
         ),
     );
@@ -95,6 +95,7 @@ fn what_programs_need_beside_them_is_looked_for() {
         ("coprocess.a.cwd", "problem"),
         ("coprocess.a.env_file", "ok"),
         ("coprocess.a.secrets.PASSWORD", "problem"),
+        ("coprocess.a.secrets.FOLDER", "problem"),
     ] {
         let (found, code) = told(&place, key);
         assert_eq!((&found["grade"], code), (&grade.into(), Some(1)), "{found}");
