@@ -511,7 +511,8 @@ fn a_method_is_taken_as_it_is() {
 
 #[test]
 fn what_no_request_can_have_is_an_error_unless_the_hook_answers() {
-    let spoil: [(&str, fn(&mut MiniRequestObject)); 3] = [
+    type Spoil = fn(&mut MiniRequestObject);
+    let spoil: [(&str, Spoil); 3] = [
         ("its method is none", |object| object.method = "no method".to_owned()),
         ("the header `no name` cannot be sent", |object| {
             object.set_headers = texts(&[("no name", "x")]);
