@@ -106,8 +106,9 @@ pub enum Command {
     Coordinator(Coordinator),
     /// Validate the config: every problem at once, with its place and what was expected.
     ///
-    /// Nothing is started, and nothing but the config files is looked at: neither programs nor
-    /// users have to exist here.
+    /// Nothing is started, and nothing is looked at but the config files and those that the gateway
+    /// reads when it starts: neither programs nor users have to exist here.
+    #[command(alias = "validate")]
     Check(ConfigArgs),
     /// Print the effective config: each value, who said it and what it overrides.
     ///
@@ -159,7 +160,9 @@ pub enum Command {
     /// Show the main process and the coprocesses of a running wrapper.
     ///
     /// The main process comes first, then the coprocesses in the order of the config file. States
-    /// are waiting, starting, running, backoff, stopping, stopped and failed.
+    /// are waiting, starting, running, backoff, stopping, stopped and failed. With NAME it is about that one
+    /// alone.
+    #[command(alias = "ps")]
     Status(Status),
     /// Say why each process is in the state that it is in.
     ///
@@ -363,6 +366,13 @@ mod tests {
             by_itself += usize::from(OfRun::try_parse_from(words.iter().skip(2)).is_ok());
         }
         assert!(by_itself > 0);
+    }
+
+    #[test]
+    fn names_that_hands_know_from_elsewhere() {
+        let command = |word| Cli::try_parse_from(["coproc", word]).unwrap().command;
+        assert!(matches!(command("validate"), Some(Command::Check(_))));
+        assert!(matches!(command("ps"), Some(Command::Status(_))));
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn what_programs_need_beside_them_is_looked_for() {
         "[main]\nexec = \"sleep\"\nready = { exec = \"no-such-probe\" }\n\
          [coprocess.a]\nname = \"a\"\nexec = \"sleep\"\nrestarts = \"never\"\nexec_event = \"start\"\n\
          replicas = 2\ncwd = \"/no/such/folder\"\nenv_file = \"there.env\"\n\
-         secrets = { PASSWORD = \"/no/such/secret\" }\n",
+         secrets = { PASSWORD = \"/no/such/secret\", FOLDER = \"/\" }\n",
     );
     place.write("there.env", "A=1");
     for (key, grade) in [
@@ -90,6 +90,7 @@ fn what_programs_need_beside_them_is_looked_for() {
         ("coprocess.a.cwd", "problem"),
         ("coprocess.a.env_file", "ok"),
         ("coprocess.a.secrets.PASSWORD", "problem"),
+        ("coprocess.a.secrets.FOLDER", "problem"),
     ] {
         let (found, code) = told(&place, key);
         assert_eq!((&found["grade"], code), (&grade.into(), Some(1)), "{found}");

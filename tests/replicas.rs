@@ -51,6 +51,16 @@ fn each_has_its_number_and_all_of_them_are_ready_when_the_last_is() {
     ready(&place, 2);
     wrapper.wait_for("event: [coprocess.web.ready]");
     wrapper.wait_for("event: [coprocess.after.started]");
+    let shown = |name: &str| {
+        let status = String::from_utf8(place.coproc(&["status", name]).stdout).unwrap();
+        let names = status.lines().skip(1).filter_map(|line| line.split(' ').next());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("web"), ["web-1", "web-2", "web-3"]);
+    assert_eq!([shown("web-2"), shown("main")], [["web-2"], ["main"]]);
+    let output = place.coproc(&["status", "nobody"]);
+    let why = String::from_utf8(output.stderr).unwrap();
+    assert!(why.contains("there is no coprocess `nobody`; there are `web-1`"), "{why}");
     let running = (1..=3).map(|number| format!("web-{number} web running"));
     assert_eq!(states(&place)[..3], running.collect::<Vec<_>>());
     wrapper.stop();

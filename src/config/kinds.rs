@@ -128,6 +128,7 @@ mod tests {
             "a port",
             "the number of a descriptor",
             "a number of processors",
+            "a number of replicas",
         ];
         assert_eq!(called(&numbers), listed(&COUNTS));
     }

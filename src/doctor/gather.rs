@@ -213,6 +213,7 @@ fn needed(key: &str, context: &Context, sources: &Sources) -> Vec<File> {
             Err(error) => Some(error.to_string()),
             Ok(found) if folder && !found.is_dir() => Some("it is no folder".to_owned()),
             Ok(_) if folder => None,
+            Ok(found) if !found.is_file() => Some("it is not a regular file".to_owned()),
             // It is read by the wrapper itself.
             Ok(_) => access(&path, Access::READ_OK).err().map(|error| error.to_string()),
         };

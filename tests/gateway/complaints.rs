@@ -170,7 +170,7 @@ fn answers_that_cannot_be_applied_are_no_flood_of_lines() {
     let lines = || rig.wrapper.dump().matches("the answer of the pre hook `h` cannot be").count();
     eventually("it is told", || lines() > 0);
     assert_eq!(lines(), 1);
-    let named = "API `a`: the answer of the pre hook `h` cannot be applied: ";
+    let named = "API `api`: the answer of the pre hook `h` cannot be applied: ";
     assert!(rig.wrapper.dump().contains(named), "{}", rig.wrapper.dump());
 }
 

@@ -121,8 +121,8 @@ fn what_is_no_answer_is_an_error_of_the_hook() {
         ("Negative", "Hook 'Negative': the length of what it returned is below zero"),
         ("Beyond", "Hook 'Beyond': what it returned goes beyond what it was given"),
         ("Inside", "Hook 'Inside': the length of what it returned is below zero"),
-        ("Empty", "its answer has no request"),
-        ("End", "its answer has no request"),
+        ("Empty", "cannot be applied: it has no request"),
+        ("End", "cannot be applied: it has no request"),
     ] {
         let stage = Stage::in_c(json!({ "pre": [hook(name)] }));
         for _ in 0..3 {
