@@ -21,11 +21,13 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=build.rs");
 
-    if packs_relocations() {
-        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
-    }
-    if let Some(folder) = unwinder() {
-        println!("cargo:rustc-link-arg-bins=-L{folder}");
+    if runs_with_glibc_here() {
+        if packs_relocations() {
+            println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+        }
+        if let Some(folder) = unwinder() {
+            println!("cargo:rustc-link-arg-bins=-L{folder}");
+        }
     }
 
     if std::env::var_os("CARGO_FEATURE_NATIVE").is_some() {
@@ -46,24 +48,28 @@ fn main() {
     }
 }
 
+/// What is known of the target.
+fn target(what: &str) -> String {
+    std::env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default()
+}
+
+/// Whether the program will be linked to a glibc like the one of this machine, and at run time.
+fn runs_with_glibc_here() -> bool {
+    let is_static = target("FEATURE").split(',').any(|feature| feature == "crt-static");
+    let own = std::env::var("HOST") == std::env::var("TARGET");
+    own && target("ENV") == "gnu" && !is_static
+}
+
 /// Whether the program's pointers into itself can be listed in RELR's form, a hundredth of the usual size, all of
 /// which is read whenever the program starts. glibc has known it since 2.36: the one that is here is the oldest
 /// that the program will run with, as far as can be known.
 fn packs_relocations() -> bool {
-    let target = |what: &str| std::env::var(format!("CARGO_CFG_TARGET_{what}"));
-    let same = std::env::var("HOST") == std::env::var("TARGET");
-    let known = target("ARCH").as_deref() == Ok("x86_64");
-    same && known && target("ENV").as_deref() == Ok("gnu") && glibc().is_some_and(|g| g >= (2, 36))
+    target("ARCH") == "x86_64" && glibc().is_some_and(|version| version >= (2, 36))
 }
 
 /// A folder in which the linker finds, in place of the shared libgcc_s, the same unwinder to link: a library less to
 /// be mapped whenever the program starts, and one that asks a virtual machine's host for the processor's kind.
 fn unwinder() -> Option<String> {
-    let target = |what: &str| std::env::var(format!("CARGO_CFG_TARGET_{what}"));
-    let own = std::env::var("HOST") == std::env::var("TARGET");
-    if !own || target("ENV").as_deref() != Ok("gnu") {
-        return None;
-    }
     for library in ["libgcc_eh.a", "libgcc.a"] {
         // What is not found is printed as it was asked for.
         let found = said(Command::new("cc").arg(format!("-print-file-name={library}")))?;
