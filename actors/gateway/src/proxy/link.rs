@@ -332,13 +332,13 @@ impl Link {
         limit: Duration,
     ) -> Result<Outcome, Failed> {
         let deadline = Instant::now() + limit;
-        if let Way::Plain(plain) = &mut self.way {
-            if is_plain(&request) {
-                match plain.0.ask(&mut request, &mut self.timer, deadline).await {
-                    Asked::Answered(response) => return Ok(Ok(response)),
-                    Asked::Late => return Err(Failed::Late),
-                    Asked::Odd => {}
-                }
+        if let Way::Plain(plain) = &mut self.way
+            && is_plain(&request)
+        {
+            match plain.0.ask(&mut request, &mut self.timer, deadline).await {
+                Asked::Answered(response) => return Ok(Ok(response)),
+                Asked::Late => return Err(Failed::Late),
+                Asked::Odd => {}
             }
         }
         self.leave().await.map_err(Failed::Broken)?;
@@ -372,7 +372,10 @@ impl Link {
                 .await
             }
         };
-        outcome.map(|outcome| outcome.map(|response| response.map(Arriving::Hyper)))
+        Some(match outcome? {
+            Ok(response) => Ok(response.map(Arriving::Hyper)),
+            Err(refused) => Err(refused),
+        })
     }
 }
 
