@@ -374,7 +374,7 @@ impl Link {
         };
         Some(match outcome? {
             Ok(response) => Ok(response.map(Arriving::Hyper)),
-            Err(error) => Err(error),
+            Err(refused) => Err(refused),
         })
     }
 }
