@@ -94,6 +94,11 @@ impl Expectations {
         if !wrong.is_empty() {
             return Err(wrong);
         }
+        if all.is_empty() {
+            return Err(format!(
+                "error: {file}: nothing is expected\n  expected: an `[[expect]]`\n"
+            ));
+        }
         Ok(Self { faults: page.scenario, all, source: (file.to_owned(), text) })
     }
 

@@ -83,7 +83,10 @@ impl Cron {
         let words = short.map_or(text, |(_, long)| long).split_ascii_whitespace();
         let words = words.collect::<Vec<_>>();
         let [minute, hour, day, month, weekday] = words[..] else {
-            return Err(format!("there are {} fields and not five", words.len()));
+            return Err(match words.len() {
+                1 => "there is 1 field and not five".to_owned(),
+                count => format!("there are {count} fields and not five"),
+            });
         };
         let mut weekdays = field(weekday, &KINDS[4])?;
         weekdays.bits |= weekdays.bits >> 7 & 1;
@@ -327,7 +330,7 @@ mod tests {
             ("1, * * * *", "`` is no minute"),
             ("+1 * * * *", "`+1` is no minute"),
             ("0 0 30 2 *", "no such day"),
-            ("@reboot", "1 fields"),
+            ("@reboot", "is 1 field and"),
         ] {
             let why = Cron::parse(text).unwrap_err();
             assert!(why.contains(what), "{text}: {why}");

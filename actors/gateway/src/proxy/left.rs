@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Stream;
@@ -13,8 +13,8 @@ use super::stream::Stream;
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) stream: Stream,
-    /// How much of hyper's request is sent.
-    pub(super) sent: usize,
+    /// What is sent of hyper's request.
+    pub(super) sent: Bytes,
     /// What came for it.
     pub(super) came: BytesMut,
     /// And then failed.
@@ -28,7 +28,7 @@ impl AsyncRead for Left {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.sent > 0 {
+        if !this.sent.is_empty() {
             // Nobody has answered a request that hyper has not sent.
             return Poll::Pending;
         }
@@ -45,15 +45,18 @@ impl AsyncRead for Left {
 }
 
 impl Left {
-    /// Takes what was sent already as written.
-    fn skip(&mut self, length: usize, cx: &Context<'_>) -> usize {
-        let skipped = length.min(self.sent);
-        self.sent -= skipped;
-        if self.sent == 0 {
+    /// Takes what was sent already as written. Were it anything else, the upstream would take the rest for a
+    /// request of its own.
+    fn skip(&mut self, bytes: &[u8], cx: &Context<'_>) -> io::Result<usize> {
+        let skipped = self.sent.split_to(bytes.len().min(self.sent.len()));
+        if !bytes.starts_with(&skipped) {
+            return Err(io::Error::other("the request is another one than was sent"));
+        }
+        if self.sent.is_empty() {
             // It may read.
             cx.waker().wake_by_ref();
         }
-        skipped
+        Ok(skipped.len())
     }
 }
 
@@ -63,8 +66,8 @@ impl AsyncWrite for Left {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.sent > 0 {
-            return Poll::Ready(Ok(self.skip(buf.len(), cx)));
+        if !self.sent.is_empty() {
+            return Poll::Ready(self.skip(buf, cx));
         }
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -74,9 +77,9 @@ impl AsyncWrite for Left {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.sent > 0 {
-            let length = bufs.iter().map(|buf| buf.len()).sum();
-            return Poll::Ready(Ok(self.skip(length, cx)));
+        if !self.sent.is_empty() {
+            let first = bufs.iter().find(|buf| !buf.is_empty());
+            return Poll::Ready(first.map_or(Ok(0), |first| self.skip(first, cx)));
         }
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }

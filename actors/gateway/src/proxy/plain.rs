@@ -177,8 +177,9 @@ impl Plain {
 
     /// Leaves it to hyper, with what was sent of the last request and came for it.
     pub(super) fn leave(self) -> Left {
-        let Self { stream, sent, room, failed, .. } = self;
-        Left { stream, sent, came: room, failed }
+        let Self { stream, mut head, sent, room, failed, .. } = self;
+        head.truncate(sent);
+        Left { stream, sent: head.into(), came: room, failed }
     }
 }
 

@@ -167,6 +167,22 @@ fn what_is_odd_is_hypers_from_then_on_and_is_asked_once() {
 }
 
 #[test]
+fn what_was_sent_is_not_taken_for_another_request() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut left = Left {
+            stream: Stream::Tcp(stream),
+            sent: Bytes::from_static(b"GET /a "),
+            came: BytesMut::new(),
+            failed: None,
+        };
+        assert_eq!(left.write(b"GET ").await.unwrap(), 4);
+        assert!(left.write(b"/b HTTP/1.1\r\n").await.is_err());
+    });
+}
+
+#[test]
 fn a_connection_that_says_more_than_it_was_asked_for_is_used_no_more() {
     run(async {
         let (mut link, mut there) = linked().await;
