@@ -141,12 +141,10 @@ fn metrics_of_a_coordinator() {
 #[test]
 fn the_text_is_in_order() {
     let place = Place::new();
-    place.config(
-        &[background("a b", "\"sleep 1000\"", ""), background("c", "\"true\"", "")]
+    let mut wrapper =
+        place.up(&[background("a b", "\"sleep 1000\"", ""), background("c", "\"true\"", "")]
             .concat()
-            .replace("[coprocess.a b]", "[coprocess.ab]"),
-    );
-    let mut wrapper = place.run();
+            .replace("[coprocess.a b]", "[coprocess.ab]"));
     wrapper.wait_for("event: [coprocess.c.stopped]");
     let text = metrics(&place);
     let (mut family, mut seen) = (String::new(), Vec::new());
