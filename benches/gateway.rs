@@ -203,7 +203,7 @@ fn api(upstream: &str, hooks: Hooks) -> Api {
         hooks,
         disable_rate_limit: true,
         disable_quota: true,
-        ..Api::new("bench", "/bench/", format!("http://127.0.0.1:{upstream}/").parse().unwrap())
+        ..Api::new("b1", "/bench/", format!("http://127.0.0.1:{upstream}/").parse().unwrap())
     }
 }
 
